@@ -1,0 +1,2 @@
+//! granule-bench
+fn main() {}

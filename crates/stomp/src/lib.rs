@@ -1,0 +1,2 @@
+//! libgranule_stomp: the preload library.
+#![no_std]

@@ -1,0 +1,196 @@
+//! Floor 0, pure. The one error of the library: what was tried, on which range, and why it failed.
+//!
+//! `Error` is `Copy` and allocates nothing, so that it can be made inside `malloc` and in a fault
+//! handler. The code is the operating system's own number (`errno`, or a Win32 code on Windows);
+//! the kind is the same on every system.
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+/// What was being tried. The words are the notes' verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Op {
+    /// Free -> Reserved.
+    Reserve,
+    /// Reserved -> Committed.
+    Commit,
+    /// Committed -> Reserved.
+    Decommit,
+    /// Any state -> Free.
+    Release,
+    /// New access rights for committed pages.
+    Protect,
+    /// The content may be lost, the access stays.
+    Discard,
+    /// Make pages fault, whoever touches them.
+    Guard,
+    /// Take guards away again.
+    Unguard,
+    /// Ask for the state of a page.
+    Query,
+    /// Tell the system how a range will be used.
+    Advise,
+}
+
+impl Op {
+    /// The verb in lower case, as it stands in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::Reserve => "reserve",
+            Op::Commit => "commit",
+            Op::Decommit => "decommit",
+            Op::Release => "release",
+            Op::Protect => "protect",
+            Op::Discard => "discard",
+            Op::Guard => "guard",
+            Op::Unguard => "unguard",
+            Op::Query => "query",
+            Op::Advise => "advise",
+        }
+    }
+}
+
+/// Why it failed: the same kinds on every operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// No free range of addresses is long enough, or `ulimit -v` forbids it.
+    NoAddressSpace,
+    /// The system will not promise so much memory (commit limit, `RLIMIT_DATA`).
+    NoMemory,
+    /// The process has as many mappings as the kernel allows (`vm.max_map_count`).
+    TooManyMappings,
+    /// An address, length or alignment that is not a multiple of what it must be.
+    Misaligned,
+    /// A range that is empty, inverted, overflows, or leaves the reservation.
+    OutOfRange,
+    /// Somebody else has pages at the exact address asked for.
+    AddressTaken,
+    /// The system forbids it (permissions, security policy, locked memory).
+    Denied,
+    /// This system cannot do it.
+    Unsupported,
+    /// The pages are in a state that does not allow this verb.
+    BadState,
+    /// Anything else; `code` has the system's number.
+    Other,
+}
+
+/// An operating failure: which verb, on which bytes, and why.
+///
+/// ```
+/// use granule::vm::Reservation;
+/// use granule::{ErrorKind, Op};
+/// let error = Reservation::reserve(0).unwrap_err();
+/// assert_eq!((error.op(), error.kind()), (Op::Reserve, ErrorKind::OutOfRange));
+/// println!("{error}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Error {
+    op: Op,
+    kind: ErrorKind,
+    addr: usize,
+    len: usize,
+    code: i32,
+}
+
+impl Error {
+    /// An error of `op` on `len` bytes at `addr`; `code` is the system's number, 0 if it was not asked.
+    pub const fn new(op: Op, kind: ErrorKind, addr: usize, len: usize, code: i32) -> Self {
+        Error { op, kind, addr, len, code }
+    }
+
+    /// The verb that failed.
+    pub const fn op(&self) -> Op {
+        self.op
+    }
+
+    /// Why it failed.
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The first address of the range (0 when the system was to choose it).
+    pub const fn addr(&self) -> usize {
+        self.addr
+    }
+
+    /// The length of the range in bytes, as the caller gave it.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when the range of the failed verb was empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The operating system's error number; 0 when the request was refused before asking it.
+    pub const fn code(&self) -> i32 {
+        self.code
+    }
+
+    const fn reason(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::NoAddressSpace => "no free range of addresses is long enough",
+            ErrorKind::NoMemory => "the system will not promise so much memory",
+            ErrorKind::TooManyMappings => "too many mappings",
+            ErrorKind::Misaligned => "not a multiple of the page or of the alignment",
+            ErrorKind::OutOfRange => "the range is empty, overflows or leaves the reservation",
+            ErrorKind::AddressTaken => "somebody else has pages there",
+            ErrorKind::Denied => "the system forbids it",
+            ErrorKind::Unsupported => "this system cannot do it",
+            ErrorKind::BadState => "the pages are in another state",
+            ErrorKind::Other => "the system refused",
+        }
+    }
+
+    const fn next_step(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::NoAddressSpace => "reserve less, or raise `ulimit -v`",
+            ErrorKind::NoMemory => "commit less at a time, free memory, or raise the commit limit",
+            ErrorKind::TooManyMappings => "raise vm.max_map_count, or use guard markers",
+            ErrorKind::Misaligned => "round to the page or alignment first",
+            ErrorKind::OutOfRange => "give a range that lies inside the reservation",
+            ErrorKind::AddressTaken => "let the system choose the address, or pick another",
+            ErrorKind::Denied => "check limits, locked pages and the security policy",
+            ErrorKind::Unsupported => "`granule info` says what this machine offers",
+            ErrorKind::BadState => "query the range, and commit it first",
+            ErrorKind::Other => "look the number up in the system's manual",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {} bytes", self.op.name(), self.len)?;
+        if self.addr != 0 {
+            write!(out, " at {:#x}", self.addr)?;
+        }
+        write!(out, ": {}", self.reason())?;
+        if self.code != 0 {
+            write!(out, " (os error {})", self.code)?;
+        }
+        write!(out, "; {}", self.next_step())
+    }
+}
+
+impl core::error::Error for Error {}
+
+#[cfg(feature = "std")]
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            ErrorKind::NoAddressSpace | ErrorKind::NoMemory | ErrorKind::TooManyMappings => {
+                std::io::ErrorKind::OutOfMemory
+            }
+            ErrorKind::Misaligned | ErrorKind::OutOfRange => std::io::ErrorKind::InvalidInput,
+            ErrorKind::AddressTaken => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::Denied => std::io::ErrorKind::PermissionDenied,
+            ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
+            ErrorKind::BadState | ErrorKind::Other => std::io::ErrorKind::Other,
+        };
+        std::io::Error::new(kind, error)
+    }
+}

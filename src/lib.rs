@@ -1,0 +1,22 @@
+//! granule is memory by the page: reserve address space, commit it as you grow, and find the stomp.
+//!
+//! The folders are floors; a file may use only lower ones (`cargo xtask tidy` checks it):
+//!
+//! | floor | modules | what it is |
+//! |---|---|---|
+//! | 0 | [`error`], `addr`, `ds` | pure: lengths, ranges, the error, data structures |
+//! | 1 | `sys` | the only door to the operating system |
+//! | 2 | [`vm`] | "VirtualAlloc": [`vm::Reservation`] |
+//! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod error;
+
+pub(crate) mod addr;
+pub(crate) mod ds;
+pub(crate) mod sys;
+
+pub mod stomp;
+pub mod vm;
+
+pub use error::{Error, ErrorKind, Op};

@@ -1,0 +1,3 @@
+//! Floor 4. The stomp finder.
+pub mod options;
+pub mod record;

@@ -1,0 +1,73 @@
+//! Floor 1. What this Linux machine offers.
+
+use super::super::{GuardKind, HugePages, Info};
+use super::pages::has_guard_markers;
+use super::process::{env_is, read_file};
+
+/// Asks the kernel: auxv, /proc/sys/vm, /sys/kernel/mm, and one probe of the guard markers.
+pub(crate) fn info() -> Info {
+    let page_len = page_len();
+    let guard_markers = has_guard_markers(page_len);
+    let forced_split = env_is(b"GRANULE_GUARD", b"split");
+    Info {
+        page_len,
+        granularity: 64 * 1024,
+        guard: if guard_markers && !forced_split { GuardKind::Marker } else { GuardKind::Split },
+        guard_markers,
+        mappings_max: number_in(c"/proc/sys/vm/max_map_count").unwrap_or(0),
+        overcommit: number_in(c"/proc/sys/vm/overcommit_memory").unwrap_or(0) as u8,
+        huge_page_len: number_in(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+            .unwrap_or(0),
+        huge_pages: huge_pages(),
+        memory_len: memory_len(),
+        address_min: 64 * 1024,
+        address_max: address_max(page_len),
+    }
+}
+
+fn page_len() -> usize {
+    // SAFETY: getauxval reads a table that the loader filled before any code of ours ran.
+    let len = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+    if len.is_power_of_two() { len } else { 4096 }
+}
+
+/// User space ends at 2^47 (x86-64, four levels) or 2^48 (AArch64); the last page is the kernel's.
+fn address_max(page_len: usize) -> usize {
+    let bits = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
+    (1usize << bits) - page_len - 1
+}
+
+fn number_in(path: &core::ffi::CStr) -> Option<usize> {
+    let mut buffer = [0u8; 32];
+    parse_number(read_file(path, &mut buffer)?)
+}
+
+fn parse_number(text: &[u8]) -> Option<usize> {
+    let digits = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    if digits == 0 {
+        return None;
+    }
+    text[..digits].iter().try_fold(0usize, |sum, byte| {
+        sum.checked_mul(10)?.checked_add(usize::from(byte - b'0'))
+    })
+}
+
+fn huge_pages() -> HugePages {
+    let mut buffer = [0u8; 64];
+    let chosen = read_file(c"/sys/kernel/mm/transparent_hugepage/enabled", &mut buffer)
+        .and_then(|text| text.split(|&byte| byte == b'[').nth(1));
+    match chosen {
+        Some([b'a', ..]) => HugePages::Always,
+        Some([b'm', ..]) => HugePages::OnRequest,
+        _ => HugePages::Never,
+    }
+}
+
+fn memory_len() -> usize {
+    let mut buffer = [0u8; 128];
+    let kib = read_file(c"/proc/meminfo", &mut buffer).and_then(|text| {
+        let start = text.iter().position(u8::is_ascii_digit)?;
+        parse_number(&text[start..])
+    });
+    kib.unwrap_or(0).saturating_mul(1024)
+}

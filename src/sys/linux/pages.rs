@@ -1,0 +1,253 @@
+//! Floor 1. Page verbs on Linux.
+//!
+//! Two facts decide the shape (measured; see docs/DESIGN.md):
+//! - Commit is `mprotect`, never `mmap` over the range: a failing `mmap(MAP_FIXED)` leaves a hole.
+//! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's charge.
+
+use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::raw::syscall;
+use crate::error::ErrorKind;
+use core::ptr::NonNull;
+
+/// Since Linux 6.13; younger than the C headers.
+const MADV_GUARD_INSTALL: usize = 102;
+const MADV_GUARD_REMOVE: usize = 103;
+
+const fn prot_bits(protection: Protection) -> usize {
+    (match protection {
+        Protection::NoAccess => libc::PROT_NONE,
+        Protection::Read => libc::PROT_READ,
+        Protection::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        Protection::ExecuteRead => libc::PROT_EXEC | libc::PROT_READ,
+        Protection::ExecuteReadWrite => libc::PROT_EXEC | libc::PROT_READ | libc::PROT_WRITE,
+    }) as usize
+}
+
+const fn reserve_flags(policy: CommitPolicy) -> usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    (match policy {
+        CommitPolicy::Strict => flags,
+        CommitPolicy::Lazy => flags | libc::MAP_NORESERVE,
+    }) as usize
+}
+
+/// What an error number of a page verb means.
+pub(crate) fn error_kind(errno: Errno) -> ErrorKind {
+    match errno.0 {
+        libc::ENOMEM => ErrorKind::NoMemory,
+        libc::EEXIST => ErrorKind::AddressTaken,
+        libc::EPERM | libc::EACCES | libc::EAGAIN => ErrorKind::Denied,
+        libc::ENOSYS | libc::EOPNOTSUPP => ErrorKind::Unsupported,
+        libc::EINVAL => ErrorKind::BadState,
+        _ => ErrorKind::Other,
+    }
+}
+
+unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
+    // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
+    // verb owns them.
+    unsafe {
+        syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0])
+    }
+}
+
+unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {
+    // SAFETY: the caller owns the pages and nobody uses them any more.
+    unsafe { syscall(libc::SYS_munmap, [addr, len, 0, 0, 0, 0]) }.map(drop)
+}
+
+unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+    // SAFETY: the caller owns the pages; what the advice does to their content is its business.
+    unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
+        .map(drop)
+}
+
+/// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0 and
+/// free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
+///
+/// # Safety
+/// 1. `len` and `align` are not zero, multiples of the page, and `align` is a power of two.
+pub(crate) unsafe fn reserve(
+    hint: usize,
+    len: usize,
+    align: usize,
+    policy: CommitPolicy,
+) -> Result<NonNull<u8>, Errno> {
+    let flags = reserve_flags(policy);
+    if hint != 0 && hint.is_multiple_of(align) {
+        // SAFETY: MAP_FIXED_NOREPLACE takes free addresses only.
+        match unsafe { mmap_none(hint, len, flags | libc::MAP_FIXED_NOREPLACE as usize) } {
+            Ok(base) if base == hint => return Ok(pointer(base)),
+            // A kernel before 4.17 reads the flag as a mere hint and answers with another address.
+            // SAFETY: this mapping was made a moment ago and nobody knows it.
+            Ok(other) => unsafe { munmap(other, len) }?,
+            Err(_) => {}
+        }
+    }
+    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM))?;
+    // SAFETY: without MAP_FIXED the kernel picks free addresses.
+    let start = unsafe { mmap_none(0, padded, flags) }?;
+    let base = start.next_multiple_of(align);
+    if base > start {
+        // SAFETY: the head of the mapping made above; the base lies behind it.
+        unsafe { munmap(start, base - start) }?;
+    }
+    let (end, padded_end) = (base + len, start + padded);
+    if padded_end > end {
+        // SAFETY: the tail of the mapping made above.
+        unsafe { munmap(end, padded_end - end) }?;
+    }
+    Ok(pointer(base))
+}
+
+fn pointer(addr: usize) -> NonNull<u8> {
+    // The kernel is the allocator here: this is where the provenance of all our memory begins.
+    NonNull::new(core::ptr::with_exposed_provenance_mut(addr)).expect("mmap never returns page 0")
+}
+
+/// Reserved -> Committed; pages that were already committed keep their content and get the new
+/// rights. Call: mprotect.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn commit(
+    ptr: NonNull<u8>,
+    len: usize,
+    protection: Protection,
+) -> Result<(), Errno> {
+    // SAFETY: (1); rights are only widened for whoever owns the range.
+    unsafe { protect(ptr, len, protection) }
+}
+
+/// Committed -> Reserved: the memory and the kernel's charge go back. Call: mmap over the range; if
+/// the kernel refuses that, madvise(MADV_DONTNEED) + mprotect, which keeps the charge.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours, made under `policy`, and nobody uses its content.
+pub(crate) unsafe fn decommit(
+    ptr: NonNull<u8>,
+    len: usize,
+    policy: CommitPolicy,
+) -> Result<(), Errno> {
+    let flags = reserve_flags(policy) | libc::MAP_FIXED as usize;
+    // SAFETY: (1): the pages replaced are ours and unused.
+    if unsafe { mmap_none(ptr.as_ptr().expose_provenance(), len, flags) }.is_ok() {
+        return Ok(());
+    }
+    // SAFETY: as above; if the protection fails the pages are merely empty.
+    unsafe { protect(ptr, len, Protection::NoAccess) }?;
+    // SAFETY: as above.
+    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
+}
+
+/// Any state -> Free. Call: munmap.
+///
+/// # Safety
+/// 1. The range is ours and nobody uses it any more.
+pub(crate) unsafe fn release(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { munmap(ptr.as_ptr().expose_provenance(), len) }
+}
+
+/// New rights for committed pages. Call: mprotect.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours, and nobody relies on rights that it loses.
+pub(crate) unsafe fn protect(
+    ptr: NonNull<u8>,
+    len: usize,
+    protection: Protection,
+) -> Result<(), Errno> {
+    let addr = ptr.as_ptr().expose_provenance();
+    // SAFETY: (1).
+    unsafe { syscall(libc::SYS_mprotect, [addr, len, prot_bits(protection), 0, 0, 0]) }.map(drop)
+}
+
+/// The content may be lost at any time until the next write; the access stays. Call:
+/// madvise(MADV_FREE).
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours and nobody needs its content.
+pub(crate) unsafe fn discard(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { madvise(ptr, len, libc::MADV_FREE as usize) }
+}
+
+/// Makes committed pages fault, whoever touches them; their memory goes back. Calls:
+/// madvise(MADV_GUARD_INSTALL), or for `Split` the ones of [`decommit`].
+///
+/// # Safety
+/// 1. As for [`decommit`].
+pub(crate) unsafe fn guard(
+    ptr: NonNull<u8>,
+    len: usize,
+    kind: GuardKind,
+    policy: CommitPolicy,
+) -> Result<(), Errno> {
+    match kind {
+        // SAFETY: (1).
+        GuardKind::Marker => unsafe { guard_marker(ptr, len) },
+        // SAFETY: (1).
+        GuardKind::Split => unsafe { decommit(ptr, len, policy) },
+    }
+}
+
+/// Installs markers; a locked range (`mlockall`) refuses them with EINVAL until it is unlocked.
+unsafe fn guard_marker(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's: our pages, content unused.
+    match unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) } {
+        Err(Errno(libc::EINVAL)) => {
+            let addr = ptr.as_ptr().expose_provenance();
+            // SAFETY: unlocking changes no content and no right.
+            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
+            // SAFETY: the caller's, as above.
+            unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) }
+        }
+        other => other,
+    }
+}
+
+/// Takes guards away: the pages are committed again and read zero. Calls:
+/// madvise(MADV_GUARD_REMOVE), or for `Split` mprotect.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn unguard(
+    ptr: NonNull<u8>,
+    len: usize,
+    kind: GuardKind,
+    protection: Protection,
+) -> Result<(), Errno> {
+    match kind {
+        // SAFETY: (1); pages that carry no marker are left alone.
+        GuardKind::Marker => unsafe { madvise(ptr, len, MADV_GUARD_REMOVE) },
+        // SAFETY: (1).
+        GuardKind::Split => unsafe { protect(ptr, len, protection) },
+    }
+}
+
+/// Tells the kernel how a range will be used. Call: madvise.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Errno> {
+    let advice = match advice {
+        Advice::NoHugePages => libc::MADV_NOHUGEPAGE,
+        Advice::NoDump => libc::MADV_DONTDUMP,
+    };
+    // SAFETY: (1); neither advice touches content.
+    unsafe { madvise(ptr, len, advice as usize) }
+}
+
+/// True when the kernel has guard markers: tries them on a page of its own.
+pub(crate) fn has_guard_markers(page_len: usize) -> bool {
+    let flags = reserve_flags(CommitPolicy::Lazy);
+    // SAFETY: a fresh page that nobody else knows.
+    let Ok(addr) = (unsafe { mmap_none(0, page_len, flags) }) else { return false };
+    let page = pointer(addr);
+    // SAFETY: the page made above.
+    let answer = unsafe { madvise(page, page_len, MADV_GUARD_INSTALL) };
+    // SAFETY: the same page, still known to nobody.
+    let released = unsafe { munmap(addr, page_len) };
+    answer.is_ok() && released.is_ok()
+}

@@ -1,0 +1,116 @@
+//! Floor 1. The process on Linux: small files, the environment, identities, the last words.
+
+use super::super::Errno;
+use super::raw::syscall;
+use core::ffi::CStr;
+
+/// Reads the start of a file into `buffer`. `None` if it cannot be opened or read.
+pub(crate) fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let file = open_read(path)?;
+    let count = read(file, buffer);
+    close(file);
+    count.ok().map(|count| &buffer[..count])
+}
+
+fn open_read(path: &CStr) -> Option<usize> {
+    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
+    let at = libc::AT_FDCWD as usize;
+    // SAFETY: the path is NUL-terminated and outlives the call.
+    unsafe { syscall(libc::SYS_openat, [at, path.as_ptr().addr(), flags, 0, 0, 0]) }.ok()
+}
+
+fn read(file: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let target = buffer.as_mut_ptr().expose_provenance();
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into a buffer we own.
+    unsafe { syscall(libc::SYS_read, [file, target, buffer.len(), 0, 0, 0]) }
+}
+
+pub(crate) fn close(file: usize) {
+    // SAFETY: the descriptor was opened by us and is not used again. Its error says nothing we
+    // could act on.
+    let _ = unsafe { syscall(libc::SYS_close, [file, 0, 0, 0, 0, 0]) };
+}
+
+/// Copies the value of an environment variable, as the program was started with it, into `buffer`
+/// and returns its length; `None` if it is not set or does not fit.
+///
+/// Reads /proc/self/environ and not `environ`: the first `malloc` can come before the C library has
+/// set the latter, and another thread may be changing it.
+pub(crate) fn env(name: &[u8], buffer: &mut [u8]) -> Option<usize> {
+    let file = open_read(c"/proc/self/environ")?;
+    let found = find_variable(file, name, buffer);
+    close(file);
+    found
+}
+
+/// True when the variable `name` has exactly the value `value`.
+pub(crate) fn env_is(name: &[u8], value: &[u8]) -> bool {
+    let mut buffer = [0u8; 64];
+    env(name, &mut buffer).is_some_and(|len| &buffer[..len] == value)
+}
+
+/// Streams NUL-terminated `NAME=value` records; a long environment needs no long buffer.
+fn find_variable(file: usize, name: &[u8], value: &mut [u8]) -> Option<usize> {
+    let mut block = [0u8; 4096];
+    let mut position = 0; // in the current record
+    let mut matching = true; // the record still spells `name=`
+    loop {
+        let count = read(file, &mut block).ok().filter(|&count| count > 0)?;
+        for &byte in &block[..count] {
+            if byte == 0 {
+                if matching && position > name.len() {
+                    return Some(position - name.len() - 1);
+                }
+                (position, matching) = (0, true);
+                continue;
+            }
+            if matching && position > name.len() {
+                *value.get_mut(position - name.len() - 1)? = byte;
+            } else if matching {
+                let wanted = if position == name.len() { b'=' } else { name[position] };
+                matching = byte == wanted;
+            }
+            position += 1;
+        }
+    }
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: takes no argument and touches nothing.
+    unsafe { syscall(libc::SYS_gettid, [0; 6]) }.map_or(0, |id| id as u32)
+}
+
+/// The number of the process.
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: takes no argument and touches nothing.
+    unsafe { syscall(libc::SYS_getpid, [0; 6]) }.map_or(0, |id| id as u32)
+}
+
+/// Lets another thread run.
+pub(crate) fn yield_now() {
+    // SAFETY: takes no argument and touches nothing. It cannot fail.
+    let _ = unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
+/// Writes to standard error, all of it or until the first error: there is no one left to tell.
+pub(crate) fn write_error(mut text: &[u8]) {
+    while !text.is_empty() {
+        let source = text.as_ptr().addr();
+        // SAFETY: the kernel reads `text.len()` bytes from a slice we hold.
+        match unsafe { syscall(libc::SYS_write, [2, source, text.len(), 0, 0, 0]) } {
+            Ok(0) => return,
+            Ok(count) => text = &text[count.min(text.len())..],
+            Err(Errno(libc::EINTR)) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Ends the process at once, with `status`.
+pub(crate) fn exit_now(status: i32) -> ! {
+    loop {
+        // SAFETY: ends every thread of the process; nothing runs after it.
+        let _ = unsafe { syscall(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
+    }
+}

@@ -1,0 +1,54 @@
+//! Floor 1. Bare Linux system calls: no `errno`, no symbol another library could replace.
+//!
+//! `malloc` must keep `errno` and may run before the C library is ready; a bare `syscall`
+//! instruction has neither problem.
+
+use super::super::Errno;
+
+/// Turns the kernel's answer into a result: -4095..-1 are error numbers.
+fn checked(value: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&value) { Err(Errno(-value as i32)) } else { Ok(value as usize) }
+}
+
+/// Makes system call `number`.
+///
+/// # Safety
+/// 1. The arguments keep the promises of that system call.
+pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize, Errno> {
+    // SAFETY: (1) is passed on unchanged.
+    checked(unsafe { trap(number as usize, args) })
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe fn trap(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's x86-64 convention: number and result in rax, arguments in rdi, rsi, rdx,
+    // r10, r8, r9; rcx and r11 are lost. The caller vouches for what the call does.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => value,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    value
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn trap(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let value: isize;
+    // SAFETY: the kernel's AArch64 convention: number in x8, arguments in x0..x5, result in x0. The
+    // caller vouches for what the call does.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a as isize => value,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack)
+        );
+    }
+    value
+}

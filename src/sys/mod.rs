@@ -1,0 +1,134 @@
+//! Floor 1, uses floor 0. The only door to the operating system.
+//!
+//! Nothing outside this folder names an operating system, a system call or `libc`. Every platform
+//! offers the same functions; `CONTRACT` below pins their types, so a missing or mistyped one is a
+//! compile error here and not a surprise upstairs.
+//!
+//! # The contract
+//! - Addresses and lengths are multiples of the page; lengths are not zero; a range lies inside one
+//!   reservation. The callers (floor 2 and up) guarantee it.
+//! - A verb either happens whole or returns the system's number and changes nothing that the caller
+//!   could read; where a platform cannot promise that, its function says so.
+//! - Freshly committed pages read zero.
+//! - No function allocates, takes a lock or changes `errno`: all may be called inside `malloc` and in
+//!   a signal handler.
+//!
+//! # The states (the notes' three)
+//! ```text
+//!            reserve            commit
+//!   Free  ------------> Reserved ------> Committed  --protect, discard--> Committed
+//!     ^                   ^                  |      --guard--> faults --unguard--> reads zero
+//!     +---- release ------+---- decommit ----+
+//! ```
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+
+use crate::error::ErrorKind;
+use core::ptr::NonNull;
+
+/// The system's own error number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) i32);
+
+/// Access rights of committed pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protection {
+    /// No access: every touch faults.
+    NoAccess,
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Execute and read.
+    ExecuteRead,
+    /// Execute, read and write.
+    ExecuteReadWrite,
+}
+
+/// When the system's promise of memory is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CommitPolicy {
+    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed, and a
+    /// commit that cannot be kept fails at the call.
+    Strict,
+    /// At first touch: commits nearly always succeed, and a promise that cannot be kept ends in the
+    /// out-of-memory killer.
+    Lazy,
+}
+
+/// How guards are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GuardKind {
+    /// Guard markers in the page table: no mapping is split, millions are possible.
+    Marker,
+    /// Protection changes: each guard splits a mapping; the kernel's map limit is the ceiling.
+    Split,
+}
+
+/// A hint of how a range will be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Advice {
+    /// Never back it by huge pages.
+    NoHugePages,
+    /// Leave it out of core dumps.
+    NoDump,
+}
+
+/// What this machine offers. Capabilities are data, never conditional compilation upstairs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Bytes in a page.
+    pub page_len: usize,
+    /// Every reservation's base is a multiple of this.
+    pub granularity: usize,
+    /// The guards this process uses: the kernel's best, unless `GRANULE_GUARD=split` forces the other.
+    pub guard: GuardKind,
+    /// True when the kernel has guard markers, whatever `guard` says.
+    pub guard_markers: bool,
+    /// The most mappings a process may have; 0 when unknown.
+    pub mappings_max: usize,
+    /// The kernel's overcommit mode (`vm.overcommit_memory`): 0 heuristic, 1 always, 2 never.
+    pub overcommit: u8,
+    /// Bytes of a huge page; 0 when there are none.
+    pub huge_page_len: usize,
+    /// Whether transparent huge pages are used always, on request or never.
+    pub huge_pages: HugePages,
+    /// Bytes of memory in the machine; 0 when unknown.
+    pub memory_len: usize,
+    /// First address of the range a program may reserve.
+    pub address_min: usize,
+    /// Last address of that range.
+    pub address_max: usize,
+}
+
+/// The kernel's policy for transparent huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// The kernel uses them wherever it can.
+    Always,
+    /// Only where a program asks.
+    OnRequest,
+    /// Never, or not known.
+    Never,
+}
+
+/// The list every platform must have, with the types it must have them in.
+#[expect(clippy::type_complexity, reason = "the list of types is the point")]
+const _CONTRACT: (
+    fn() -> Info,
+    unsafe fn(usize, usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
+    unsafe fn(NonNull<u8>, usize, Protection) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, CommitPolicy) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, Protection) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, GuardKind, CommitPolicy) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, GuardKind, Protection) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, Advice) -> Result<(), Errno>,
+    fn(Errno) -> ErrorKind,
+) = (
+    info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
+);
