@@ -4,6 +4,7 @@ mod info;
 mod pages;
 mod process;
 pub(crate) mod raw;
+pub(crate) mod unwind;
 
 pub(crate) use info::info;
 pub(crate) use pages::{
