@@ -162,7 +162,7 @@ impl Finder {
         &self,
         size: usize,
         align: usize,
-        from: Registers,
+        from: &Registers,
     ) -> Option<NonNull<u8>> {
         if size > self.limits.size_max {
             return None;
@@ -305,7 +305,7 @@ impl Finder {
     }
 
     /// Frees a live block. `Err` if another thread was faster.
-    pub(crate) fn free(&self, id: SlotId, from: Registers) -> Result<(), ()> {
+    pub(crate) fn free(&self, id: SlotId, from: &Registers) -> Result<(), ()> {
         let slot = self.table.slot(id);
         while !slot.claim(State::Live) {
             if !self.sweeping.load(Ordering::Acquire) {
@@ -335,7 +335,7 @@ impl Finder {
     }
 
     /// Looks at the slack of a block that the caller owns (Busy) and reports damage.
-    pub(crate) fn check(&self, id: SlotId, from: Registers, found: Found) {
+    pub(crate) fn check(&self, id: SlotId, from: &Registers, found: Found) {
         let slot = self.table.slot(id);
         let (block, pages) = (slot.start()..slot.start() + slot.size(), self.pages(slot));
         // SAFETY: the block is not freed, so its pages are accessible and were filled.
@@ -362,7 +362,7 @@ impl Finder {
     }
 
     /// The calling thread and its stack, now.
-    pub(crate) fn moment(&self, from: Registers) -> Moment {
+    pub(crate) fn moment(&self, from: &Registers) -> Moment {
         Moment { tid: sys::thread_id(), stack: self.traces.remember(from, self.options.depth) }
     }
 

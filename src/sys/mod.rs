@@ -137,3 +137,23 @@ const _CONTRACT: (
 ) = (
     info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
 );
+
+/// Call stacks: see `unwind` of the platform for what the three promise.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _UNWIND_CONTRACT: (
+    fn(&unwind::Registers, &mut [u64]) -> usize,
+    fn(u64) -> Option<u64>,
+    fn(u64) -> Option<u64>,
+    fn(),
+    fn() -> unwind::Registers,
+    fn(u64, u64, u64) -> unwind::Registers,
+    unsafe fn(*const core::ffi::c_void) -> unwind::Registers,
+) = (
+    unwind::capture,
+    unwind::probe_read,
+    unwind::probe_fixup,
+    unwind::forget,
+    unwind::Registers::current,
+    unwind::Registers::of_caller,
+    unwind::Registers::from_ucontext,
+);

@@ -5,8 +5,8 @@ mod fault;
 mod info;
 mod pages;
 mod process;
-mod raw;
-mod unwind;
+pub(crate) mod raw;
+pub(crate) mod unwind;
 
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
@@ -18,4 +18,4 @@ pub(crate) use pages::{
 pub(crate) use process::{
     call_at_exit, env, exit_now, memory_and_swap_len, process_id, thread_id, write_error, yield_now,
 };
-pub(crate) use unwind::{Registers, capture};
+pub(crate) use unwind::{Registers, capture, forget};
