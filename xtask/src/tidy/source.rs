@@ -29,6 +29,12 @@ impl<'a> Source<'a> {
         self.lexed.is_some()
     }
 
+    /// True for Rust code that only tests and readers run: it may be blunter than the product.
+    pub(crate) fn is_trial(&self) -> bool {
+        let mut parts = self.path.split('/');
+        parts.any(|part| matches!(part, "tests" | "tests.rs" | "examples"))
+    }
+
     /// True for code whose style the rules look at, in any language.
     pub(crate) fn is_code(&self) -> bool {
         let endings = [".rs", ".c", ".h", ".cc", ".cpp", ".hpp", ".sh", ".py", ".ci/run"];

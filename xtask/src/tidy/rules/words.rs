@@ -6,16 +6,10 @@ use crate::tidy::{Remark, Source, Tree};
 /// Parts that no type's name may have: our words are block, class, slab and arena.
 const TAKEN: [&str; 4] = ["Chunk", "Segment", "Span", "Bin"];
 
-/// Folders whose Rust code is not the product.
-const TRIALS: [&str; 3] = ["tests/", "/tests/", "examples/"];
-
 pub(crate) fn check(source: &Source<'_>, _: &Tree) -> Vec<Remark> {
     let tokens = source.tokens();
     let mut remarks: Vec<Remark> = tokens.windows(2).filter_map(type_remark).collect();
-    if !TRIALS
-        .iter()
-        .any(|folder| source.path.starts_with(folder) || source.path.contains("/tests/"))
-    {
+    if !source.is_trial() {
         remarks.extend(unwrap_remarks(&tokens));
     }
     remarks
