@@ -51,7 +51,7 @@ count_of() {
     jq) small=2000 full=5000 ;;        # objects of 200 bytes
     xmllint) small=1500 full=4000 ;;   # entries of 330 bytes
     gcc) small=60 full=280 ;;          # functions of 21 lines
-    redis) small=1000 full=5000 ;;     # rounds of 6 commands; 4 times as many requests a test
+    redis) small=500 full=3000 ;;      # rounds of 6 commands; 4 times as many requests a test
     esac
     if [ "$scale" = full ]; then echo "$full"; else echo "$small"; fi
 }
@@ -83,7 +83,7 @@ generate() { /usr/bin/perl "$here/real/generate.pl" "$@"; }
 run() {
     local label=$1 status=0
     shift
-    "${wrapper[@]}" "$@" >>"$out/output" 2>>"$out/stderr" || status=$?
+    { "${wrapper[@]}" "$@" >>"$out/output" || status=$?; } 2>>"$out/stderr"
     echo "$label $status" >>"$out/status"
 }
 
@@ -146,7 +146,7 @@ run_redis() {
         ask shutdown nosave >>"$out/stderr" 2>&1 || true
     fi
     local status=0
-    wait "$server" || status=$?
+    { wait "$server" || status=$?; } 2>>"$out/stderr"
     rm -rf "$redis_directory"
     echo "redis-server $status" >>"$out/status"
 }
