@@ -83,7 +83,7 @@ generate() { /usr/bin/perl "$here/real/generate.pl" "$@"; }
 run() {
     local label=$1 status=0
     shift
-    { "${wrapper[@]}" "$@" >>"$out/output" || status=$?; } 2>>"$out/stderr"
+    "${wrapper[@]}" "$@" >>"$out/output" || status=$?
     echo "$label $status" >>"$out/status"
 }
 
@@ -141,12 +141,12 @@ run_redis() {
         grep -q 'Address already in use' "$out/server.log" || break
         port=$((port + 1))
     done
-    if [ -S "$socket" ] && ask ping >>"$out/stderr" 2>&1; then
+    if [ -S "$socket" ] && ask ping >&2; then
         work_redis "$port"
-        ask shutdown nosave >>"$out/stderr" 2>&1 || true
+        ask shutdown nosave >&2 || true
     fi
     local status=0
-    { wait "$server" || status=$?; } 2>>"$out/stderr"
+    wait "$server" || status=$?
     rm -rf "$redis_directory"
     echo "redis-server $status" >>"$out/status"
 }
@@ -160,7 +160,7 @@ start_redis() {
     : >"$out/server.log"
     "${wrapper[@]}" /usr/bin/redis-server --bind 127.0.0.1 --port "$1" --unixsocket "$socket" \
         --save '' --appendonly no --dir "$redis_directory" --enable-debug-command local \
-        --repl-diskless-sync-delay 0 >>"$out/server.log" 2>>"$out/stderr" </dev/null &
+        --repl-diskless-sync-delay 0 >>"$out/server.log" </dev/null &
     server=$!
     local tries=3000
     while kill -0 "$server" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do
@@ -176,11 +176,11 @@ work_redis() {
     local status=0
     /usr/bin/redis-benchmark -h 127.0.0.1 -p "$1" -n $((count * 4)) --csv \
         -t set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,zadd,lrange_100,mset \
-        >"$out/throughput" 2>>"$out/stderr" || status=$?
+        >"$out/throughput" || status=$?
     echo "redis-benchmark $status" >>"$out/status"
     status=0
     ask <"$input" | sort | uniq -c >>"$out/output" || status=$?
-    ask --rdb "$redis_directory/snapshot" >>"$out/stderr" 2>&1 || status=$?
+    ask --rdb "$redis_directory/snapshot" >&2 || status=$?
     [ -s "$redis_directory/snapshot" ] || status=1
     local command
     for command in dbsize 'llen mylist' 'get text:7' 'lrange queue:3 0 20' 'debug digest' \
@@ -205,7 +205,8 @@ program() {
     : >"$out/output"
     count=$(count_of "$name")
     input=$inputs/$name-$count
-    "run_$name"
+    # With the shell's own words about a command that a signal killed.
+    "run_$name" 2>>"$out/stderr"
     local statuses
     statuses=$(tr '\n' ' ' <"$out/status")
     echo "$name: $(stat -c %s "$out/output") bytes of output; exit status: ${statuses% }"
