@@ -386,8 +386,10 @@ mod tests {
             }
         }
         let message = Message::Report(Record { block: None, ..record() });
-        assert!(matches!(Message::from_bytes(&message.to_bytes()),
-            Some(Message::Report(Record { block: None, .. }))));
+        assert!(matches!(
+            Message::from_bytes(&message.to_bytes()),
+            Some(Message::Report(Record { block: None, .. }))
+        ));
         for notice in Notice::ALL {
             let message = Message::Notice(notice, 5, [6, 7]);
             assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));

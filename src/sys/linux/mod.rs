@@ -5,8 +5,9 @@ mod pages;
 mod process;
 pub(crate) mod raw;
 
-pub(crate) use info::info;
+pub(crate) use info::{guards, info, limits};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, guard, protect, release, reserve, unguard,
+    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
+    reserve_at, unguard,
 };
 pub(crate) use process::{env, exit_now, process_id, thread_id, write_error, yield_now};
