@@ -47,9 +47,9 @@ fn parse_number(text: &[u8]) -> Option<usize> {
     if digits == 0 {
         return None;
     }
-    text[..digits].iter().try_fold(0usize, |sum, byte| {
-        sum.checked_mul(10)?.checked_add(usize::from(byte - b'0'))
-    })
+    text[..digits]
+        .iter()
+        .try_fold(0usize, |sum, byte| sum.checked_mul(10)?.checked_add(usize::from(byte - b'0')))
 }
 
 fn huge_pages() -> HugePages {

@@ -46,9 +46,7 @@ pub(crate) fn error_kind(errno: Errno) -> ErrorKind {
 unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
     // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
     // verb owns them.
-    unsafe {
-        syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0])
-    }
+    unsafe { syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0]) }
 }
 
 unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {
@@ -171,6 +169,15 @@ pub(crate) unsafe fn protect(
 pub(crate) unsafe fn discard(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { madvise(ptr, len, libc::MADV_FREE as usize) }
+}
+
+/// The content is gone and reads zero, the access stays. Call: madvise(MADV_DONTNEED).
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours and nobody needs its content.
+pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
 }
 
 /// Makes committed pages fault, whoever touches them; their memory goes back. Calls:
