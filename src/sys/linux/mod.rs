@@ -4,6 +4,8 @@ mod info;
 mod pages;
 mod process;
 pub(crate) mod raw;
+#[cfg(test)]
+pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
 pub(crate) use pages::{
