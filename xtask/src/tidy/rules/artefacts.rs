@@ -19,11 +19,15 @@ pub(crate) fn check_example(source: &Source<'_>, tree: &Tree) -> Vec<Remark> {
     }
 }
 
-/// A crime `tests/crimes/NAME.c` (`.cc`, `.cpp`, `.rs`) is named in the list of verdicts.
+/// A crime `tests/crimes/NAME.c` (`.cc`, `.cpp`, `.rs`) is named in the list of verdicts. More
+/// endings, as in `NAME.lib.c`, are further parts of the same crime.
 pub(crate) fn check_crime(source: &Source<'_>, tree: &Tree) -> Vec<Remark> {
     let Some(inside) = source.path.strip_prefix("tests/crimes/") else { return Vec::new() };
     let file = inside.rsplit('/').next().unwrap_or(inside);
-    let Some((name, "c" | "cc" | "cpp" | "rs")) = file.rsplit_once('.') else { return Vec::new() };
+    let Some((name, endings)) = file.split_once('.') else { return Vec::new() };
+    if !matches!(endings.rsplit('.').next(), Some("c" | "cc" | "cpp" | "rs")) {
+        return Vec::new();
+    }
     if tree.text(VERDICTS).is_some_and(|verdicts| names(verdicts, name)) {
         return Vec::new();
     }
@@ -63,6 +67,7 @@ mod tests {
         let found = |path: &str| lines_in(check_crime, path, &[(path, ""), verdicts]);
         assert!(found("tests/crimes/double_free.c").is_empty());
         assert!(found("tests/crimes/deep/over.cpp").is_empty());
+        assert!(found("tests/crimes/double_free.lib.c").is_empty());
         assert_eq!(found("tests/crimes/free.rs"), [1]);
         assert_eq!(found("tests/crimes/over_more.rs"), [1]);
         assert!(found("tests/crimes/readme.md").is_empty());
