@@ -201,15 +201,6 @@ pub(crate) unsafe fn discard(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> 
     unsafe { madvise(ptr, len, libc::MADV_FREE as usize) }
 }
 
-/// The content is gone and reads zero, the access stays. Call: madvise(MADV_DONTNEED).
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours and nobody needs its content.
-pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: (1).
-    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
-}
-
 /// Makes committed pages fault, whoever touches them; their memory goes back. Calls:
 /// madvise(MADV_GUARD_INSTALL), or for `Split` the ones of [`decommit`].
 ///
