@@ -82,6 +82,8 @@ pub unsafe fn program_action(signal: i32, new: Option<&SignalAction>) -> Result<
         // SAFETY: (1).
         return unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0);
     };
+    // Ours must be in place first: it takes what it finds there for the program's.
+    super::start();
     let old = wanted.get();
     if let Some(new) = new {
         wanted.set(new);
