@@ -6,8 +6,8 @@
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
 //! ```
 //!
-//! A complete run writes `bench/results/NAME.json` and `NAME.md`; a run of a part (`--only`,
-//! `--tools`) writes only when it is given a name by `--name`.
+//! A complete run writes its data and a page to read into `bench/results`; a run of a part
+//! (`--only`, `--tools`) does so only when it is given a name by `--name`.
 #![forbid(unsafe_code)]
 
 mod flags;
