@@ -6,7 +6,7 @@
 int main(void)
 {
     char *volatile p = malloc(1 << 20); // ALLOCATED
-    free(p + TWIN(1 << 19, 0)); // CRIME
+    free(p + TWIN(524288, 0)); // CRIME
     puts("freed");
     return 0;
 }

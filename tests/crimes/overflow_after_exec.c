@@ -8,7 +8,7 @@ int main(int count, char **arguments)
 {
     volatile char *p = malloc(128); // ALLOCATED
     if (count == 1) {
-        execl("/proc/self/exe", arguments[0], "again", (char *)NULL);
+        execl(arguments[0], arguments[0], "again", (char *)NULL);
         return 1;
     }
     p[TWIN(128, 127)] = 1; // CRIME

@@ -6,8 +6,8 @@
 static long sum(const volatile long *numbers, int count)
 {
     long total = 0;
-    for (int i = 0; i TWIN(<=, <) count; i++)
-        total += numbers[i]; // CRIME
+    int i = 0;
+    while (i TWIN(<=, <) count) total += numbers[i++]; // CRIME
     return total;
 }
 

@@ -6,6 +6,8 @@ mod info;
 mod pages;
 mod process;
 pub(crate) mod raw;
+#[cfg(test)]
+pub(crate) mod truth;
 pub(crate) mod unwind;
 
 pub(crate) use channel::tell;
