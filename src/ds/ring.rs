@@ -44,6 +44,11 @@ impl<'a> Ring<'a> {
         Ring { words: storage, cells: if room < 2 { 0 } else { 1 << room.ilog2() } }
     }
 
+    /// Words of storage for at least `values` values.
+    pub(crate) const fn words_for(values: usize) -> usize {
+        CELLS_START + 2 * values.next_power_of_two()
+    }
+
     /// How many values fit.
     pub(crate) fn capacity(&self) -> usize {
         self.cells as usize

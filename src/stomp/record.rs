@@ -162,17 +162,21 @@ pub enum Notice {
     NoRegion,
     /// No memory or address space for a block of `numbers[0]` bytes: malloc returned null.
     OutOfMemory,
+    /// The pages of a freed block could not be made inaccessible; `numbers[0]` = errno. A use after
+    /// free of that block goes unseen.
+    FreedNotHidden,
 }
 
 impl Notice {
     /// All, in the order of their numbers on the wire.
-    pub const ALL: [Notice; 6] = [
+    pub const ALL: [Notice; 7] = [
         Notice::SplitGuards,
         Notice::GuardingStops,
         Notice::GuardedOf,
         Notice::OwnAllocator,
         Notice::NoRegion,
         Notice::OutOfMemory,
+        Notice::FreedNotHidden,
     ];
 }
 
@@ -386,8 +390,10 @@ mod tests {
             }
         }
         let message = Message::Report(Record { block: None, ..record() });
-        assert!(matches!(Message::from_bytes(&message.to_bytes()),
-            Some(Message::Report(Record { block: None, .. }))));
+        assert!(matches!(
+            Message::from_bytes(&message.to_bytes()),
+            Some(Message::Report(Record { block: None, .. }))
+        ));
         for notice in Notice::ALL {
             let message = Message::Notice(notice, 5, [6, 7]);
             assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
