@@ -3,7 +3,7 @@
 
 mod vm_support;
 
-use granule::vm::{self, GuardKind, Protection, Reservation, State};
+use granule::vm::{self, Advice, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::state_at;
@@ -170,22 +170,119 @@ fn without_mappings_every_verb_says_so_and_changes_nothing() {
 
         // Cutting the middle out of one mapping needs another one. The addresses stay taken.
         let [first, middle, last] = neighbours;
+        assert_eq!(refusal(first.advise(Advice::NoDump)), full(Op::Advise));
         assert_eq!(refusal(middle.release()), full(Op::Release));
         assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
         first.release().expect("an end can be cut off");
         last.release().expect("an end can be cut off");
-        assert_eq!(refusal(exhaust_reservations()), full(Op::Reserve));
+        let (_kept, error) = take_single_mappings();
+        assert_eq!(refusal(Err(error)), full(Op::Reserve));
     });
 }
 
-/// Reserves and keeps single mappings until the system refuses one.
-fn exhaust_reservations() -> Result<(), Error> {
+/// Makes mappings, each by itself, until the system refuses one: that is one more than a mapping
+/// may be split.
+fn take_single_mappings() -> (Vec<Reservation>, Error) {
     let mut kept = Vec::new();
-    for _ in 0..64 {
-        let builder = Reservation::builder().len(page_len()).untracked();
-        let reservation = builder.reserve()?;
-        reservation.commit(0..1, Protection::ReadWrite).expect("a whole mapping needs no other");
-        kept.push(reservation);
+    loop {
+        match Reservation::builder().len(page_len()).untracked().reserve() {
+            Ok(reservation) => {
+                let done = reservation
+                    .commit(0..1, [Protection::Read, Protection::ReadWrite][kept.len() % 2]);
+                done.expect("a whole mapping needs no other");
+                kept.push(reservation);
+            }
+            Err(error) => return (kept, error),
+        }
     }
-    Ok(())
+}
+
+#[test]
+fn decommit_without_mappings_keeps_the_charge_but_not_the_content() {
+    let name = "decommit_without_mappings_keeps_the_charge_but_not_the_content";
+    in_own_process(name, &[], || {
+        if !has_usual_mapping_limit() {
+            return;
+        }
+        let other = Reservation::reserve(16 * MIB).expect("addresses");
+        other.commit(4 * MIB..8 * MIB, Protection::ReadWrite).expect("four megabytes");
+        other.commit(9 * MIB..10 * MIB, Protection::ReadWrite).expect("a megabyte");
+        other.guard(9 * MIB..10 * MIB).expect("a guard");
+        put(&other, 4 * MIB, 4);
+        let range = split_guards((vm::info().mappings_max + 100) * page_len());
+        range.commit(0..range.len(), Protection::ReadWrite).expect("some hundred megabytes");
+        use_up_mappings(&range);
+        let kept = take_single_mappings();
+
+        for mib in [4, 9] {
+            let size = if mib == 4 { 4 } else { 1 };
+            let whole = mib * MIB..(mib + size) * MIB;
+            other.decommit(whole.clone()).expect("a whole mapping can be emptied in place");
+            assert_eq!(state_at(&other, mib * MIB), State::Reserved);
+            assert!(!kernel_reads(other.base() + mib * MIB));
+            other.commit(whole, Protection::ReadWrite).expect("and used again");
+            assert_eq!(byte_at(&other, mib * MIB), 0);
+        }
+        drop(kept);
+        drop(range);
+        other.decommit(0..16 * MIB).expect("mappings are free again");
+        assert!(!mapping_flags(other.base() + 4 * MIB).iter().any(|flag| flag == "ac"));
+    });
+}
+
+/// The one case in which the table cannot tell: half of a verb was done, and taking it back needs
+/// mappings that there are not.
+#[test]
+fn what_cannot_be_taken_back_is_unknown_until_it_is_decommitted() {
+    let name = "what_cannot_be_taken_back_is_unknown_until_it_is_decommitted";
+    in_own_process(name, &[], || {
+        if !has_usual_mapping_limit() {
+            return;
+        }
+        let other = Reservation::reserve(8 * page_len()).expect("addresses");
+        other.commit(page_range(1..2), Protection::ReadWrite).expect("a page");
+        let range = split_guards((vm::info().mappings_max + 100) * page_len());
+        range.commit(0..range.len(), Protection::ReadWrite).expect("some hundred megabytes");
+        use_up_mappings(&range);
+        let kept = take_single_mappings();
+
+        // Page 0 is a mapping, page 1 is a mapping; only a part of the third one is wanted.
+        let done = other.commit(page_range(0..3), Protection::Read);
+        assert_eq!(refusal(done), (Op::Commit, ErrorKind::TooManyMappings));
+        assert_eq!(state_at(&other, 0), State::Unknown);
+        let done = other.commit(page_range(0..1), Protection::Read);
+        assert_eq!(done.expect_err("it has to be settled first").kind(), ErrorKind::BadState);
+        assert_eq!(state_at(&other, 4 * page_len()), State::Reserved);
+
+        drop(kept);
+        drop(range);
+        other.decommit(page_range(0..3)).expect("mappings are free again");
+        assert_eq!(region_at(&other, 0).len, other.len());
+        other.commit(page_range(0..3), Protection::ReadWrite).expect("three pages");
+        assert_eq!(byte_at(&other, 0), 0);
+    });
+}
+
+#[test]
+fn locked_pages_keep_their_content_but_not_from_guards() {
+    in_own_process("locked_pages_keep_their_content_but_not_from_guards", &[], || {
+        let locked = |range: &Reservation| {
+            // SAFETY: locking changes no content and no right.
+            unsafe { libc::mlock(range.as_ptr().cast(), 2 * page_len()) == 0 }
+        };
+        let range = Reservation::reserve(4 * page_len()).expect("addresses");
+        range.commit(page_range(0..2), Protection::ReadWrite).expect("two pages");
+        if !locked(&range) {
+            println!("skipped: this process may lock no memory");
+            return;
+        }
+        put(&range, 0, 1);
+        let done = range.discard(page_range(0..2));
+        assert_eq!(refusal(done), (Op::Discard, ErrorKind::BadState));
+        assert_eq!((state_at(&range, 0), byte_at(&range, 0)), (State::Committed, 1));
+        range.guard(page_range(0..1)).expect("a guard unlocks the page");
+        assert!(!kernel_reads(range.base()));
+        range.decommit(page_range(0..2)).expect("locked pages too");
+        assert!(!kernel_reads(range.base() + page_len()));
+    });
 }
