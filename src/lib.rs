@@ -8,6 +8,7 @@
 //! | 1 | `sys` | the only door to the operating system |
 //! | 2 | [`vm`] | "VirtualAlloc": [`vm::Reservation`] |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
+//! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod error;
@@ -16,6 +17,7 @@ pub(crate) mod addr;
 pub(crate) mod ds;
 pub(crate) mod sys;
 
+mod global;
 pub mod stomp;
 pub mod vm;
 

@@ -1,3 +1,203 @@
-//! Floor 4. The stomp finder.
+//! Floor 4. The stomp finder: an allocator that makes an overflow or a use after free fault at the
+//! guilty instruction, and tells what happened.
+//!
+//! ```text
+//!   malloc(48), Placement::End                      malloc(48), Placement::Start
+//!   | guard |..........[slack][block 48]| guard |   | guard |[block 48][slack]..........| guard |
+//! ```
+//! - Every block lies between inaccessible pages (`layout`), which the kernel makes faults of.
+//! - The bytes of its pages that are not the block's are slack, checked later (`slack`).
+//! - A freed block is inaccessible at once; its memory goes back, its addresses wait in a quarantine.
+//! - The fault handler (`fault`) asks a pure function (`diagnose`) what happened and tells it to the
+//!   supervisor as plain data (`record`).
+//!
+//! The idea is the notes' StompAllocator, which is the Unreal Engine's and before it Electric Fence
+//! (Perens 1987).
+
+mod backend;
+mod diagnose;
+mod fault;
+mod finder;
+pub(crate) mod layout;
 pub mod options;
+mod raw_text;
 pub mod record;
+mod report;
+mod setup;
+mod slack;
+mod slot;
+mod trace;
+
+pub use crate::sys::SignalAction;
+pub use fault::program_action;
+pub use options::{Options, Placement};
+
+use crate::ds::once::Once;
+use crate::sys::{self, Registers};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
+use finder::{Finder, Found, Lookup};
+use record::Notice;
+use slot::State;
+
+/// The stomp finder as a Rust program's allocator, in one line.
+///
+/// Run the program under `granule stomp` for a report with names and lines; alone it prints addresses.
+/// The options come from the variable [`options::VARIABLE`] either way. Rust gives every size its exact
+/// alignment, so that most blocks have no slack at all.
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: granule::stomp::Stomp = granule::stomp::Stomp::new();
+///
+/// fn main() {
+///     let numbers = vec![1, 2, 3];
+///     assert_eq!(numbers.iter().sum::<i32>(), 6);
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stomp(());
+
+impl Stomp {
+    /// The one finder of the process.
+    #[must_use]
+    pub const fn new() -> Self {
+        Stomp(())
+    }
+}
+
+static FINDER: Once<Finder> = Once::new();
+
+/// The finder, if the first allocation has been made.
+fn finder() -> Option<&'static Finder> {
+    FINDER.get()
+}
+
+/// The finder; the first call sets everything up.
+fn started() -> &'static Finder {
+    FINDER.get_or_make(setup::finder)
+}
+
+/// A point of the program: where a stack is walked from.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(Registers);
+
+impl Caller {
+    /// The function that this is inlined into: stacks start with its caller.
+    #[inline(always)]
+    #[must_use]
+    pub fn here() -> Self {
+        Caller(Registers::current())
+    }
+}
+
+/// A block of `size` bytes at a multiple of `align`, a power of two, reading zero. `None` if there is
+/// no memory or address space for it, which is also said on standard error.
+pub fn allocate(size: usize, align: usize, caller: Caller) -> Option<NonNull<u8>> {
+    let finder = started();
+    let block = finder.allocate(size, align, &caller.0);
+    if block.is_none() && size <= finder.size_max() {
+        report::notice(finder.options.socket(), Notice::OutOfMemory, [size as u64, 0]);
+    }
+    block
+}
+
+/// The alignment of `malloc` in this run, in bytes.
+pub fn malloc_align() -> usize {
+    started().options.align
+}
+
+/// Bytes in a page.
+pub fn page_len() -> usize {
+    started().layout.page_len()
+}
+
+/// Frees a block. Anything that is not the start of a live block is reported and ends the process.
+pub fn free(block: NonNull<u8>, caller: Caller) {
+    let finder = started();
+    let addr = block.addr().get();
+    match finder.lookup(addr) {
+        Lookup::Live(id) if finder.free(id, &caller.0).is_ok() => {}
+        _ => wrong(finder, addr, caller),
+    }
+}
+
+/// A new block with the first bytes of the old one, which is freed: the old address faults from now
+/// on. `None` leaves the old block as it was. Wrong pointers end as in [`free`].
+pub fn reallocate(
+    block: NonNull<u8>,
+    size: usize,
+    align: usize,
+    caller: Caller,
+) -> Option<NonNull<u8>> {
+    let finder = started();
+    let addr = block.addr().get();
+    let Lookup::Live(id) = finder.lookup(addr) else { wrong(finder, addr, caller) };
+    let old_size = finder.size_of(id);
+    let new = allocate(size, align, caller)?;
+    // SAFETY: the old block has `old_size` bytes and the new one `size`; they are different blocks.
+    unsafe { new.copy_from_nonoverlapping(block, old_size.min(size)) };
+    free(block, caller);
+    Some(new)
+}
+
+/// The size that a live block was asked for with; `None` if there is none at this address.
+pub fn size_of_block(block: NonNull<u8>) -> Option<usize> {
+    let finder = started();
+    match finder.lookup(block.addr().get()) {
+        Lookup::Live(id) => Some(finder.size_of(id)),
+        _ => None,
+    }
+}
+
+/// Reports a pointer that cannot be freed. Does not return.
+fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
+    let block = match finder.lookup(addr) {
+        // Another thread freed it in between.
+        Lookup::Live(id) => finder.table.slot(id).snapshot(),
+        Lookup::Wrong(block) => block,
+        Lookup::Foreign => None,
+    };
+    report::wrong_free(finder, addr, block.as_ref(), &caller.0)
+}
+
+/// Checks the slack of every live block and reports all damage; says how many blocks were guarded if
+/// not all were. For the end of the program.
+pub fn sweep(caller: Caller) {
+    let Some(finder) = finder() else { return };
+    finder.sweeping.store(true, Ordering::Release);
+    finder.for_each_slot(|id, slot| {
+        if slot.claim(State::Live) {
+            finder.check(id, &caller.0, Found::AtExit);
+            slot.put_back();
+        }
+    });
+    finder.sweeping.store(false, Ordering::Release);
+    let [guarded, all] = finder.guarded_of();
+    if guarded < all {
+        report::notice(finder.options.socket(), Notice::GuardedOf, [guarded, all]);
+    }
+}
+
+/// Says that the program brings its own malloc, so that nothing is guarded in this process.
+pub fn own_allocator() {
+    report::notice(setup::options().socket(), Notice::OwnAllocator, [0; 2]);
+}
+
+/// Makes the process sweep when it exits; for programs in which nobody else calls [`sweep`].
+pub(crate) fn sweep_at_exit() {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    extern "C" fn at_exit() {
+        sweep(Caller::here());
+    }
+    if !ASKED.swap(true, Ordering::Relaxed) {
+        sys::call_at_exit(at_exit);
+    }
+}
+
+/// A broken invariant of the finder itself: says where and ends the process, allocating nothing.
+#[doc(hidden)]
+pub fn broken(info: &core::panic::PanicInfo<'_>) -> ! {
+    raw_text::broken(info);
+    sys::die_by(sys::ABORT)
+}

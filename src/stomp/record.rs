@@ -162,17 +162,21 @@ pub enum Notice {
     NoRegion,
     /// No memory or address space for a block of `numbers[0]` bytes: malloc returned null.
     OutOfMemory,
+    /// The pages of a freed block could not be made inaccessible; `numbers[0]` = errno. A use after
+    /// free of that block goes unseen.
+    FreedNotHidden,
 }
 
 impl Notice {
     /// All, in the order of their numbers on the wire.
-    pub const ALL: [Notice; 6] = [
+    pub const ALL: [Notice; 7] = [
         Notice::SplitGuards,
         Notice::GuardingStops,
         Notice::GuardedOf,
         Notice::OwnAllocator,
         Notice::NoRegion,
         Notice::OutOfMemory,
+        Notice::FreedNotHidden,
     ];
 }
 

@@ -27,7 +27,12 @@ pub(crate) mod model;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
+pub use linux::SignalAction;
+#[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+
+/// Every reservation's base is a multiple of this, on every system: the notes' allocation granularity.
+pub(crate) const GRANULARITY: usize = 64 * 1024;
 
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
@@ -157,4 +162,24 @@ const _CONTRACT: (
 ) = (
     info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
     limits, guards, reserve_at, explain,
+);
+
+/// Call stacks: see `unwind` of the platform for what the three promise.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _UNWIND_CONTRACT: (
+    fn(&unwind::Registers, &mut [u64]) -> usize,
+    fn(u64) -> Option<u64>,
+    fn(u64) -> Option<u64>,
+    fn(),
+    fn() -> unwind::Registers,
+    fn(u64, u64, u64) -> unwind::Registers,
+    unsafe fn(*const core::ffi::c_void) -> unwind::Registers,
+) = (
+    unwind::capture,
+    unwind::probe_read,
+    unwind::probe_fixup,
+    unwind::forget,
+    unwind::Registers::current,
+    unwind::Registers::of_caller,
+    unwind::Registers::from_ucontext,
 );

@@ -1,2 +1,45 @@
-//! The `granule` command.
-fn main() {}
+//! The `granule` command: what it does stands here, how it does it in the modules.
+
+mod args;
+mod demo;
+mod exit_code;
+mod stomp;
+
+use args::{Arguments, Verb};
+use clap::Parser;
+use exit_code::{ExitCode, Failure};
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse_line(&error));
+    let code = match run(arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("granule: {failure}");
+            failure.code
+        }
+    };
+    if let ExitCode::Signal(signal) = code {
+        stomp::die_by(signal);
+    }
+    code.number().into()
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.verb {
+        Verb::Stomp(arguments) => stomp::run(&arguments),
+        Verb::Info(_) => Err(Failure::cannot("not yet")),
+        Verb::DemoCrime => {
+            demo::commit_crime();
+            Ok(ExitCode::Success)
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version end with 0, a bad line with 125, because 2 could be
+/// the status of a guarded program.
+fn refuse_line(error: &clap::Error) -> ! {
+    // An error of printing to a closed terminal has no one to be told to.
+    let _ = error.print();
+    let code = if error.use_stderr() { ExitCode::Cannot } else { ExitCode::Success };
+    std::process::exit(code.number().into())
+}

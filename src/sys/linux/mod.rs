@@ -1,15 +1,24 @@
 //! Floor 1. The door on Linux: one file per kind of call.
 
+mod channel;
+mod fault;
 mod info;
 mod pages;
 mod process;
 pub(crate) mod raw;
 #[cfg(test)]
 pub(crate) mod truth;
+pub(crate) mod unwind;
 
+pub(crate) use channel::tell;
+pub use fault::SignalAction;
+pub(crate) use fault::{ABORT, FAULT_SIGNALS, Fault, Handler, die_by, resume_probe, signal_action};
 pub(crate) use info::{guards, info, limits};
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard,
 };
-pub(crate) use process::{env, exit_now, process_id, thread_id, write_error, yield_now};
+pub(crate) use process::{
+    call_at_exit, env, exit_now, memory_and_swap_len, process_id, thread_id, write_error, yield_now,
+};
+pub(crate) use unwind::{Registers, capture, forget};

@@ -104,6 +104,20 @@ pub(crate) fn process_id() -> u32 {
     unsafe { syscall(libc::SYS_getpid, [0; 6]) }.map_or(0, |id| id as u32)
 }
 
+/// Bytes of memory and swap in the machine; the largest number if the kernel does not say.
+pub(crate) fn memory_and_swap_len() -> usize {
+    let mut info = core::mem::MaybeUninit::<libc::sysinfo>::zeroed();
+    let target = info.as_mut_ptr().expose_provenance();
+    // SAFETY: the kernel fills the struct, which lives through the call.
+    if unsafe { syscall(libc::SYS_sysinfo, [target, 0, 0, 0, 0, 0]) }.is_err() {
+        return usize::MAX;
+    }
+    // SAFETY: zeroed and filled; all its fields are numbers.
+    let info = unsafe { info.assume_init() };
+    let units = (info.totalram as usize).saturating_add(info.totalswap as usize);
+    units.saturating_mul(info.mem_unit as usize)
+}
+
 /// Lets another thread run.
 pub(crate) fn yield_now() {
     // SAFETY: takes no argument and touches nothing. It cannot fail.
@@ -130,4 +144,11 @@ pub(crate) fn exit_now(status: i32) -> ! {
         // SAFETY: ends every thread of the process; nothing runs after it.
         let _ = unsafe { syscall(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
     }
+}
+
+/// Calls `function` when the process exits in order. Call: atexit.
+pub(crate) fn call_at_exit(function: extern "C" fn()) {
+    // SAFETY: the function lives as long as the program, and takes and returns nothing. If the C
+    // library has no room for it, it is not called.
+    let _ = unsafe { libc::atexit(function) };
 }

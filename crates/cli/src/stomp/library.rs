@@ -1,0 +1,218 @@
+//! Where the preload library lies while a program runs: it is embedded in this binary, and the
+//! loader wants a file.
+//!
+//! First choice is a file in the user's cache directory, named after its content, written once.
+//! Without a usable one (no home, mounted noexec, foreign owner, a path the loader cannot read) it is a
+//! memory file of the supervisor, which lives exactly as long as the supervisor does.
+#![forbid(unsafe_code)]
+
+use rustix::fs::{MemfdFlags, Mode, SealFlags, StatVfsMountFlags};
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+const CONTENT: &[u8] = include_bytes!(env!("GRANULE_STOMP_LIBRARY"));
+
+/// A placed library.
+pub(crate) struct Library {
+    /// The path to preload.
+    pub(crate) path: PathBuf,
+    /// Why it is a memory file and not in the cache directory; `None` in the usual case.
+    pub(crate) why_memory: Option<String>,
+    /// Keeps the memory file alive.
+    _memory: Option<OwnedFd>,
+}
+
+impl Library {
+    /// True when this binary was built with a library inside: on Linux.
+    pub(crate) fn is_embedded() -> bool {
+        !CONTENT.is_empty()
+    }
+
+    /// Places the library: in the cache directory, else in a memory file.
+    ///
+    /// # Errors
+    /// A sentence, if neither can be had.
+    pub(crate) fn place() -> Result<Library, String> {
+        if !Library::is_embedded() {
+            return Err("this granule was built without the preload library: `granule stomp` \
+                        works on Linux only"
+                .to_owned());
+        }
+        let why = match cache_directory() {
+            Ok(directory) => match place_in(&directory) {
+                Ok(path) => return Ok(Library { path, why_memory: None, _memory: None }),
+                Err(why) => format!("{}: {why}", directory.display()),
+            },
+            Err(why) => why,
+        };
+        place_in_memory(why)
+    }
+}
+
+/// $XDG_CACHE_HOME/granule or ~/.cache/granule.
+fn cache_directory() -> Result<PathBuf, String> {
+    let absolute = |name: &str| {
+        std::env::var_os(name).map(PathBuf::from).filter(|directory| directory.is_absolute())
+    };
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    let base = base.ok_or("neither XDG_CACHE_HOME nor HOME names a directory")?;
+    Ok(base.join("granule"))
+}
+
+fn place_in(directory: &Path) -> Result<PathBuf, String> {
+    let path = directory.join(file_name());
+    if path.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
+        return Err("the loader cannot preload from a path with a space or colon".to_owned());
+    }
+    prepare_directory(directory)?;
+    if !holds_content(&path) {
+        write_whole(directory, &path).map_err(|error| error.to_string())?;
+        if !holds_content(&path) {
+            return Err("what was written does not read back".to_owned());
+        }
+    }
+    Ok(path)
+}
+
+/// Makes the directory for us alone, or checks the one that is there.
+fn prepare_directory(directory: &Path) -> Result<(), String> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| error.to_string())?;
+    let facts = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
+    if !facts.is_dir() {
+        return Err("not a directory".to_owned());
+    }
+    if facts.uid() != rustix::process::geteuid().as_raw() {
+        return Err("it belongs to somebody else".to_owned());
+    }
+    if facts.mode() & 0o022 != 0 {
+        return Err("others may write there".to_owned());
+    }
+    let mount = rustix::fs::statvfs(directory).map_err(|error| error.to_string())?;
+    if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+        return Err("it is mounted noexec".to_owned());
+    }
+    Ok(())
+}
+
+/// True when the file is ours, writable by us alone, and holds exactly the embedded library.
+fn holds_content(path: &Path) -> bool {
+    let Ok(facts) = std::fs::symlink_metadata(path) else { return false };
+    facts.is_file()
+        && facts.uid() == rustix::process::geteuid().as_raw()
+        && facts.mode() & 0o022 == 0
+        && facts.len() == CONTENT.len() as u64
+        && std::fs::read(path).is_ok_and(|content| content == CONTENT)
+}
+
+/// Writes beside the target and renames: whoever reads sees all or nothing.
+fn write_whole(directory: &Path, path: &Path) -> io::Result<()> {
+    let temporary = directory.join(format!(".{}.tmp", std::process::id()));
+    let written = File::create(&temporary).and_then(|mut file| {
+        file.write_all(CONTENT)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o600))?;
+        std::fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        // Best effort: the reason to report is the first error.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn place_in_memory(why: String) -> Result<Library, String> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = rustix::fs::memfd_create("libgranule_stomp.so", flags)
+        .and_then(|descriptor| {
+            let mut file = File::from(descriptor);
+            file.write_all(CONTENT).map_err(|_| rustix::io::Errno::NOSPC)?;
+            let descriptor = OwnedFd::from(file);
+            let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+            rustix::fs::fcntl_add_seals(&descriptor, seals)?;
+            Ok(descriptor)
+        })
+        .map_err(|error| {
+            format!("there is no place for the preload library ({why}; memory file: {error})")
+        })?;
+    let path = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
+    Ok(Library { path: path.into(), why_memory: Some(why), _memory: Some(memory) })
+}
+
+fn file_name() -> String {
+    format!("libgranule_stomp-{:016x}.so", content_hash(CONTENT))
+}
+
+/// FNV-1a. It only names versions; what is used is compared byte for byte.
+fn content_hash(content: &[u8]) -> u64 {
+    content.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The value of LD_PRELOAD with `library` before what the user has there.
+pub(crate) fn preload_list(library: &Path, present: Option<&OsStr>) -> OsString {
+    let mut list = library.as_os_str().to_owned();
+    if let Some(present) = present.filter(|present| !present.is_empty()) {
+        list.push(":");
+        list.push(present);
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let name = format!("granule-library-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&directory).expect("a scratch directory");
+        directory
+    }
+
+    #[test]
+    fn placed_once_and_repaired() {
+        let directory = scratch("repair");
+        let path = place_in(&directory).expect("placed");
+        assert_eq!(std::fs::read(&path).expect("readable"), CONTENT);
+        let first = std::fs::metadata(&path).expect("there").ino();
+        assert_eq!(place_in(&directory).as_ref(), Ok(&path));
+        assert_eq!(std::fs::metadata(&path).expect("there").ino(), first, "not written again");
+        std::fs::write(&path, b"damaged").expect("writable");
+        assert_eq!(place_in(&directory).as_ref(), Ok(&path));
+        assert_eq!(std::fs::read(&path).expect("readable"), CONTENT);
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn unsafe_places_are_refused() {
+        let directory = scratch("refuse");
+        assert!(place_in(&directory.join("a b")).expect_err("a space").contains("space"));
+        rustix::fs::chmod(&directory, Mode::from_raw_mode(0o777)).expect("chmod");
+        assert!(place_in(&directory).expect_err("open to all").contains("others"));
+        let file = directory.join("file");
+        std::fs::write(&file, b"").expect("writable");
+        assert!(place_in(&file).is_err());
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn the_memory_file_holds_the_library() {
+        let library = place_in_memory("no cache".to_owned()).expect("a memory file");
+        assert_eq!(std::fs::read(&library.path).expect("readable"), CONTENT);
+        assert_eq!(library.why_memory.as_deref(), Some("no cache"));
+    }
+
+    #[test]
+    fn the_list_keeps_what_the_user_preloads() {
+        let list = |present: Option<&str>| preload_list(Path::new("/a"), present.map(OsStr::new));
+        assert_eq!(list(None), "/a");
+        assert_eq!(list(Some("")), "/a");
+        assert_eq!(list(Some("b.so c.so")), "/a:b.so c.so");
+    }
+}

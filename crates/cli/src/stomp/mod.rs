@@ -1,0 +1,110 @@
+//! `granule stomp`: check the program, place the library, run, report, end.
+
+mod library;
+mod maps;
+mod preflight;
+mod report;
+mod signals;
+mod supervisor;
+mod symbols;
+
+use crate::args::StompArguments;
+use crate::exit_code::{ExitCode, Failure};
+use library::Library;
+use preflight::Program;
+use report::Reporter;
+use std::os::unix::process::ExitStatusExt;
+use supervisor::{Outcome, Supervisor};
+
+pub(crate) use signals::die_by;
+
+/// Runs a program, or the demonstration, under the stomp finder.
+///
+/// # Errors
+/// A sentence and a status, when the program cannot be run or cannot be guarded.
+pub(crate) fn run(arguments: &StompArguments) -> Result<ExitCode, Failure> {
+    let library = Library::place().map_err(Failure::cannot)?;
+    let program = match arguments.program.split_first() {
+        Some((name, rest)) => preflight::check(name, rest)?,
+        None => demonstration()?,
+    };
+    if arguments.verbose {
+        program.notes.iter().for_each(|note| say(note));
+        say(&whereabouts(&library));
+    }
+    let mut reporter = Reporter::new(arguments)?;
+    let mut supervisor = Supervisor::listen(&mut reporter).map_err(Failure::cannot)?;
+    let outcome = supervisor.run(&program, &library, arguments.options())?;
+    if arguments.program.is_empty() {
+        return end_of_demonstration(&outcome);
+    }
+    Ok(verdict(&outcome, arguments.error_exitcode))
+}
+
+/// The exit status of a finished run.
+fn verdict(outcome: &Outcome, error_exitcode: u8) -> ExitCode {
+    if outcome.findings > 0 {
+        return ExitCode::Found(error_exitcode);
+    }
+    if outcome.was_not_guarded {
+        return ExitCode::Cannot;
+    }
+    match (outcome.status.code(), outcome.status.signal()) {
+        (Some(status), _) => ExitCode::Program(status as u8),
+        (None, signal) => ExitCode::Signal(signal.unwrap_or(libc::SIGKILL)),
+    }
+}
+
+/// This binary as the guarded program.
+fn demonstration() -> Result<Program, Failure> {
+    let myself = std::env::current_exe()
+        .map_err(|error| Failure::cannot(format!("this binary cannot find itself: {error}")))?;
+    preflight::check(myself.as_os_str(), &["demo-crime".into()])
+}
+
+fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
+    if outcome.findings == 0 {
+        return Err(Failure::cannot(format!(
+            "the demonstration overflows a block, but nothing was found (it ended with {}); \
+             run it again with --verbose",
+            outcome.status
+        )));
+    }
+    eprintln!("\nThat was the demonstration. Now yours: granule stomp -- ./program arguments");
+    Ok(ExitCode::Success)
+}
+
+fn whereabouts(library: &Library) -> String {
+    let path = library.path.display();
+    match &library.why_memory {
+        None => format!("the preload library is the cached file {path}"),
+        Some(why) => format!("the preload library is the memory file {path} ({why})"),
+    }
+}
+
+/// One line of granule itself among the program's output.
+fn say(sentence: &str) {
+    eprintln!("granule: {sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::ExitStatus;
+
+    fn outcome(findings: usize, raw_status: i32) -> Outcome {
+        let status = ExitStatus::from_raw(raw_status);
+        Outcome { status, findings, was_not_guarded: false }
+    }
+
+    #[test]
+    fn the_programs_own_status_passes_unless_something_was_found() {
+        assert_eq!(verdict(&outcome(0, 0), 99), ExitCode::Program(0));
+        assert_eq!(verdict(&outcome(0, 7 << 8), 99), ExitCode::Program(7));
+        assert_eq!(verdict(&outcome(0, libc::SIGSEGV), 99), ExitCode::Signal(libc::SIGSEGV));
+        assert_eq!(verdict(&outcome(2, libc::SIGSEGV), 99), ExitCode::Found(99));
+        assert_eq!(verdict(&outcome(1, 0), 3), ExitCode::Found(3));
+        let unguarded = Outcome { was_not_guarded: true, ..outcome(0, 0) };
+        assert_eq!(verdict(&unguarded, 99), ExitCode::Cannot);
+    }
+}

@@ -1,0 +1,47 @@
+//! The functions that ours stand in front of: the next definition of a symbol in the loader's order.
+
+use core::ffi::{CStr, c_void};
+
+/// Two lists of loaded objects: all, from the program on; or those behind this library.
+#[derive(Clone, Copy)]
+pub(crate) enum Search {
+    /// As the program itself would find it.
+    All,
+    /// Behind this library.
+    Next,
+}
+
+/// The address of a function; null if nobody defines it.
+pub(crate) fn find(search: Search, name: &CStr) -> *mut c_void {
+    let handle = match search {
+        Search::All => libc::RTLD_DEFAULT,
+        Search::Next => libc::RTLD_NEXT,
+    };
+    // SAFETY: the name is NUL-terminated; both handles are always valid.
+    unsafe { libc::dlsym(handle, name.as_ptr()) }
+}
+
+/// Calls the next definition of a function with a given type; the third part is the answer when
+/// there is none.
+macro_rules! call_next {
+    ($name:ident as fn($($type:ty),*) -> $result:ty, ($($argument:expr),*), $missing:expr) => {{
+        const NAME: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(
+            concat!(stringify!($name), "\0").as_bytes(),
+        ) {
+            Ok(name) => name,
+            Err(_) => panic!("a name without NUL"),
+        };
+        let function = $crate::next::find($crate::next::Search::Next, NAME);
+        if function.is_null() {
+            $missing
+        } else {
+            type Function = unsafe extern "C" fn($($type),*) -> $result;
+            // SAFETY: the C library defines the function with this type.
+            let function: Function = unsafe { core::mem::transmute(function) };
+            // SAFETY: the arguments are those of our caller, who meant this function.
+            unsafe { function($($argument),*) }
+        }
+    }};
+}
+
+pub(crate) use call_next;

@@ -1,0 +1,35 @@
+//! The library's first and last moment, called by the loader.
+
+use crate::next::{Search, find};
+use core::sync::atomic::{AtomicBool, Ordering};
+use granule::stomp::{self, Caller};
+
+/// True when the program brings its own malloc: then we stay out of its way altogether.
+static PASSIVE: AtomicBool = AtomicBool::new(false);
+
+/// True when every call goes to the next definition.
+pub(crate) fn is_passive() -> bool {
+    PASSIVE.load(Ordering::Relaxed)
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEGIN: extern "C" fn() = begin;
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static END: extern "C" fn() = end;
+
+extern "C" fn begin() {
+    let ours: unsafe extern "C" fn(usize) -> *mut core::ffi::c_void = crate::family::malloc;
+    if find(Search::All, c"malloc") != ours as *mut core::ffi::c_void {
+        PASSIVE.store(true, Ordering::Relaxed);
+        stomp::own_allocator();
+    }
+}
+
+extern "C" fn end() {
+    if !is_passive() {
+        stomp::sweep(Caller::here());
+    }
+}

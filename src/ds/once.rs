@@ -1,0 +1,76 @@
+//! Floor 0. A value made once, by whoever comes first; the others wait for it.
+
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+const EMPTY: u8 = 0;
+const BEING_MADE: u8 = 1;
+const MADE: u8 = 2;
+
+/// A value that is made at first use and lives for ever. Constant-initialised, allocates nothing.
+pub(crate) struct Once<T> {
+    state: AtomicU8,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: the value is written once, before it is published with release order, and then only shared.
+unsafe impl<T: Send + Sync> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    pub(crate) const fn new() -> Self {
+        Once { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// The value, if it has been made.
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.state.load(Ordering::Acquire) != MADE {
+            return None;
+        }
+        // SAFETY: the cell is not written any more after MADE.
+        let value = unsafe { &*self.value.get() };
+        // SAFETY: MADE is stored only after the value was written.
+        Some(unsafe { value.assume_init_ref() })
+    }
+
+    /// The value; makes it if nobody has.
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.get() {
+            return value;
+        }
+        let (order, failed) = (Ordering::Acquire, Ordering::Relaxed);
+        if self.state.compare_exchange(EMPTY, BEING_MADE, order, failed).is_ok() {
+            let value = make();
+            // SAFETY: only the thread that moved the state to BEING_MADE is here, and nobody reads
+            // the cell before MADE.
+            let cell = unsafe { &mut *self.value.get() };
+            cell.write(value);
+            self.state.store(MADE, Ordering::Release);
+        }
+        loop {
+            if let Some(value) = self.get() {
+                return value;
+            }
+            core::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn many_threads_one_value() {
+        static MADE_COUNT: AtomicUsize = AtomicUsize::new(0);
+        static ONCE: Once<usize> = Once::new();
+        assert_eq!(ONCE.get(), None);
+        let value = || *ONCE.get_or_make(|| MADE_COUNT.fetch_add(1, Ordering::Relaxed) + 41);
+        let threads: Vec<_> = (0..8).map(|_| std::thread::spawn(value)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().expect("no panic"), 41);
+        }
+        assert_eq!((ONCE.get(), MADE_COUNT.load(Ordering::Relaxed)), (Some(&41), 1));
+    }
+}

@@ -1,0 +1,424 @@
+//! Floor 4. The allocator: takes a slot, shows its pages, keeps the books, hides the pages again.
+//!
+//! No lock anywhere: a slot is owned by whoever moved it to Busy, fresh slots are handed out by a
+//! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point, and
+//! the others go on; the worst that is lost is a range of addresses.
+
+use super::backend::{Backend, Before, batch_slots};
+use super::layout::{Bank, CLASSES, Layout, SlotId};
+use super::options::Options;
+use super::record::{Notice, Stack};
+use super::report;
+use super::slack;
+use super::slot::{Moment, ReadyStack, Slot, Snapshot, State, Table};
+use super::trace::Traces;
+use crate::ds::ring::Ring;
+use crate::error::Error;
+use crate::sys::{self, Registers};
+use crate::vm::GuardKind;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// Mappings that guards by protection leave to the program.
+const MAPPINGS_LEFT: usize = 4096;
+
+/// Hands out the fresh slots of one class, a batch at a time.
+#[derive(Debug)]
+struct Cursor {
+    /// The current batch in the upper 48 bits, the next slot of it in the lower 16. Starts used up.
+    place: AtomicU64,
+    next_batch: AtomicU64,
+}
+
+/// The cursor's value before any batch: a batch that can have no slot left.
+const USED_UP: u64 = 0x8000;
+
+impl Cursor {
+    const fn new() -> Self {
+        Cursor { place: AtomicU64::new(USED_UP), next_batch: AtomicU64::new(0) }
+    }
+}
+
+/// Numbers for the summary at exit.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    guarded: AtomicU64,
+    plain: AtomicU64,
+    /// Live guarded blocks; kept only where guards cost mappings.
+    live: AtomicUsize,
+}
+
+impl Counts {
+    fn of(&self, bank: Bank) -> &AtomicU64 {
+        match bank {
+            Bank::Guarded => &self.guarded,
+            Bank::Plain => &self.plain,
+        }
+    }
+}
+
+/// What the system allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of memory and swap, above which no block is tried; the kernel's own heuristic refuses
+    /// such a mapping too.
+    pub(crate) size_max: usize,
+    /// Mappings a process may have.
+    pub(crate) mappings_max: usize,
+}
+
+/// A whole stomp finder.
+#[derive(Debug)]
+pub(crate) struct Finder {
+    pub(crate) options: Options,
+    pub(crate) layout: Layout,
+    pub(crate) table: Table,
+    pub(crate) traces: Traces,
+    backend: Backend,
+    quarantine: Ring<'static>,
+    /// Address space of the blocks in quarantine, in bytes.
+    quarantined: AtomicUsize,
+    ready: [ReadyStack; 2 * CLASSES],
+    cursors: [Cursor; 2 * CLASSES],
+    counts: Counts,
+    limits: Limits,
+    stopped_guarding: AtomicBool,
+    pub(crate) sweeping: AtomicBool,
+}
+
+/// When damage of slack was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// When the block was freed or reallocated: the process ends after the report.
+    AtFree,
+    /// By the sweep at exit: the process goes on to exit.
+    AtExit,
+}
+
+/// What `free` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// A live block that starts exactly there.
+    Live(SlotId),
+    /// An address of the region, with the block of its slot, if that ever held one.
+    Wrong(Option<Snapshot>),
+    /// Not an address of ours.
+    Foreign,
+}
+
+fn zone(slot: SlotId) -> usize {
+    slot.bank as usize * CLASSES + slot.class
+}
+
+impl Finder {
+    pub(crate) fn new(
+        options: Options,
+        layout: Layout,
+        backend: Backend,
+        table: Table,
+        traces: Traces,
+        quarantine: Ring<'static>,
+        limits: Limits,
+    ) -> Self {
+        Finder {
+            options,
+            layout,
+            table,
+            traces,
+            backend,
+            quarantine,
+            quarantined: AtomicUsize::new(0),
+            ready: [const { ReadyStack::new() }; 2 * CLASSES],
+            cursors: [const { Cursor::new() }; 2 * CLASSES],
+            counts: Counts {
+                guarded: AtomicU64::new(0),
+                plain: AtomicU64::new(0),
+                live: AtomicUsize::new(0),
+            },
+            limits,
+            stopped_guarding: AtomicBool::new(false),
+            sweeping: AtomicBool::new(false),
+        }
+    }
+
+    /// The offset of an address in the region, if it is in it.
+    pub(crate) fn offset(&self, addr: usize) -> Option<usize> {
+        let offset = addr.wrapping_sub(self.base());
+        (offset < self.layout.region_len()).then_some(offset)
+    }
+
+    /// The first byte of the region.
+    fn memory(&self) -> NonNull<u8> {
+        self.backend.pointer(0)
+    }
+
+    /// The address the region starts at.
+    pub(crate) fn base(&self) -> usize {
+        self.backend.base()
+    }
+
+    /// A block of `size` bytes at a multiple of `align` (a power of two), reading zero. `None` if
+    /// there is no memory or address space for it.
+    pub(crate) fn allocate(
+        &self,
+        size: usize,
+        align: usize,
+        from: &Registers,
+    ) -> Option<NonNull<u8>> {
+        if size > self.limits.size_max {
+            return None;
+        }
+        let allocated = self.moment(from);
+        let start = self
+            .allocate_in(Bank::Guarded, size, align, allocated)
+            .or_else(|| self.allocate_plain(size, align, allocated))?;
+        Some(self.backend.pointer(start))
+    }
+
+    /// Beyond the system's limit of guards: an unguarded block, said aloud the first time.
+    fn allocate_plain(&self, size: usize, align: usize, allocated: Moment) -> Option<usize> {
+        if self.backend.kind() == GuardKind::Marker {
+            return None;
+        }
+        let start = self.allocate_in(Bank::Plain, size, align, allocated)?;
+        if !self.stopped_guarding.swap(true, Ordering::Relaxed) {
+            let live = self.counts.live.load(Ordering::Relaxed) as u64;
+            let numbers = [live, self.limits.mappings_max as u64];
+            report::notice(self.options.socket(), Notice::GuardingStops, numbers);
+        }
+        Some(start)
+    }
+
+    fn allocate_in(
+        &self,
+        bank: Bank,
+        size: usize,
+        align: usize,
+        allocated: Moment,
+    ) -> Option<usize> {
+        if bank == Bank::Guarded && !self.count_live() {
+            return None;
+        }
+        let start = self.fill_slot(bank, size, align, allocated);
+        match start {
+            None => self.uncount_live(bank),
+            Some(_) => drop(self.counts.of(bank).fetch_add(1, Ordering::Relaxed)),
+        }
+        start
+    }
+
+    fn fill_slot(&self, bank: Bank, size: usize, align: usize, allocated: Moment) -> Option<usize> {
+        let class = self.layout.class_of(size, align)?;
+        let (id, before) = self.take(SlotId { bank, class, index: 0 })?;
+        let start = self.layout.block_start(id, size, align, self.options.placement);
+        let block = start..start + size;
+        let pages = self.layout.pages_of(block.clone());
+        let slot_range = self.layout.slot_range(id);
+        if self.backend.show(bank, slot_range, pages.clone(), before).is_err() {
+            // A slot whose surroundings may be accessible is never used again.
+            if before != Before::FreshAlone {
+                self.table.slot(id).retire();
+                self.ready[zone(id)].push(&self.table, id);
+            }
+            return None;
+        }
+        // SAFETY: the pages were just made accessible, and the slot is ours alone while Busy.
+        unsafe { slack::fill(self.memory(), &block, &pages) };
+        self.table.slot(id).publish(block, allocated);
+        Some(start)
+    }
+
+    /// A slot for the caller alone, Busy.
+    fn take(&self, of: SlotId) -> Option<(SlotId, Before)> {
+        if let Some(id) = self.ready[zone(of)].pop(&self.table, of) {
+            let claimed = self.table.slot(id).claim(State::Freed);
+            assert!(claimed, "invariant 3: a slot on the ready stack is Freed");
+            return Some((id, Before::Used));
+        }
+        let id = self.take_fresh(of)?;
+        let claimed = self.table.slot(id).claim(State::Fresh);
+        assert!(claimed, "a cursor hands out each slot once");
+        let alone = self.batch_slots(of.class) == 1;
+        Some((id, if alone { Before::FreshAlone } else { Before::FreshInBatch }))
+    }
+
+    fn batch_slots(&self, class: usize) -> usize {
+        batch_slots(self.layout.stride_pages(class))
+    }
+
+    fn take_fresh(&self, of: SlotId) -> Option<SlotId> {
+        let cursor = &self.cursors[zone(of)];
+        let batch_len = self.batch_slots(of.class);
+        let place = cursor.place.fetch_add(1, Ordering::Acquire);
+        let (batch, next) = (place >> 16, (place & 0xffff) as usize);
+        let (batch, next) = if next < batch_len {
+            (batch, next)
+        } else {
+            (self.start_batch(cursor, of, batch_len)?, 0)
+        };
+        let index = batch as usize * batch_len + next;
+        (index < self.layout.slots(of.class)).then_some(SlotId { index, ..of })
+    }
+
+    /// Prepares a batch and makes it the current one; its slot 0 is the caller's. Two threads may do
+    /// so at once: then the slower one's other slots are never used, which costs addresses only.
+    fn start_batch(&self, cursor: &Cursor, of: SlotId, batch_len: usize) -> Option<u64> {
+        let used_up = cursor.place.load(Ordering::Relaxed) >> 16;
+        let batch = self.prepare_batch(cursor, of, batch_len)?;
+        let mut place = cursor.place.load(Ordering::Relaxed);
+        while place >> 16 == used_up && (place & 0xffff) as usize >= batch_len {
+            let new = batch << 16 | 1;
+            match cursor.place.compare_exchange(place, new, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return Some(batch),
+                Err(now) => place = now,
+            }
+        }
+        Some(batch)
+    }
+
+    fn prepare_batch(&self, cursor: &Cursor, of: SlotId, batch_len: usize) -> Option<u64> {
+        let batch = cursor.next_batch.fetch_add(1, Ordering::Relaxed);
+        let index = batch as usize * batch_len;
+        let count = batch_len.min(self.layout.slots(of.class).checked_sub(index)?);
+        if count == 0 {
+            return None;
+        }
+        let first = SlotId { index, ..of };
+        self.backend.prepare(&self.layout, first, count).ok()?;
+        Some(batch)
+    }
+
+    /// The block of an address given to `free`, `realloc` or `malloc_usable_size`.
+    pub(crate) fn lookup(&self, addr: usize) -> Lookup {
+        let Some(offset) = self.offset(addr) else { return Lookup::Foreign };
+        let Some(id) = self.layout.slot_at(offset) else { return Lookup::Wrong(None) };
+        let slot = self.table.slot(id);
+        if slot.state() == State::Live && slot.start() == offset {
+            return Lookup::Live(id);
+        }
+        Lookup::Wrong(slot.snapshot())
+    }
+
+    /// Larger blocks are refused without a word, as any malloc does.
+    pub(crate) fn size_max(&self) -> usize {
+        self.limits.size_max
+    }
+
+    /// The size of a live block.
+    pub(crate) fn size_of(&self, id: SlotId) -> usize {
+        self.table.slot(id).size()
+    }
+
+    /// Frees a live block. `Err` if another thread was faster.
+    pub(crate) fn free(&self, id: SlotId, from: &Registers) -> Result<(), ()> {
+        let slot = self.table.slot(id);
+        while !slot.claim(State::Live) {
+            if !self.sweeping.load(Ordering::Acquire) {
+                return Err(());
+            }
+            sys::yield_now();
+        }
+        self.check(id, from, Found::AtFree);
+        slot.note_free(self.moment(from));
+        let pages = self.pages(slot);
+        self.backend.hide(id.bank, pages).unwrap_or_else(|error| self.cannot_hide(error));
+        self.uncount_live(id.bank);
+        slot.retire();
+        self.wait_in_quarantine(id);
+        Ok(())
+    }
+
+    fn pages(&self, slot: &Slot) -> Range<usize> {
+        self.layout.pages_of(slot.start()..slot.start() + slot.size())
+    }
+
+    /// A freed block that stays accessible would be a silent gap: say so. It is never used again as
+    /// far as the program is concerned, so nothing else breaks.
+    fn cannot_hide(&self, error: Error) {
+        let numbers = [error.code() as u64, 0];
+        report::notice(self.options.socket(), Notice::FreedNotHidden, numbers);
+    }
+
+    /// Looks at the slack of a block that the caller owns (Busy) and reports damage.
+    pub(crate) fn check(&self, id: SlotId, from: &Registers, found: Found) {
+        let slot = self.table.slot(id);
+        let (block, pages) = (slot.start()..slot.start() + slot.size(), self.pages(slot));
+        // SAFETY: the block is not freed, so its pages are accessible and were filled.
+        let damage = unsafe { slack::damage(self.memory(), &block, &pages) };
+        if let Some(offset) = damage {
+            report::damage(self, id, offset, from, found);
+        }
+    }
+
+    /// Freed slots wait here; when the budget is exceeded the oldest become ready for use again. A
+    /// slot that finds no place in the ring is never used again, which is safe.
+    fn wait_in_quarantine(&self, id: SlotId) {
+        let len = self.layout.stride(id.class);
+        if !self.quarantine.push(id.to_bits()) {
+            return;
+        }
+        let mut waiting = self.quarantined.fetch_add(len, Ordering::Relaxed) + len;
+        while waiting > self.options.quarantine_len {
+            let Some(oldest) = self.quarantine.pop().map(SlotId::from_bits) else { return };
+            let len = self.layout.stride(oldest.class);
+            waiting = self.quarantined.fetch_sub(len, Ordering::Relaxed) - len;
+            self.ready[zone(oldest)].push(&self.table, oldest);
+        }
+    }
+
+    /// The calling thread and its stack, now.
+    pub(crate) fn moment(&self, from: &Registers) -> Moment {
+        Moment { tid: sys::thread_id(), stack: self.traces.remember(from, self.options.depth) }
+    }
+
+    pub(crate) fn stack(&self, id: u32) -> Stack {
+        self.traces.recall(id)
+    }
+
+    /// Live blocks that guards by protection may have: each parts its surroundings, which makes two
+    /// mappings more.
+    fn live_max(&self) -> usize {
+        self.limits.mappings_max.saturating_sub(MAPPINGS_LEFT) / 2
+    }
+
+    /// Counts one more live guarded block, unless that is more than guards may be.
+    fn count_live(&self) -> bool {
+        if self.backend.kind() == GuardKind::Marker {
+            return true;
+        }
+        let before = self.counts.live.fetch_add(1, Ordering::Relaxed);
+        if before >= self.live_max() {
+            self.uncount_live(Bank::Guarded);
+            return false;
+        }
+        true
+    }
+
+    fn uncount_live(&self, bank: Bank) {
+        if self.backend.kind() == GuardKind::Split && bank == Bank::Guarded {
+            self.counts.live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Blocks guarded so far, and blocks in all.
+    pub(crate) fn guarded_of(&self) -> [u64; 2] {
+        let guarded = self.counts.guarded.load(Ordering::Relaxed);
+        [guarded, guarded + self.counts.plain.load(Ordering::Relaxed)]
+    }
+
+    /// Calls `visit` for every slot that was ever used, in order of address.
+    pub(crate) fn for_each_slot(&self, mut visit: impl FnMut(SlotId, &Slot)) {
+        for bank in Bank::ALL {
+            for class in 0..CLASSES {
+                let of = SlotId { bank, class, index: 0 };
+                let batches = self.cursors[zone(of)].next_batch.load(Ordering::Relaxed) as usize;
+                let used = batches * self.batch_slots(class);
+                for index in 0..used.min(self.layout.slots(class)) {
+                    let id = SlotId { index, ..of };
+                    visit(id, self.table.slot(id));
+                }
+            }
+        }
+    }
+}

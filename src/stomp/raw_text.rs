@@ -1,0 +1,109 @@
+//! Floor 4. The report when no supervisor listens: plain text to standard error, addresses only.
+
+use super::record::{Access, Notice, Record, Side, Stack};
+use crate::sys;
+use core::fmt::{self, Write};
+
+/// Text on the stack; what does not fit is dropped.
+struct Text {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl Text {
+    const fn new() -> Self {
+        Text { bytes: [0; 1024], len: 0 }
+    }
+
+    fn print(&self) {
+        sys::write_error(&self.bytes[..self.len]);
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.len() - self.len;
+        let taken = text.len().min(room);
+        self.bytes[self.len..self.len + taken].copy_from_slice(&text.as_bytes()[..taken]);
+        self.len += taken;
+        Ok(())
+    }
+}
+
+fn print(arguments: fmt::Arguments<'_>) {
+    let mut text = Text::new();
+    if text.write_fmt(arguments).is_ok() {
+        text.print();
+    }
+}
+
+/// Prints a broken invariant of our own.
+pub(crate) fn broken(info: &core::panic::PanicInfo<'_>) {
+    print(format_args!("granule: the finder itself is broken, please report it: {info}\n"));
+}
+
+/// Prints a crime.
+pub(crate) fn report(record: &Record) {
+    let access = match record.access {
+        Some(Access::Read) => " (read)",
+        Some(Access::Write) => " (write)",
+        None => "",
+    };
+    let kind = record.kind.word();
+    print(format_args!(
+        "granule: {kind}{access} at {:#x}, thread {}\n",
+        record.address, record.tid
+    ));
+    if let Some(block) = record.block {
+        let side = match record.side {
+            Side::After => "bytes after",
+            Side::Before => "bytes before",
+            Side::Inside => "bytes inside",
+        };
+        let (distance, size, start) = (record.distance, block.size, block.address);
+        print(format_args!("  {distance} {side} the {size}-byte block at {start:#x}\n"));
+    }
+    stack("access", &record.accessed);
+    stack("freed", &record.freed);
+    stack("allocated", &record.allocated);
+    print(format_args!("  for names and lines, run it under: granule stomp -- PROGRAM\n"));
+}
+
+fn stack(title: &str, stack: &Stack) {
+    if stack.frames().is_empty() {
+        return;
+    }
+    print(format_args!("  {title}:\n"));
+    for frame in stack.frames() {
+        print(format_args!("    {frame:#x}\n"));
+    }
+}
+
+/// Prints a sentence.
+pub(crate) fn notice(notice: Notice, [one, two]: [u64; 2]) {
+    match notice {
+        Notice::SplitGuards => print(format_args!(
+            "granule: guards are made by protection changes: slower, and at most half of the \
+             {one} mappings (vm.max_map_count)\n"
+        )),
+        Notice::GuardingStops => print(format_args!(
+            "granule: {one} live blocks use up the guards that {two} mappings allow; blocks beyond \
+             are not guarded: raise vm.max_map_count\n"
+        )),
+        Notice::GuardedOf => print(format_args!("granule: guarded {one} of {two} blocks\n")),
+        Notice::OwnAllocator => {
+            print(format_args!("granule: the program brings its own malloc: nothing is guarded\n"))
+        }
+        Notice::NoRegion => print(format_args!(
+            "granule: cannot reserve address space (os error {one}): raise `ulimit -v`\n"
+        )),
+        Notice::OutOfMemory => {
+            print(format_args!(
+                "granule: no memory for a block of {one} bytes: malloc gives null\n"
+            ));
+        }
+        Notice::FreedNotHidden => print(format_args!(
+            "granule: a freed block could not be made inaccessible (os error {one})\n"
+        )),
+    }
+}

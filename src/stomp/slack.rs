@@ -1,0 +1,104 @@
+//! Floor 4. Slack: the bytes of a block's pages that are not the block's.
+//!
+//! They are accessible, because access is given by the page. The ones nearest to the block are
+//! filled with a pattern when it is allocated and checked when it is freed, reallocated, or at exit.
+
+use core::ops::Range;
+use core::ptr::NonNull;
+
+/// The pattern: no likely text, no small number, not zero.
+const PATTERN: u8 = 0xc7;
+
+/// Bytes on each side that are filled and checked. The page that holds them is touched anyway; more
+/// would cost time on every allocation and find little.
+const NEAR: usize = 256;
+
+/// The slack of a block: its pages' bytes before and behind it, at most [`NEAR`] on each side.
+fn sides(block: &Range<usize>, pages: &Range<usize>) -> [Range<usize>; 2] {
+    if pages.is_empty() {
+        return [0..0, 0..0];
+    }
+    let before = pages.start.max(block.start.saturating_sub(NEAR))..block.start;
+    let behind = block.end..pages.end.min(block.end + NEAR);
+    [before, behind]
+}
+
+/// Fills the slack of a block.
+///
+/// # Safety
+/// 1. `base` plus any offset in `pages` is memory that the caller alone may write.
+pub(crate) unsafe fn fill(base: NonNull<u8>, block: &Range<usize>, pages: &Range<usize>) {
+    for side in sides(block, pages) {
+        // SAFETY: (1): the side lies inside the pages.
+        let start = unsafe { base.add(side.start) };
+        // SAFETY: as above, for its length.
+        unsafe { start.write_bytes(PATTERN, side.len()) };
+    }
+}
+
+/// The overwritten byte of slack that is nearest to the block, if any: behind it first.
+///
+/// # Safety
+/// 1. `base` plus any offset in `pages` is readable memory whose slack [`fill`] has filled.
+pub(crate) unsafe fn damage(
+    base: NonNull<u8>,
+    block: &Range<usize>,
+    pages: &Range<usize>,
+) -> Option<usize> {
+    let [before, behind] = sides(block, pages);
+    // SAFETY: (1): the sides lie inside the pages.
+    let read = |side: &Range<usize>| unsafe { bytes(base, side) };
+    let intact = |&byte: &u8| byte == PATTERN;
+    if let Some(position) = read(&behind).iter().position(|byte| !intact(byte)) {
+        return Some(behind.start + position);
+    }
+    let position = read(&before).iter().rposition(|byte| !intact(byte))?;
+    Some(before.start + position)
+}
+
+/// The bytes of a range.
+///
+/// # Safety
+/// 1. `base` plus any offset in `range` is readable memory that nobody writes meanwhile.
+unsafe fn bytes<'a>(base: NonNull<u8>, range: &Range<usize>) -> &'a [u8] {
+    // SAFETY: (1).
+    let start = unsafe { base.add(range.start) };
+    // SAFETY: (1).
+    unsafe { core::slice::from_raw_parts(start.as_ptr(), range.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damaged(block: Range<usize>, at: Option<usize>) -> Option<usize> {
+        let mut page = vec![0u8; 4096];
+        let base = NonNull::new(page.as_mut_ptr()).expect("a Vec's pointer");
+        // SAFETY: the page is ours and 4096 bytes long.
+        unsafe { fill(base, &block, &(0..4096)) };
+        if let Some(at) = at {
+            // SAFETY: inside the page.
+            let place = unsafe { base.add(at) };
+            // SAFETY: as above.
+            unsafe { place.write(0) };
+        }
+        // SAFETY: as for `fill`.
+        unsafe { damage(base, &block, &(0..4096)) }
+    }
+
+    #[test]
+    fn damage_near_the_block_is_found() {
+        for at in [1000 - NEAR, 999, 1013, 1015, 1012 + NEAR] {
+            assert_eq!(damaged(1000..1013, Some(at)), Some(at));
+        }
+        assert_eq!(damaged(4000..4093, Some(4095)), Some(4095));
+    }
+
+    #[test]
+    fn a_block_that_stays_inside_is_clean() {
+        assert_eq!(damaged(1000..1013, None), None);
+        assert_eq!(damaged(1000..1013, Some(1000)), None);
+        assert_eq!(damaged(1000..1013, Some(1012)), None);
+        assert_eq!(damaged(0..4096, Some(77)), None);
+    }
+}

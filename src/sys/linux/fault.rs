@@ -1,0 +1,216 @@
+//! Floor 1. Faults on Linux: signal actions set by bare system calls, and what a fault says.
+//!
+//! The C library's `sigaction` is not used: the preload library replaces that symbol.
+
+use super::super::Errno;
+use super::raw::syscall;
+use super::unwind::probe_fixup;
+use core::ffi::c_void;
+
+/// The signals a touch of a guard can raise.
+pub(crate) const FAULT_SIGNALS: [i32; 2] = [libc::SIGSEGV, libc::SIGBUS];
+
+/// A signal action in the kernel's own form.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalAction {
+    /// `SIG_DFL` (0), `SIG_IGN` (1) or the address of the handler.
+    pub handler: usize,
+    /// `SA_*` bits.
+    pub flags: usize,
+    restorer: usize,
+    /// Signals blocked while the handler runs.
+    pub mask: u64,
+}
+
+/// A signal handler in the kernel's form: signal, `siginfo_t`, `ucontext_t`.
+pub(crate) type Handler = unsafe extern "C" fn(i32, *mut c_void, *mut c_void);
+
+const SA_RESTORER: usize = 0x0400_0000;
+
+impl SignalAction {
+    /// The system's default action.
+    pub const DEFAULT: SignalAction = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+
+    /// Bit of `flags`: the handler takes three arguments.
+    pub const WITH_INFO: usize = libc::SA_SIGINFO as usize;
+    /// Bit of `flags`: run on the alternate stack.
+    pub const ON_STACK: usize = libc::SA_ONSTACK as usize;
+    /// Bit of `flags`: back to the default action before the handler runs.
+    pub const RESET_HANDLER: usize = libc::SA_RESETHAND as usize;
+
+    /// True if it runs code of the program.
+    pub const fn has_handler(&self) -> bool {
+        self.handler > 1
+    }
+
+    /// `flags` without the bit that only the kernel and the C library share.
+    pub const fn program_flags(&self) -> usize {
+        self.flags & !SA_RESTORER
+    }
+
+    /// An action with a handler; the way back from it is ours.
+    pub fn new(handler: usize, flags: usize, mask: u64) -> Self {
+        let restorer = restorer();
+        let flags = if restorer == 0 { flags } else { flags | SA_RESTORER };
+        SignalAction { handler, flags, restorer, mask }
+    }
+}
+
+// The address a handler returns to. Its unwind rows are those of a signal frame: CFA, rip and rbp
+// are read from the ucontext that the kernel left at rsp. The nop lets `pc - 1` find the rows.
+#[cfg(target_arch = "x86_64")]
+core::arch::global_asm!(
+    ".pushsection .text.granule_sigreturn,\"ax\",@progbits",
+    ".cfi_startproc simple",
+    ".cfi_signal_frame",
+    ".cfi_escape 0x0f, 4, 0x77, 0xa0, 0x01, 0x06", // CFA = *(rsp + 160)
+    ".cfi_escape 0x10, 16, 3, 0x77, 0xa8, 0x01",   // rip at rsp + 168
+    ".cfi_escape 0x10, 6, 3, 0x77, 0xf8, 0x00",    // rbp at rsp + 120
+    "nop",
+    ".hidden granule_sigreturn",
+    ".globl granule_sigreturn",
+    "granule_sigreturn:",
+    "mov rax, 15",
+    "syscall",
+    ".cfi_endproc",
+    ".popsection",
+);
+
+#[cfg(target_arch = "x86_64")]
+fn restorer() -> usize {
+    unsafe extern "C" {
+        fn granule_sigreturn();
+    }
+    granule_sigreturn as *const () as usize
+}
+
+/// Elsewhere the kernel's own page has the way back.
+#[cfg(not(target_arch = "x86_64"))]
+fn restorer() -> usize {
+    0
+}
+
+/// Reads, and with `new` sets, the action of a signal. Returns the old one.
+///
+/// # Safety
+/// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
+pub(crate) unsafe fn signal_action(
+    signal: i32,
+    new: Option<&SignalAction>,
+) -> Result<SignalAction, Errno> {
+    let mut old = SignalAction::DEFAULT;
+    let new = new.map_or(0, |action| core::ptr::from_ref(action).addr());
+    let old_addr = core::ptr::from_mut(&mut old).expose_provenance();
+    let args = [signal as usize, new, old_addr, size_of::<u64>(), 0, 0];
+    // SAFETY: (1); both structs live through the call and have the kernel's layout.
+    unsafe { syscall(libc::SYS_rt_sigaction, args) }?;
+    Ok(old)
+}
+
+/// Changes the set of blocked signals of this thread (`how` = `SIG_BLOCK` ..) and returns the old one.
+pub(crate) fn signal_mask(how: i32, set: u64) -> Result<u64, Errno> {
+    let mut old = 0u64;
+    let args = [
+        how as usize,
+        core::ptr::from_ref(&set).addr(),
+        core::ptr::from_mut(&mut old).expose_provenance(),
+        size_of::<u64>(),
+        0,
+        0,
+    ];
+    // SAFETY: both sets live through the call and have the kernel's size.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, args) }?;
+    Ok(old)
+}
+
+/// The bit of a signal in a set.
+pub(crate) const fn signal_bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// Ends the process by `signal` as if nobody had ever handled it.
+pub(crate) fn die_by(signal: i32) -> ! {
+    // SAFETY: the default action runs no code of ours. If it fails, exit_now below still ends us.
+    let _ = unsafe { signal_action(signal, Some(&SignalAction::DEFAULT)) };
+    let _ = signal_mask(libc::SIG_UNBLOCK, signal_bit(signal));
+    let (pid, tid) = (super::process_id() as usize, super::thread_id() as usize);
+    // SAFETY: sends a signal to the calling thread.
+    let _ = unsafe { syscall(libc::SYS_tgkill, [pid, tid, signal as usize, 0, 0, 0]) };
+    super::exit_now(128 + signal)
+}
+
+/// What a handler was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// The address touched.
+    pub(crate) addr: usize,
+    /// True for a write, false for a read, `None` when the processor does not say.
+    pub(crate) write: Option<bool>,
+    /// True when the processor raised it; false for `kill` and the like.
+    pub(crate) real: bool,
+}
+
+impl Fault {
+    /// Reads the arguments of a handler.
+    ///
+    /// # Safety
+    /// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
+    pub(crate) unsafe fn read(info: *const c_void, context: *const c_void) -> Fault {
+        let info = info.cast::<libc::siginfo_t>();
+        // SAFETY: (1): the kernel filled the struct.
+        let code = unsafe { (*info).si_code };
+        // SAFETY: as above; for signals without an address the bytes are still initialised.
+        let addr = unsafe { (*info).si_addr() }.addr();
+        // SAFETY: (1).
+        Fault { addr, write: unsafe { access_is_write(context) }, real: code > 0 }
+    }
+}
+
+/// Bit 1 of the page-fault error code: set for a write.
+#[cfg(target_arch = "x86_64")]
+unsafe fn access_is_write(context: *const c_void) -> Option<bool> {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: the caller's: the kernel filled the context.
+    let error = unsafe { (*context).uc_mcontext.gregs[libc::REG_ERR as usize] };
+    Some(error & 2 != 0)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn access_is_write(_: *const c_void) -> Option<bool> {
+    None
+}
+
+/// If the fault is that of a careful read (`unwind`), makes the thread go on at its way out and
+/// returns true.
+///
+/// # Safety
+/// 1. `context` is the one the kernel gave to a handler that is still running.
+pub(crate) unsafe fn resume_probe(context: *mut c_void) -> bool {
+    // SAFETY: (1).
+    let pc = unsafe { &mut *program_counter(context) };
+    match probe_fixup(*pc as u64) {
+        None => false,
+        Some(way_out) => {
+            *pc = way_out as _;
+            true
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe fn program_counter(context: *mut c_void) -> *mut i64 {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: the caller's: the kernel filled the context.
+    unsafe { &raw mut (*context).uc_mcontext.gregs[libc::REG_RIP as usize] }
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe fn program_counter(context: *mut c_void) -> *mut u64 {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: the caller's: the kernel filled the context.
+    unsafe { &raw mut (*context).uc_mcontext.pc }
+}
+
+/// The signal number of an abort.
+pub(crate) const ABORT: i32 = libc::SIGABRT;
