@@ -1,5 +1,6 @@
 //! Floor 0, pure. Data structures that allocate nothing.
 
+pub(crate) mod cfi;
 pub(crate) mod depot;
 pub(crate) mod once;
 mod primitive;

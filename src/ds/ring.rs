@@ -187,8 +187,11 @@ mod tests {
             let consumers = [scope.spawn(consume), scope.spawn(consume)];
             let producers = [scope.spawn(|| produce(0)), scope.spawn(|| produce(1))];
             producers.into_iter().for_each(|producer| producer.join().expect("no panic"));
-            while !ring.push(u64::MAX) {}
-            while !ring.push(u64::MAX) {}
+            for _ in 0..2 {
+                while !ring.push(u64::MAX) {
+                    std::thread::yield_now();
+                }
+            }
             consumers.into_iter().flat_map(|one| one.join().expect("no panic")).collect::<Vec<_>>()
         });
         seen.sort_unstable();

@@ -4,7 +4,8 @@
 //! A backend may be used by any number of threads at once as long as they name different pages.
 
 use super::layout::{Bank, Layout, SlotId};
-use crate::sys::{self, CommitPolicy, Errno, GuardKind, Protection};
+use crate::error::Error;
+use crate::vm::{Advice, CommitPolicy, GuardKind, Protection, Reservation};
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -19,104 +20,113 @@ pub(crate) const fn batch_slots(stride_pages: usize) -> usize {
     if stride_pages > BATCH_STRIDE_MAX { 1 } else { BATCH_PAGES / stride_pages }
 }
 
+/// What a slot was before its pages are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Prepared with many others: all of it is inaccessible.
+    FreshInBatch,
+    /// Prepared alone: all of it is accessible still.
+    FreshAlone,
+    /// It held a block, which was hidden.
+    Used,
+}
+
 /// The region and the mechanism that guards it.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    base: NonNull<u8>,
-    kind: GuardKind,
+    region: Reservation,
 }
-
-// SAFETY: the region is raw memory that lives as long as the process; the type has no interior state.
-unsafe impl Send for Backend {}
-// SAFETY: as above.
-unsafe impl Sync for Backend {}
 
 impl Backend {
     /// Reserves the region; all of it is inaccessible.
-    pub(crate) fn new(layout: &Layout, kind: GuardKind) -> Result<Backend, Errno> {
-        let (len, align) = (layout.region_len(), layout.zone_len());
-        // SAFETY: both are multiples of the page, and the alignment is a power of two.
-        let base = unsafe { sys::reserve(0, len, align, CommitPolicy::Lazy) }?;
-        let backend = Backend { base, kind };
-        // Huge pages would give every block 2 MiB; a machine without them refuses the advice.
-        // SAFETY: the range is the region reserved above.
-        let _ = unsafe { sys::advise(base, len, sys::Advice::NoHugePages) };
+    pub(crate) fn new(layout: &Layout, kind: GuardKind) -> Result<Backend, Error> {
+        let region = Reservation::builder()
+            .len(layout.region_len())
+            .align(layout.zone_len())
+            .policy(CommitPolicy::Lazy)
+            .guard_kind(kind)
+            .untracked()
+            .reserve()?;
+        // Huge pages would give every block 2 MiB; a kernel without them refuses the advice.
+        let _ = region.advise(Advice::NoHugePages);
         if kind == GuardKind::Split {
-            backend.commit(layout.bank_range(Bank::Plain))?;
+            region.commit(layout.bank_range(Bank::Plain), Protection::ReadWrite)?;
         }
-        Ok(backend)
+        Ok(Backend { region })
     }
 
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base
+    /// The address of the region.
+    pub(crate) fn base(&self) -> usize {
+        self.region.base()
     }
 
     pub(crate) fn kind(&self) -> GuardKind {
-        self.kind
+        self.region.guard_kind()
     }
 
-    fn at(&self, offset: usize) -> NonNull<u8> {
-        // SAFETY: offsets come from `Layout` and lie inside the region.
-        unsafe { self.base.add(offset) }
+    /// The byte at an offset of the region.
+    pub(crate) fn pointer(&self, offset: usize) -> NonNull<u8> {
+        assert!(offset < self.region.len(), "outside the region");
+        let base = NonNull::new(self.region.as_ptr()).expect("a reservation is not at address 0");
+        // SAFETY: the offset lies inside the reservation.
+        unsafe { base.add(offset) }
     }
 
-    fn commit(&self, range: Range<usize>) -> Result<(), Errno> {
-        // SAFETY: whole pages of the region.
-        unsafe { sys::commit(self.at(range.start), range.len(), Protection::ReadWrite) }
-    }
-
-    /// Makes ready, for the first time, slots that nobody else knows yet. For a batch everything in
-    /// them is inaccessible afterwards; for a single slot see [`Backend::show`].
+    /// Makes ready, for the first time, slots that nobody else knows yet; see [`Before`] for what
+    /// they are then.
     pub(crate) fn prepare(
         &self,
         layout: &Layout,
         first: SlotId,
         count: usize,
-    ) -> Result<(), Errno> {
-        if self.kind == GuardKind::Split || first.bank == Bank::Plain {
+    ) -> Result<(), Error> {
+        if self.kind() == GuardKind::Split || first.bank == Bank::Plain {
             return Ok(());
         }
         let start = layout.slot_start(first);
         let range = start..start + count * layout.stride(first.class);
-        self.commit(range.clone())?;
-        if count > 1 { self.hide(first.bank, range) } else { Ok(()) }
+        self.region.commit(range.clone(), Protection::ReadWrite)?;
+        if batch_slots(layout.stride_pages(first.class)) > 1 {
+            self.region.guard(range)?;
+        }
+        Ok(())
     }
 
-    /// Makes the pages of a block accessible; they read zero. `fresh` means that the slot was
-    /// prepared alone and has never been used: then its other pages are made inaccessible here,
-    /// which is far cheaper than to hide all and show most.
+    /// Makes the pages of a block accessible and all else in its slot not; they read zero.
     pub(crate) fn show(
         &self,
         bank: Bank,
         slot: Range<usize>,
         pages: Range<usize>,
-        fresh: bool,
-    ) -> Result<(), Errno> {
-        if bank == Bank::Plain {
-            return Ok(());
+        before: Before,
+    ) -> Result<(), Error> {
+        match (bank, self.kind(), before) {
+            (Bank::Plain, _, Before::Used) => {
+                // SAFETY: the pages are accessible, and the caller owns the slot.
+                unsafe { self.pointer(pages.start).write_bytes(0, pages.len()) };
+                Ok(())
+            }
+            (Bank::Plain, _, _) => Ok(()),
+            // Far cheaper than to hide the whole slot first and show most of it again.
+            (Bank::Guarded, GuardKind::Marker, Before::FreshAlone) => {
+                self.guard(slot.start..pages.start)?;
+                self.guard(pages.end..slot.end)
+            }
+            _ if pages.is_empty() => Ok(()),
+            _ => self.region.unguard(pages),
         }
-        if fresh && self.kind == GuardKind::Marker {
-            self.hide(bank, slot.start..pages.start)?;
-            return self.hide(bank, pages.end..slot.end);
-        }
-        if pages.is_empty() {
-            return Ok(());
-        }
-        // SAFETY: whole pages of the region, which no block uses.
-        unsafe { sys::unguard(self.at(pages.start), pages.len(), self.kind, Protection::ReadWrite) }
     }
 
-    /// Makes pages inaccessible; their memory goes back to the system.
-    pub(crate) fn hide(&self, bank: Bank, pages: Range<usize>) -> Result<(), Errno> {
-        if pages.is_empty() {
-            return Ok(());
-        }
-        let (ptr, len) = (self.at(pages.start), pages.len());
+    /// Makes the pages of a block inaccessible; their memory goes back to the system.
+    pub(crate) fn hide(&self, bank: Bank, pages: Range<usize>) -> Result<(), Error> {
         match bank {
-            // SAFETY: whole pages of the region whose block is gone.
-            Bank::Guarded => unsafe { sys::guard(ptr, len, self.kind, CommitPolicy::Lazy) },
-            // SAFETY: as above.
-            Bank::Plain => unsafe { sys::empty(ptr, len) },
+            Bank::Guarded => self.guard(pages),
+            Bank::Plain if pages.is_empty() => Ok(()),
+            Bank::Plain => self.region.discard(pages),
         }
+    }
+
+    fn guard(&self, pages: Range<usize>) -> Result<(), Error> {
+        if pages.is_empty() { Ok(()) } else { self.region.guard(pages) }
     }
 }

@@ -103,7 +103,7 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
         }
         // SAFETY: (1).
         let from = unsafe { Registers::from_ucontext(context) };
-        if is_ours(&fault, from) {
+        if is_ours(&fault, &from) {
             // Back to the guilty instruction, which faults again, and dies as it would have.
             die_at_return(signal);
             return;
@@ -114,7 +114,7 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
 }
 
 /// Reports a touch of a guard; false if the address is not one.
-fn is_ours(fault: &Fault, from: Registers) -> bool {
+fn is_ours(fault: &Fault, from: &Registers) -> bool {
     let Some(finder) = finder() else { return false };
     let Some(offset) = finder.offset(fault.addr) else { return false };
     let access = fault.write.map(|write| if write { Access::Write } else { Access::Read });

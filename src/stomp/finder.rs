@@ -4,8 +4,8 @@
 //! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point, and
 //! the others go on; the worst that is lost is a range of addresses.
 
-use super::backend::{Backend, batch_slots};
-use super::layout::{Bank, CLASSES, Layout, SlotId, stride_pages};
+use super::backend::{Backend, Before, batch_slots};
+use super::layout::{Bank, CLASSES, Layout, SlotId};
 use super::options::Options;
 use super::record::{Notice, Stack};
 use super::report;
@@ -13,7 +13,9 @@ use super::slack;
 use super::slot::{Moment, ReadyStack, Slot, Snapshot, State, Table};
 use super::trace::Traces;
 use crate::ds::ring::Ring;
-use crate::sys::{self, Errno, GuardKind, Registers};
+use crate::error::Error;
+use crate::sys::{self, Registers};
+use crate::vm::GuardKind;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -146,14 +148,14 @@ impl Finder {
         (offset < self.layout.region_len()).then_some(offset)
     }
 
-    /// The address the region starts at.
-    pub(crate) fn base(&self) -> usize {
-        self.backend.base().addr().get()
+    /// The first byte of the region.
+    fn memory(&self) -> NonNull<u8> {
+        self.backend.pointer(0)
     }
 
-    pub(crate) fn pointer(&self, offset: usize) -> NonNull<u8> {
-        // SAFETY: offsets come from `Layout` and lie inside the region.
-        unsafe { self.backend.base().add(offset) }
+    /// The address the region starts at.
+    pub(crate) fn base(&self) -> usize {
+        self.backend.base()
     }
 
     /// A block of `size` bytes at a multiple of `align` (a power of two), reading zero. `None` if
@@ -162,7 +164,7 @@ impl Finder {
         &self,
         size: usize,
         align: usize,
-        from: Registers,
+        from: &Registers,
     ) -> Option<NonNull<u8>> {
         if size > self.limits.size_max {
             return None;
@@ -171,7 +173,7 @@ impl Finder {
         let start = self
             .allocate_in(Bank::Guarded, size, align, allocated)
             .or_else(|| self.allocate_plain(size, align, allocated))?;
-        Some(self.pointer(start))
+        Some(self.backend.pointer(start))
     }
 
     /// Beyond the system's limit of guards: an unguarded block, said aloud the first time.
@@ -208,42 +210,46 @@ impl Finder {
 
     fn fill_slot(&self, bank: Bank, size: usize, align: usize, allocated: Moment) -> Option<usize> {
         let class = self.layout.class_of(size, align)?;
-        let (id, fresh) = self.take(SlotId { bank, class, index: 0 })?;
+        let (id, before) = self.take(SlotId { bank, class, index: 0 })?;
         let start = self.layout.block_start(id, size, align, self.options.placement);
         let block = start..start + size;
         let pages = self.layout.pages_of(block.clone());
         let slot_range = self.layout.slot_range(id);
-        let alone = fresh && batch_slots(stride_pages(class)) == 1;
-        if self.backend.show(bank, slot_range, pages.clone(), alone).is_err() {
+        if self.backend.show(bank, slot_range, pages.clone(), before).is_err() {
             // A slot whose surroundings may be accessible is never used again.
-            if !alone {
+            if before != Before::FreshAlone {
                 self.table.slot(id).retire();
                 self.ready[zone(id)].push(&self.table, id);
             }
             return None;
         }
         // SAFETY: the pages were just made accessible, and the slot is ours alone while Busy.
-        unsafe { slack::fill(self.backend.base(), &block, &pages) };
+        unsafe { slack::fill(self.memory(), &block, &pages) };
         self.table.slot(id).publish(block, allocated);
         Some(start)
     }
 
-    /// A slot for the caller alone, Busy; true if it has never been used before.
-    fn take(&self, of: SlotId) -> Option<(SlotId, bool)> {
+    /// A slot for the caller alone, Busy.
+    fn take(&self, of: SlotId) -> Option<(SlotId, Before)> {
         if let Some(id) = self.ready[zone(of)].pop(&self.table, of) {
             let claimed = self.table.slot(id).claim(State::Freed);
             assert!(claimed, "invariant 3: a slot on the ready stack is Freed");
-            return Some((id, false));
+            return Some((id, Before::Used));
         }
         let id = self.take_fresh(of)?;
         let claimed = self.table.slot(id).claim(State::Fresh);
         assert!(claimed, "a cursor hands out each slot once");
-        Some((id, true))
+        let alone = self.batch_slots(of.class) == 1;
+        Some((id, if alone { Before::FreshAlone } else { Before::FreshInBatch }))
+    }
+
+    fn batch_slots(&self, class: usize) -> usize {
+        batch_slots(self.layout.stride_pages(class))
     }
 
     fn take_fresh(&self, of: SlotId) -> Option<SlotId> {
         let cursor = &self.cursors[zone(of)];
-        let batch_len = batch_slots(stride_pages(of.class));
+        let batch_len = self.batch_slots(of.class);
         let place = cursor.place.fetch_add(1, Ordering::Acquire);
         let (batch, next) = (place >> 16, (place & 0xffff) as usize);
         let (batch, next) = if next < batch_len {
@@ -305,7 +311,7 @@ impl Finder {
     }
 
     /// Frees a live block. `Err` if another thread was faster.
-    pub(crate) fn free(&self, id: SlotId, from: Registers) -> Result<(), ()> {
+    pub(crate) fn free(&self, id: SlotId, from: &Registers) -> Result<(), ()> {
         let slot = self.table.slot(id);
         while !slot.claim(State::Live) {
             if !self.sweeping.load(Ordering::Acquire) {
@@ -316,7 +322,7 @@ impl Finder {
         self.check(id, from, Found::AtFree);
         slot.note_free(self.moment(from));
         let pages = self.pages(slot);
-        self.backend.hide(id.bank, pages).unwrap_or_else(|errno| self.cannot_hide(errno));
+        self.backend.hide(id.bank, pages).unwrap_or_else(|error| self.cannot_hide(error));
         self.uncount_live(id.bank);
         slot.retire();
         self.wait_in_quarantine(id);
@@ -329,17 +335,17 @@ impl Finder {
 
     /// A freed block that stays accessible would be a silent gap: say so. It is never used again as
     /// far as the program is concerned, so nothing else breaks.
-    fn cannot_hide(&self, errno: Errno) {
-        let numbers = [errno.0 as u64, 0];
+    fn cannot_hide(&self, error: Error) {
+        let numbers = [error.code() as u64, 0];
         report::notice(self.options.socket(), Notice::FreedNotHidden, numbers);
     }
 
     /// Looks at the slack of a block that the caller owns (Busy) and reports damage.
-    pub(crate) fn check(&self, id: SlotId, from: Registers, found: Found) {
+    pub(crate) fn check(&self, id: SlotId, from: &Registers, found: Found) {
         let slot = self.table.slot(id);
         let (block, pages) = (slot.start()..slot.start() + slot.size(), self.pages(slot));
         // SAFETY: the block is not freed, so its pages are accessible and were filled.
-        let damage = unsafe { slack::damage(self.backend.base(), &block, &pages) };
+        let damage = unsafe { slack::damage(self.memory(), &block, &pages) };
         if let Some(offset) = damage {
             report::damage(self, id, offset, from, found);
         }
@@ -362,7 +368,7 @@ impl Finder {
     }
 
     /// The calling thread and its stack, now.
-    pub(crate) fn moment(&self, from: Registers) -> Moment {
+    pub(crate) fn moment(&self, from: &Registers) -> Moment {
         Moment { tid: sys::thread_id(), stack: self.traces.remember(from, self.options.depth) }
     }
 
@@ -407,7 +413,7 @@ impl Finder {
             for class in 0..CLASSES {
                 let of = SlotId { bank, class, index: 0 };
                 let batches = self.cursors[zone(of)].next_batch.load(Ordering::Relaxed) as usize;
-                let used = batches * batch_slots(stride_pages(class));
+                let used = batches * self.batch_slots(class);
                 for index in 0..used.min(self.layout.slots(class)) {
                     let id = SlotId { index, ..of };
                     visit(id, self.table.slot(id));

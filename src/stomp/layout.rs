@@ -33,7 +33,7 @@ impl Bank {
 }
 
 /// The stride of a class in pages, guard included: 2, 3, .. 8, 10, 12, 14, 16, 20, ..
-pub(crate) const fn stride_pages(class: usize) -> usize {
+const fn stride_pages(class: usize) -> usize {
     if class < 7 {
         return class + 2;
     }
@@ -104,6 +104,10 @@ impl Layout {
     pub(crate) const fn bank_range(&self, bank: Bank) -> Range<usize> {
         let start = (bank as usize * CLASSES) << self.zone_shift;
         start..start + (CLASSES << self.zone_shift)
+    }
+
+    pub(crate) const fn stride_pages(&self, class: usize) -> usize {
+        stride_pages(class)
     }
 
     pub(crate) const fn stride(&self, class: usize) -> usize {

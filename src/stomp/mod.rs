@@ -87,7 +87,7 @@ impl Caller {
     #[inline(always)]
     #[must_use]
     pub fn here() -> Self {
-        Caller(Registers::here())
+        Caller(Registers::current())
     }
 }
 
@@ -95,7 +95,7 @@ impl Caller {
 /// no memory or address space for it, which is also said on standard error.
 pub fn allocate(size: usize, align: usize, caller: Caller) -> Option<NonNull<u8>> {
     let finder = started();
-    let block = finder.allocate(size, align, caller.0);
+    let block = finder.allocate(size, align, &caller.0);
     if block.is_none() && size <= finder.size_max() {
         report::notice(finder.options.socket(), Notice::OutOfMemory, [size as u64, 0]);
     }
@@ -117,7 +117,7 @@ pub fn free(block: NonNull<u8>, caller: Caller) {
     let finder = started();
     let addr = block.addr().get();
     match finder.lookup(addr) {
-        Lookup::Live(id) if finder.free(id, caller.0).is_ok() => {}
+        Lookup::Live(id) if finder.free(id, &caller.0).is_ok() => {}
         _ => wrong(finder, addr, caller),
     }
 }
@@ -158,7 +158,7 @@ fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
         Lookup::Wrong(block) => block,
         Lookup::Foreign => None,
     };
-    report::wrong_free(finder, addr, block.as_ref(), caller.0)
+    report::wrong_free(finder, addr, block.as_ref(), &caller.0)
 }
 
 /// Checks the slack of every live block and reports all damage; says how many blocks were guarded if
@@ -168,7 +168,7 @@ pub fn sweep(caller: Caller) {
     finder.sweeping.store(true, Ordering::Release);
     finder.for_each_slot(|id, slot| {
         if slot.claim(State::Live) {
-            finder.check(id, caller.0, Found::AtExit);
+            finder.check(id, &caller.0, Found::AtExit);
             slot.put_back();
         }
     });

@@ -74,14 +74,14 @@ pub(crate) fn access(
     finder: &Finder,
     offset: usize,
     access: Option<Access>,
-    from: Registers,
+    from: &Registers,
 ) -> bool {
     let Some(block) = nearest(finder, offset) else { return false };
     let Some(verdict) = diagnose::access(offset, &block) else { return false };
     let scene = Scene {
         addr: finder.base() + offset,
         access,
-        accessed: trace::now(from),
+        accessed: trace::of_fault(from),
         exact: true,
         at_exit: false,
     };
@@ -116,7 +116,7 @@ pub(crate) fn wrong_free(
     finder: &Finder,
     addr: usize,
     block: Option<&Snapshot>,
-    from: Registers,
+    from: &Registers,
 ) -> ! {
     let offset = addr.wrapping_sub(finder.base());
     let verdict = block.and_then(|block| diagnose::free(offset, block));
@@ -129,7 +129,7 @@ pub(crate) fn wrong_free(
 }
 
 /// The byte of slack at `offset` was overwritten. Returns only for the sweep at exit.
-pub(crate) fn damage(finder: &Finder, id: SlotId, offset: usize, from: Registers, found: Found) {
+pub(crate) fn damage(finder: &Finder, id: SlotId, offset: usize, from: &Registers, found: Found) {
     let Some(block) = finder.table.slot(id).snapshot() else { return };
     let (side, distance) = diagnose::place(offset, &block);
     let verdict = Verdict { kind: Kind::SlackOverwrite, side, distance };

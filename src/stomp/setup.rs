@@ -12,7 +12,10 @@ use super::trace::Traces;
 use crate::ds::Word;
 use crate::ds::depot::Depot;
 use crate::ds::ring::Ring;
-use crate::sys::{self, CommitPolicy, Errno, GuardKind, Info, Protection};
+use crate::error::Error;
+use crate::sys;
+use crate::vm::{CommitPolicy, GuardKind, Info, Protection, Reservation};
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 /// Address space for each size class of each bank; less if the system does not give so much.
@@ -42,8 +45,8 @@ pub(crate) fn options() -> Options {
 pub(crate) fn finder() -> Finder {
     let options = options();
     let info = sys::info();
-    let finder = build(options, &info).unwrap_or_else(|errno| {
-        report::notice(options.socket(), Notice::NoRegion, [errno.0 as u64, 0]);
+    let finder = build(options, &info).unwrap_or_else(|error| {
+        report::notice(options.socket(), Notice::NoRegion, [error.code() as u64, 0]);
         sys::exit_now(CANNOT)
     });
     fault::install();
@@ -60,9 +63,9 @@ fn guard_kind(options: &Options, info: &Info) -> GuardKind {
     }
 }
 
-fn build(options: Options, info: &Info) -> Result<Finder, Errno> {
+fn build(options: Options, info: &Info) -> Result<Finder, Error> {
     let (layout, backend) = region(&options, info)?;
-    let table_len = Table::len(&layout).next_multiple_of(info.page_len);
+    let table_len = Table::len(&layout);
     // SAFETY: the memory is zero, as long as asked for, known to nobody else and never released.
     let table = unsafe { Table::new(books(table_len)?, &layout) };
     let depot = Depot::new(words(DEPOT_LEN)?);
@@ -76,13 +79,13 @@ fn build(options: Options, info: &Info) -> Result<Finder, Errno> {
 }
 
 /// The largest region that the system gives.
-fn region(options: &Options, info: &Info) -> Result<(Layout, Backend), Errno> {
+fn region(options: &Options, info: &Info) -> Result<(Layout, Backend), Error> {
     let mut zone_len = ZONE_LEN;
     loop {
         let layout = Layout::new(info.page_len, zone_len);
         match Backend::new(&layout, guard_kind(options, info)) {
             Ok(backend) => return Ok((layout, backend)),
-            Err(errno) if zone_len == ZONE_LEN_MIN => return Err(errno),
+            Err(error) if zone_len == ZONE_LEN_MIN => return Err(error),
             Err(_) => zone_len /= 2,
         }
     }
@@ -91,21 +94,19 @@ fn region(options: &Options, info: &Info) -> Result<(Layout, Backend), Errno> {
 /// Bytes of a ring that has room for every slot the quarantine may hold.
 fn ring_len(options: &Options, info: &Info) -> usize {
     let slots = options.quarantine_len / (2 * info.page_len) + 1024;
-    (Ring::words_for(slots) * size_of::<u64>()).next_multiple_of(info.page_len)
+    Ring::words_for(slots) * size_of::<u64>()
 }
 
 /// Memory for books: reads zero, costs what is touched, stays for ever.
-fn books(len: usize) -> Result<NonNull<u8>, Errno> {
-    let align = sys::GRANULARITY;
-    // SAFETY: the length is a multiple of the page, the alignment a power of two.
-    let memory = unsafe { sys::reserve(0, len, align, CommitPolicy::Lazy) }?;
-    // SAFETY: the range just reserved.
-    unsafe { sys::commit(memory, len, Protection::ReadWrite) }?;
-    Ok(memory)
+fn books(len: usize) -> Result<NonNull<u8>, Error> {
+    let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
+    let memory = ManuallyDrop::new(builder.reserve()?);
+    memory.commit(0..memory.len(), Protection::ReadWrite)?;
+    Ok(NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0"))
 }
 
 /// The same as words that many threads share.
-fn words(len: usize) -> Result<&'static [Word], Errno> {
+fn words(len: usize) -> Result<&'static [Word], Error> {
     let memory = books(len)?.cast();
     // SAFETY: zeroed, aligned, `len` bytes long, never released, and used as atomics only.
     Ok(unsafe { core::slice::from_raw_parts(memory.as_ptr(), len / size_of::<u64>()) })

@@ -21,6 +21,9 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+#[cfg(test)]
+pub(crate) mod model;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
@@ -31,7 +34,7 @@ pub(crate) use linux::*;
 /// Every reservation's base is a multiple of this, on every system: the notes' allocation granularity.
 pub(crate) const GRANULARITY: usize = 64 * 1024;
 
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
 
 /// The system's own error number.
@@ -56,8 +59,8 @@ pub enum Protection {
 /// When the system's promise of memory is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitPolicy {
-    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed, and a
-    /// commit that cannot be kept fails at the call.
+    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed for
+    /// writing, and a commit that cannot be kept fails at the call.
     Strict,
     /// At first touch: commits nearly always succeed, and a promise that cannot be kept ends in the
     /// out-of-memory killer.
@@ -75,11 +78,29 @@ pub enum GuardKind {
 
 /// A hint of how a range will be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Advice {
+pub enum Advice {
     /// Never back it by huge pages.
     NoHugePages,
     /// Leave it out of core dumps.
     NoDump,
+}
+
+/// The few facts that every reservation needs, cheap enough to ask each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) page_len: usize,
+    pub(crate) granularity: usize,
+    pub(crate) address_min: usize,
+    pub(crate) address_max: usize,
+}
+
+/// Which guards there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Guards {
+    /// The ones that this process uses unless told otherwise.
+    pub(crate) chosen: GuardKind,
+    /// The kernel has guard markers.
+    pub(crate) markers: bool,
 }
 
 /// What this machine offers. Capabilities are data, never conditional compilation upstairs.
@@ -134,6 +155,31 @@ const _CONTRACT: (
     unsafe fn(NonNull<u8>, usize, GuardKind, Protection) -> Result<(), Errno>,
     unsafe fn(NonNull<u8>, usize, Advice) -> Result<(), Errno>,
     fn(Errno) -> ErrorKind,
+    fn() -> Limits,
+    fn() -> Guards,
+    unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
+    fn(Op, Errno) -> ErrorKind,
 ) = (
     info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
+    limits, guards, reserve_at, explain,
+);
+
+/// Call stacks: see `unwind` of the platform for what the three promise.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _UNWIND_CONTRACT: (
+    fn(&unwind::Registers, &mut [u64]) -> usize,
+    fn(u64) -> Option<u64>,
+    fn(u64) -> Option<u64>,
+    fn(),
+    fn() -> unwind::Registers,
+    fn(u64, u64, u64) -> unwind::Registers,
+    unsafe fn(*const core::ffi::c_void) -> unwind::Registers,
+) = (
+    unwind::capture,
+    unwind::probe_read,
+    unwind::probe_fixup,
+    unwind::forget,
+    unwind::Registers::current,
+    unwind::Registers::of_caller,
+    unwind::Registers::from_ucontext,
 );

@@ -1,1 +1,84 @@
-//! Floor 2.
+//! Floor 2, uses floors 0 and 1. Virtual memory by the page: the notes' `VirtualAlloc`.
+//!
+//! A [`Reservation`] owns a range of addresses. Its verbs are the arrows of this picture, and
+//! nothing else is:
+//!
+//! ```text
+//!            reserve            commit
+//!   Free  ------------> Reserved ------> Committed  --protect, discard--> Committed
+//!     ^                   ^                  |      --guard--> Guarded --unguard--> Committed
+//!     +---- release ------+---- decommit ----+
+//! ```
+//!
+//! - *Reserved* pages are addresses only: no memory, no promise of memory, every touch faults.
+//! - *Committed* pages are memory. They read zero until they are written.
+//! - *Guarded* pages fault, whoever touches them, although they were committed. Their memory went
+//!   back; unguarded they read zero.
+//!
+//! Everything happens in whole pages. A verb takes a range of bytes, counted from the start of the
+//! reservation, and acts on the smallest run of pages that covers it.
+//!
+//! # Why the verbs are safe and take `&self`
+//! A reservation hands out nothing but a raw pointer. Whoever turns that into a reference does it in
+//! `unsafe` code of his own, and promises there that the pages stay committed and unchanged in their
+//! rights while the reference lives. So no verb can break a promise that safe code relies on, and
+//! `decommit` is as safe as `drop` of a `Vec` that somebody keeps a raw pointer into.
+//!
+//! # Threads, signals, fork
+//! No verb takes a lock, allocates or changes `errno`: all may be called inside `malloc`, in a signal
+//! handler, and in the child of a `fork`. Verbs on different pages may run at the same time on any
+//! threads; so may equal verbs on the same pages, as when two threads fault on one page and both
+//! commit it. When *different* verbs meet on the same page at the same moment, that page ends in the
+//! state of one of them and [`Reservation::query`] may name the other until the next verb: such
+//! callers have to agree on an order.
+
+mod builder;
+mod reservation;
+mod states;
+#[cfg(test)]
+mod tests;
+
+pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Protection};
+pub use builder::Builder;
+pub use reservation::{Region, Reservation, State};
+
+use crate::sys::{self, Guards};
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// What this machine offers: page, granularity, guards, limits. Asks the kernel anew each time.
+///
+/// Linux: auxv, files in /proc and /sys, and a trial of the guard markers.
+///
+/// ```
+/// let info = granule::vm::info();
+/// assert!(info.page_len.is_power_of_two());
+/// assert_eq!(info.granularity % info.page_len, 0);
+/// println!("{} mappings at most, guards: {:?}", info.mappings_max, info.guard);
+/// ```
+pub fn info() -> Info {
+    sys::info()
+}
+
+/// The guards of this process, tried once. Two threads that come first both try; they agree.
+fn guards() -> Guards {
+    const UNKNOWN: u8 = 0;
+    const MARKER: u8 = 1;
+    const SPLIT_BY_CHOICE: u8 = 2;
+    const SPLIT: u8 = 3;
+    static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match KNOWN.load(Ordering::Relaxed) {
+        MARKER => Guards { chosen: GuardKind::Marker, markers: true },
+        SPLIT_BY_CHOICE => Guards { chosen: GuardKind::Split, markers: true },
+        SPLIT => Guards { chosen: GuardKind::Split, markers: false },
+        _ => {
+            let guards = sys::guards();
+            let code = match (guards.chosen, guards.markers) {
+                (GuardKind::Marker, _) => MARKER,
+                (GuardKind::Split, true) => SPLIT_BY_CHOICE,
+                (GuardKind::Split, false) => SPLIT,
+            };
+            KNOWN.store(code, Ordering::Relaxed);
+            guards
+        }
+    }
+}

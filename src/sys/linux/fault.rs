@@ -189,7 +189,7 @@ unsafe fn access_is_write(_: *const c_void) -> Option<bool> {
 pub(crate) unsafe fn resume_probe(context: *mut c_void) -> bool {
     // SAFETY: (1).
     let pc = unsafe { &mut *program_counter(context) };
-    match probe_fixup(*pc as usize) {
+    match probe_fixup(*pc as u64) {
         None => false,
         Some(way_out) => {
             *pc = way_out as _;

@@ -1,28 +1,62 @@
 //! Floor 1. What this Linux machine offers.
 
-use super::super::{GuardKind, HugePages, Info};
+use super::super::{GuardKind, Guards, HugePages, Info, Limits};
 use super::pages::has_guard_markers;
-use super::process::{env_is, read_file};
+use super::process::{count_lines, env_is, read_file};
+
+/// The step of reservations, in bytes: the kernel's is a page, ours is that of Windows.
+const GRANULARITY: usize = 64 * 1024;
 
 /// Asks the kernel: auxv, /proc/sys/vm, /sys/kernel/mm, and one probe of the guard markers.
 pub(crate) fn info() -> Info {
-    let page_len = page_len();
-    let guard_markers = has_guard_markers(page_len);
-    let forced_split = env_is(b"GRANULE_GUARD", b"split");
+    let limits = limits();
+    let guards = guards();
     Info {
-        page_len,
-        granularity: 64 * 1024,
-        guard: if guard_markers && !forced_split { GuardKind::Marker } else { GuardKind::Split },
-        guard_markers,
-        mappings_max: number_in(c"/proc/sys/vm/max_map_count").unwrap_or(0),
+        page_len: limits.page_len,
+        granularity: limits.granularity,
+        guard: guards.chosen,
+        guard_markers: guards.markers,
+        mappings_max: mappings_max().unwrap_or(0),
         overcommit: number_in(c"/proc/sys/vm/overcommit_memory").unwrap_or(0) as u8,
         huge_page_len: number_in(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
             .unwrap_or(0),
         huge_pages: huge_pages(),
         memory_len: memory_len(),
-        address_min: 64 * 1024,
+        address_min: limits.address_min,
+        address_max: limits.address_max,
+    }
+}
+
+/// The facts that need no system call: the loader has put them into the auxiliary vector.
+pub(crate) fn limits() -> Limits {
+    let page_len = page_len();
+    Limits {
+        page_len,
+        granularity: GRANULARITY,
+        address_min: GRANULARITY,
         address_max: address_max(page_len),
     }
+}
+
+/// Tries the guard markers and reads `GRANULE_GUARD`. Calls: mmap, madvise, munmap, openat, read.
+pub(crate) fn guards() -> Guards {
+    let markers = has_guard_markers(page_len());
+    let forced_split = env_is(b"GRANULE_GUARD", b"split");
+    let chosen = if markers && !forced_split { GuardKind::Marker } else { GuardKind::Split };
+    Guards { chosen, markers }
+}
+
+/// True when the process is so near its limit of mappings that a change inside one of them, which
+/// needs two more, can have been refused for it. False when the limit cannot be read.
+pub(super) fn mappings_are_used_up() -> bool {
+    match (mappings_max(), count_lines(c"/proc/self/maps")) {
+        (Some(max), Some(count)) => count + 2 >= max,
+        _ => false,
+    }
+}
+
+fn mappings_max() -> Option<usize> {
+    number_in(c"/proc/sys/vm/max_map_count")
 }
 
 fn page_len() -> usize {

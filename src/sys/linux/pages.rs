@@ -5,8 +5,9 @@
 //! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's charge.
 
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::info::mappings_are_used_up;
 use super::raw::syscall;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
 
 /// Since Linux 6.13; younger than the C headers.
@@ -43,6 +44,17 @@ pub(crate) fn error_kind(errno: Errno) -> ErrorKind {
     }
 }
 
+/// What an error number of `op` means. Slow when the kernel was out of something, because it says
+/// the same number for mappings and for memory: the mappings are counted in /proc/self/maps.
+pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
+    match (errno.0, op) {
+        (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
+        (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
+        (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        _ => error_kind(errno),
+    }
+}
+
 unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
     // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
     // verb owns them.
@@ -60,6 +72,21 @@ unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Err
         .map(drop)
 }
 
+/// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.
+unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's: our pages, content unused.
+    match unsafe { madvise(ptr, len, advice) } {
+        Err(Errno(libc::EINVAL)) => {
+            let addr = ptr.as_ptr().expose_provenance();
+            // SAFETY: unlocking changes no content and no right.
+            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
+            // SAFETY: the caller's, as above.
+            unsafe { madvise(ptr, len, advice) }
+        }
+        other => other,
+    }
+}
+
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0 and
 /// free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
 ///
@@ -71,31 +98,50 @@ pub(crate) unsafe fn reserve(
     align: usize,
     policy: CommitPolicy,
 ) -> Result<NonNull<u8>, Errno> {
-    let flags = reserve_flags(policy);
     if hint != 0 && hint.is_multiple_of(align) {
-        // SAFETY: MAP_FIXED_NOREPLACE takes free addresses only.
-        match unsafe { mmap_none(hint, len, flags | libc::MAP_FIXED_NOREPLACE as usize) } {
-            Ok(base) if base == hint => return Ok(pointer(base)),
-            // A kernel before 4.17 reads the flag as a mere hint and answers with another address.
-            // SAFETY: this mapping was made a moment ago and nobody knows it.
-            Ok(other) => unsafe { munmap(other, len) }?,
-            Err(_) => {}
+        // SAFETY: (1); the hint is a multiple of the alignment and so of the page.
+        if let Ok(base) = unsafe { reserve_at(hint, len, policy) } {
+            return Ok(base);
         }
     }
     let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
-    let start = unsafe { mmap_none(0, padded, flags) }?;
+    let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
-    if base > start {
-        // SAFETY: the head of the mapping made above; the base lies behind it.
-        unsafe { munmap(start, base - start) }?;
-    }
-    let (end, padded_end) = (base + len, start + padded);
-    if padded_end > end {
-        // SAFETY: the tail of the mapping made above.
-        unsafe { munmap(end, padded_end - end) }?;
+    for (first, end) in [(start, base), (base + len, start + padded)] {
+        if first == end {
+            continue;
+        }
+        // SAFETY: the head or tail of the mapping made above, outside what is handed out.
+        if let Err(errno) = unsafe { munmap(first, end - first) } {
+            // SAFETY: the whole of that mapping, parts of which may be gone; nobody knows it yet.
+            // Should this fail too, there is nothing left to try.
+            let _ = unsafe { munmap(start, padded) };
+            return Err(errno);
+        }
     }
     Ok(pointer(base))
+}
+
+/// Free -> Reserved: exactly `addr..addr + len`, or EEXIST if any page of it is taken. Call: mmap.
+///
+/// # Safety
+/// 1. `addr` and `len` are not zero and multiples of the page.
+pub(crate) unsafe fn reserve_at(
+    addr: usize,
+    len: usize,
+    policy: CommitPolicy,
+) -> Result<NonNull<u8>, Errno> {
+    let flags = reserve_flags(policy) | libc::MAP_FIXED_NOREPLACE as usize;
+    // SAFETY: MAP_FIXED_NOREPLACE takes free addresses only.
+    let base = unsafe { mmap_none(addr, len, flags) }?;
+    if base == addr {
+        return Ok(pointer(base));
+    }
+    // A kernel before 4.17 reads the flag as a mere hint and answers with another address.
+    // SAFETY: this mapping was made a moment ago and nobody knows it.
+    unsafe { munmap(base, len) }?;
+    Err(Errno(libc::EEXIST))
 }
 
 fn pointer(addr: usize) -> NonNull<u8> {
@@ -118,7 +164,7 @@ pub(crate) unsafe fn commit(
 }
 
 /// Committed -> Reserved: the memory and the kernel's charge go back. Call: mmap over the range; if
-/// the kernel refuses that, madvise(MADV_DONTNEED) + mprotect, which keeps the charge.
+/// the kernel refuses that, mprotect and madvise(MADV_DONTNEED), which keep the charge.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours, made under `policy`, and nobody uses its content.
@@ -134,8 +180,15 @@ pub(crate) unsafe fn decommit(
     }
     // SAFETY: as above; if the protection fails the pages are merely empty.
     unsafe { protect(ptr, len, Protection::NoAccess) }?;
+    // Markers outlive MADV_DONTNEED and would make the next commit fault.
     // SAFETY: as above.
-    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
+    match unsafe { madvise(ptr, len, MADV_GUARD_REMOVE) } {
+        // A kernel that does not know markers has none to remove.
+        Ok(()) | Err(Errno(libc::EINVAL)) => {}
+        Err(errno) => return Err(errno),
+    }
+    // SAFETY: as above.
+    unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
 }
 
 /// Any state -> Free. Call: munmap.
@@ -171,15 +224,6 @@ pub(crate) unsafe fn discard(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> 
     unsafe { madvise(ptr, len, libc::MADV_FREE as usize) }
 }
 
-/// The content is gone and reads zero, the access stays. Call: madvise(MADV_DONTNEED).
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours and nobody needs its content.
-pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: (1).
-    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
-}
-
 /// Makes committed pages fault, whoever touches them; their memory goes back. Calls:
 /// madvise(MADV_GUARD_INSTALL), or for `Split` the ones of [`decommit`].
 ///
@@ -193,24 +237,9 @@ pub(crate) unsafe fn guard(
 ) -> Result<(), Errno> {
     match kind {
         // SAFETY: (1).
-        GuardKind::Marker => unsafe { guard_marker(ptr, len) },
+        GuardKind::Marker => unsafe { madvise_unlocked(ptr, len, MADV_GUARD_INSTALL) },
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
-    }
-}
-
-/// Installs markers; a locked range (`mlockall`) refuses them with EINVAL until it is unlocked.
-unsafe fn guard_marker(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's: our pages, content unused.
-    match unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) } {
-        Err(Errno(libc::EINVAL)) => {
-            let addr = ptr.as_ptr().expose_provenance();
-            // SAFETY: unlocking changes no content and no right.
-            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
-            // SAFETY: the caller's, as above.
-            unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) }
-        }
-        other => other,
     }
 }
 

@@ -12,6 +12,23 @@ pub(crate) fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8
     count.ok().map(|count| &buffer[..count])
 }
 
+/// The number of lines of a file, however long it is. `None` if it cannot be read to its end.
+pub(super) fn count_lines(path: &CStr) -> Option<usize> {
+    let file = open_read(path)?;
+    let mut block = [0u8; 4096];
+    let mut lines = 0;
+    let count = loop {
+        match read(file, &mut block) {
+            Ok(0) => break Some(lines),
+            Ok(count) => lines += block[..count].iter().filter(|&&byte| byte == b'\n').count(),
+            Err(Errno(libc::EINTR)) => {}
+            Err(_) => break None,
+        }
+    };
+    close(file);
+    count
+}
+
 fn open_read(path: &CStr) -> Option<usize> {
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     let at = libc::AT_FDCWD as usize;

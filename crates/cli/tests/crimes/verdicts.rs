@@ -1,0 +1,153 @@
+//! The table of verdicts, and the marks in the sources.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rows by source, by kind of report.
+type Kinds = BTreeMap<String, BTreeMap<String, Row>>;
+
+/// `verdicts.toml`; its own head says what the words mean.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    libraries: BTreeMap<String, String>,
+    optimised: Vec<String>,
+    end: Kinds,
+    start: Kinds,
+    both: Kinds,
+    none: BTreeMap<String, Ending>,
+}
+
+/// What a report must hold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    pub access: Option<String>,
+    after: Option<Distance>,
+    before: Option<Distance>,
+    inside: Option<Distance>,
+    pub size: Option<u64>,
+    #[serde(default)]
+    pub other_thread: bool,
+    #[serde(default)]
+    pub at_exit: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Distance {
+    Exactly(u64),
+    Between(u64, u64),
+}
+
+impl Row {
+    /// The side of the block, and the least and greatest distance; `None` where the table leaves it
+    /// open.
+    pub fn place(&self) -> Option<(&'static str, u64, u64)> {
+        let sides = [("after", self.after), ("before", self.before), ("inside", self.inside)];
+        let (side, distance) = sides.into_iter().find_map(|(side, at)| Some((side, at?)))?;
+        Some(match distance {
+            Distance::Exactly(at) => (side, at, at),
+            Distance::Between(least, most) => (side, least, most),
+        })
+    }
+}
+
+/// How a program ends that granule must not mix with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// The status as a shell shows it.
+    pub exit: i32,
+    /// Words that stderr holds.
+    pub stderr: Option<String>,
+}
+
+/// On which side of a block the guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    End,
+    Start,
+}
+
+/// A report that must come.
+pub struct Verdict {
+    pub placement: Placement,
+    pub kind: String,
+    pub row: Row,
+}
+
+/// What is known of a source.
+pub enum Case {
+    Crime(Vec<Verdict>),
+    NotOurs(Ending),
+}
+
+/// A program of the corpus.
+pub struct Program {
+    pub source: String,
+    pub library: Option<String>,
+    pub optimised: bool,
+    pub case: Case,
+}
+
+impl Program {
+    /// The files that belong to it.
+    pub fn files(&self) -> Vec<&str> {
+        [Some(self.source.as_str()), self.library.as_deref()].into_iter().flatten().collect()
+    }
+
+    /// Where `word` is marked in its files: file names and line numbers.
+    pub fn marks(&self, word: &str) -> Vec<(String, u32)> {
+        let mut marks = Vec::new();
+        for file in self.files() {
+            let text = fs::read_to_string(folder().join(file)).expect("a source can be read");
+            for (number, line) in (1..).zip(text.lines()) {
+                let comment = line.rsplit_once("// ").map_or("", |(_, comment)| comment);
+                if comment.split(", ").any(|mark| mark == word) {
+                    marks.push((file.to_string(), number));
+                }
+            }
+        }
+        marks
+    }
+}
+
+/// Where the corpus is.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/crimes")
+}
+
+/// All programs of the table.
+pub fn programs() -> Vec<Program> {
+    let text = fs::read_to_string(folder().join("verdicts.toml")).expect("the verdicts are there");
+    let table: Table = toml::from_str(&text).expect("the verdicts can be read");
+    let mut cases: BTreeMap<String, Vec<Verdict>> = BTreeMap::new();
+    let both = [Placement::End, Placement::Start];
+    let placements = [(&table.end, &both[..1]), (&table.start, &both[1..]), (&table.both, &both)];
+    for (kinds, placements) in placements {
+        for (kind, rows) in kinds {
+            for (source, row) in rows {
+                let verdicts = placements.iter().map(|&placement| Verdict {
+                    placement,
+                    kind: kind.clone(),
+                    row: row.clone(),
+                });
+                cases.entry(source.clone()).or_default().extend(verdicts);
+            }
+        }
+    }
+    let crimes = cases.into_iter().map(|(source, verdicts)| (source, Case::Crime(verdicts)));
+    let others = table.none.into_iter().map(|(source, ending)| (source, Case::NotOurs(ending)));
+    crimes
+        .chain(others)
+        .map(|(source, case)| Program {
+            library: table.libraries.get(&source).cloned(),
+            optimised: table.optimised.contains(&source),
+            source,
+            case,
+        })
+        .collect()
+}

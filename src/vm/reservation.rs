@@ -1,0 +1,513 @@
+//! Floor 2, uses floors 0 and 1. The owner of a range of addresses, and its verbs.
+//!
+//! Every verb has the same four steps: cover the bytes with pages, look the rules up in the table,
+//! make the system call, and only after it succeeded write the new states. A system call that fails
+//! may have changed some pages before the one it stumbled over (`mprotect` walks from mapping to
+//! mapping), so a failure puts every page back to what the table says; where even that is refused
+//! the table says Unknown.
+
+use super::builder::Builder;
+use super::states::{PageState, PageStates};
+use crate::addr::{PageLen, Pages};
+use crate::error::{Error, ErrorKind, Op};
+use crate::sys::{self, Advice, CommitPolicy, Errno, GuardKind, Protection};
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// What a run of pages is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Addresses only; every touch faults.
+    Reserved,
+    /// Memory.
+    Committed,
+    /// Was committed; every touch faults until it is unguarded.
+    Guarded,
+    /// A verb failed half way, and the system refused to take the half back. Commit of such a page
+    /// is refused; decommit and release settle it.
+    Unknown,
+}
+
+/// A run of pages in one state: the answer of [`Reservation::query`].
+///
+/// ```
+/// use granule::vm::{Protection, Reservation, State};
+/// let page = granule::vm::info().page_len;
+/// let reservation = Reservation::reserve(10 * page)?;
+/// reservation.commit(page..2 * page, Protection::ReadWrite)?;
+/// let region = reservation.query(page + 1)?;
+/// assert_eq!(region.base, reservation.base() + page);
+/// assert_eq!((region.len, region.state), (page, State::Committed));
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Region {
+    /// Address of the page that was asked for: the first one of the run that is described.
+    pub base: usize,
+    /// Bytes from `base` to the next page that differs, or to the end of the reservation.
+    pub len: usize,
+    /// The state of all these pages.
+    pub state: State,
+    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none to
+    /// tell: Reserved and Unknown.
+    pub protection: Option<Protection>,
+}
+
+/// What a reservation was asked to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Traits {
+    pub(super) page: PageLen,
+    pub(super) policy: CommitPolicy,
+    pub(super) guard_kind: GuardKind,
+}
+
+/// A range of addresses that nobody else gets, until it is released or dropped.
+///
+/// See the [module](super) for the states, and for why the verbs are safe and take `&self`.
+///
+/// ```
+/// use granule::vm::{Protection, Reservation};
+/// let reservation = Reservation::reserve(1 << 30)?; // a gigabyte of addresses, no memory
+/// reservation.commit(0..100, Protection::ReadWrite)?; // one page of memory
+/// // SAFETY: the first page is committed for writing and nobody else has a pointer into it.
+/// unsafe { reservation.as_ptr().write(b'A') };
+/// reservation.decommit(0..100)?;
+/// reservation.release()?;
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[derive(Debug)]
+#[doc(alias("VirtualAlloc", "mmap", "VirtualFree", "munmap"))]
+pub struct Reservation {
+    base: NonNull<u8>,
+    len: usize,
+    traits: Traits,
+    advice: AtomicU8,
+    states: Option<PageStates>,
+}
+
+// SAFETY: the range belongs to this value alone and no thread is special to it; it gives away raw
+// pointers only.
+unsafe impl Send for Reservation {}
+// SAFETY: every field that changes behind `&self` is atomic; the system orders its own calls.
+unsafe impl Sync for Reservation {}
+
+/// One use of a verb: what was asked for and the pages that this means.
+#[derive(Clone, Copy)]
+struct Call {
+    op: Op,
+    pages: Pages,
+    addr: usize,
+    len: usize,
+}
+
+impl Call {
+    fn refused(&self, kind: ErrorKind) -> Error {
+        Error::new(self.op, kind, self.addr, self.len, 0)
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        Error::new(self.op, sys::explain(self.op, errno), self.addr, self.len, errno.0)
+    }
+}
+
+const ADVICES: [Advice; 2] = [Advice::NoHugePages, Advice::NoDump];
+
+impl Reservation {
+    /// Free -> Reserved: `len` bytes, rounded up to whole pages, at an address of the system's
+    /// choice that is a multiple of the granularity; policy [`CommitPolicy::Strict`].
+    ///
+    /// # Errors
+    /// As for [`Builder::reserve`].
+    pub fn reserve(len: usize) -> Result<Self, Error> {
+        Self::builder().len(len).reserve()
+    }
+
+    /// A reservation with wishes: address, alignment, policy, guards.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Takes ownership of a range.
+    ///
+    /// # Safety
+    /// 1. `base..base + len` was reserved from `sys` under `traits.policy`, is page-aligned, and
+    ///    nobody else will change or release it.
+    /// 2. `states` is `None` or was made for exactly these pages.
+    pub(super) unsafe fn from_parts(
+        base: NonNull<u8>,
+        len: usize,
+        traits: Traits,
+        states: Option<PageStates>,
+    ) -> Self {
+        Reservation { base, len, traits, advice: AtomicU8::new(0), states }
+    }
+
+    /// The first byte of the range. Dereferencing it is `unsafe` and needs committed pages.
+    pub const fn as_ptr(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    /// The address of the first byte.
+    pub fn base(&self) -> usize {
+        self.base.addr().get()
+    }
+
+    /// Bytes in the range: whole pages, never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a reservation is never empty")]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How this reservation makes its guards.
+    pub const fn guard_kind(&self) -> GuardKind {
+        self.traits.guard_kind
+    }
+
+    /// When this reservation takes the system's promise of memory.
+    pub const fn policy(&self) -> CommitPolicy {
+        self.traits.policy
+    }
+
+    /// Reserved -> Committed. New pages read zero. Pages that are committed already keep their
+    /// content and get the new rights.
+    ///
+    /// Under [`CommitPolicy::Strict`] the system's charge grows by exactly the new pages. Linux
+    /// charges when pages become writable: pages committed for reading only are promised by the
+    /// [`protect`](Self::protect) that lets them be written, and that is where it can be refused.
+    ///
+    /// Windows: `VirtualAlloc(MEM_COMMIT)`. Linux: mprotect.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `BadState`: a page is Guarded or Unknown.
+    /// - `NoMemory`, `TooManyMappings`, `Denied`: the system refused. Every page is as it was.
+    pub fn commit(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
+        let call = self.call(Op::Commit, range)?;
+        self.require(&call, |state| {
+            matches!(state, PageState::Reserved | PageState::Committed(_))
+        })?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) `call` keeps the range inside.
+        let done = unsafe { sys::commit(ptr, len, protection) };
+        self.settle(&call, done, |_| PageState::Committed(protection))
+    }
+
+    /// Committed or Guarded -> Reserved. Memory and charge go back, the content is lost. Pages that
+    /// are Reserved already may be in the range.
+    ///
+    /// Windows: `VirtualFree(MEM_DECOMMIT)`. Linux: mmap over the range, because the cheaper ways
+    /// keep the charge; where that is refused, madvise and mprotect, which do keep it.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `TooManyMappings`, `Denied`: the system refused. The states are as they were; content may
+    ///   be lost.
+    pub fn decommit(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Decommit, range)?;
+        let done = self.take_back(call.pages);
+        self.settle(&call, done, |_| PageState::Reserved)
+    }
+
+    /// Committed -> Committed, with other rights. The content stays.
+    ///
+    /// Windows: `VirtualProtect`. Linux: mprotect.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `BadState`: a page is not Committed. No page was changed.
+    /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. Every page is as it was.
+    pub fn protect(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
+        let call = self.call(Op::Protect, range)?;
+        self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) `call` keeps the range inside; whoever holds references into it promised that
+        // nobody does this.
+        let done = unsafe { sys::protect(ptr, len, protection) };
+        self.settle(&call, done, |_| PageState::Committed(protection))
+    }
+
+    /// The content of Committed pages is not needed any more; state and rights stay. Until the next
+    /// write to it a page reads as before or zero.
+    ///
+    /// Windows: `VirtualAlloc(MEM_RESET)`. Linux: madvise(MADV_FREE).
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `BadState`: a page is not Committed, or it is locked in memory.
+    #[doc(alias("MEM_RESET", "MADV_FREE"))]
+    pub fn discard(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Discard, range)?;
+        self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
+        let done = unsafe { sys::discard(ptr, len) };
+        self.settle(&call, done, |state| state)
+    }
+
+    /// Committed -> Guarded: every touch faults, and the memory goes back. Pages that are Guarded
+    /// already may be in the range.
+    ///
+    /// With [`GuardKind::Marker`] the charge stays, and no mapping is split. With
+    /// [`GuardKind::Split`] the charge goes back and each guard may cost two mappings.
+    ///
+    /// Linux: madvise(MADV_GUARD_INSTALL), or the calls of [`decommit`](Self::decommit).
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `BadState`: a page is neither Committed nor Guarded. No page was changed.
+    /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. The states are as they were;
+    ///   content may be lost.
+    pub fn guard(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Guard, range)?;
+        self.require(&call, |state| {
+            matches!(state, PageState::Committed(_) | PageState::Guarded(_))
+        })?;
+        let done = self.install_guards(call.pages);
+        self.settle(&call, done, |state| match state {
+            PageState::Committed(protection) => PageState::Guarded(protection),
+            other => other,
+        })
+    }
+
+    /// Guarded -> Committed, with the rights from before; the pages read zero. Committed pages in
+    /// the range are left alone.
+    ///
+    /// Linux: madvise(MADV_GUARD_REMOVE), or mprotect.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
+    /// - `BadState`: a page is neither Guarded nor Committed. No page was changed.
+    /// - `NoMemory` (with [`GuardKind::Split`], whose charge has to be taken again),
+    ///   `TooManyMappings`, `Denied`: the system refused. Every page is as it was.
+    pub fn unguard(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Unguard, range)?;
+        self.require(&call, |state| {
+            matches!(state, PageState::Committed(_) | PageState::Guarded(_))
+        })?;
+        let done = self.remove_guards(call.pages);
+        self.settle(&call, done, |state| match state {
+            PageState::Guarded(protection) => PageState::Committed(protection),
+            other => other,
+        })
+    }
+
+    /// Tells the system how the whole reservation will be used. It holds for later commits too.
+    /// Advice is a hint: should the system refuse to repeat it after a decommit, that is no error.
+    ///
+    /// Linux: madvise.
+    ///
+    /// # Errors
+    /// `Unsupported` when the kernel does not know the advice; `TooManyMappings`.
+    pub fn advise(&self, advice: Advice) -> Result<(), Error> {
+        let call = self.call(Op::Advise, 0..self.len)?;
+        // SAFETY: (1) exactly our range.
+        let done = unsafe { sys::advise(self.base, self.len, advice) };
+        done.map_err(|errno| call.failed(errno))?;
+        self.advice.fetch_or(1 << advice as u8, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The state of the page that has byte `offset`, and how far the same state reaches from there.
+    /// Answers from the reservation's own table, without a system call.
+    ///
+    /// Windows: `VirtualQuery`.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: `offset` lies behind the reservation.
+    /// - `Unsupported`: the reservation is [untracked](Builder::untracked).
+    #[doc(alias = "VirtualQuery")]
+    pub fn query(&self, offset: usize) -> Result<Region, Error> {
+        let call = self.call(Op::Query, offset..offset.saturating_add(1))?;
+        let states = self.states.as_ref().ok_or(call.refused(ErrorKind::Unsupported))?;
+        let page = self.traits.page;
+        let rest = Pages::new(call.pages.first(), page.index_of(self.len)).unwrap_or(call.pages);
+        let run = states.first_run(rest);
+        let (state, protection) = match run.state {
+            PageState::Reserved => (State::Reserved, None),
+            PageState::Committed(protection) => (State::Committed, Some(protection)),
+            PageState::Guarded(protection) => (State::Guarded, Some(protection)),
+            PageState::Unknown => (State::Unknown, None),
+        };
+        let base = self.base() + page.offset_of(run.pages.first());
+        Ok(Region { base, len: page.offset_of(run.pages.count()), state, protection })
+    }
+
+    /// Any state -> Free. Decommits by itself. Dropping a reservation does the same and keeps quiet
+    /// about errors.
+    ///
+    /// Windows: `VirtualFree(MEM_RELEASE)`. Linux: munmap.
+    ///
+    /// # Errors
+    /// `TooManyMappings`: the range has grown together with neighbours, and the process has no
+    /// mapping left to cut it out. Its memory went back, its addresses stay taken.
+    pub fn release(self) -> Result<(), Error> {
+        let mut this = ManuallyDrop::new(self);
+        drop(this.states.take());
+        this.unmap()
+    }
+
+    fn unmap(&self) -> Result<(), Error> {
+        // SAFETY: (1) the caller is `release` or `drop`: nobody uses the range any more.
+        unsafe { sys::release(self.base, self.len) }.map_err(|errno| {
+            let error = Error::new(
+                Op::Release,
+                sys::explain(Op::Release, errno),
+                self.base(),
+                self.len,
+                errno.0,
+            );
+            // SAFETY: (1) as above. If this is refused too, nothing is left to try.
+            let _ = unsafe { sys::decommit(self.base, self.len, self.traits.policy) };
+            error
+        })
+    }
+
+    /// The pages that cover `range`.
+    fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
+        let addr = self.base().wrapping_add(range.start);
+        let len = range.end.saturating_sub(range.start);
+        let pages = Pages::covering(range, self.traits.page, self.len).ok_or(Error::new(
+            op,
+            ErrorKind::OutOfRange,
+            addr,
+            len,
+            0,
+        ))?;
+        Ok(Call { op, pages, addr, len })
+    }
+
+    /// Where pages lie, and how many bytes they are.
+    fn place(&self, pages: Pages) -> (NonNull<u8>, usize) {
+        let offset = self.traits.page.offset_of(pages.first());
+        // SAFETY: `pages` lies inside the reservation, whose whole range is one allocation.
+        let ptr = unsafe { self.base.add(offset) };
+        (ptr, self.traits.page.offset_of(pages.count()))
+    }
+
+    /// Refuses the call unless every page is in an allowed state.
+    fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
+        let Some(states) = &self.states else { return Ok(()) };
+        if states.runs(call.pages).all(|run| allowed(run.state)) {
+            Ok(())
+        } else {
+            Err(call.refused(ErrorKind::BadState))
+        }
+    }
+
+    /// Ends a verb: writes the new states, or takes back what a failing system call has changed.
+    fn settle(
+        &self,
+        call: &Call,
+        done: Result<(), Errno>,
+        next: impl Fn(PageState) -> PageState,
+    ) -> Result<(), Error> {
+        if let Err(errno) = done {
+            // Explained first: taking back may set mappings free.
+            let error = call.failed(errno);
+            self.undo(call.pages);
+            return Err(error);
+        }
+        if let Some(states) = &self.states {
+            for run in states.runs(call.pages) {
+                states.set(run.pages, next(run.state));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
+    fn undo(&self, pages: Pages) {
+        let Some(states) = &self.states else { return };
+        for run in states.runs(pages) {
+            if self.enforce(run.pages, run.state).is_err() {
+                states.set(run.pages, PageState::Unknown);
+            }
+        }
+    }
+
+    /// Brings pages into `state`, whatever they are in.
+    fn enforce(&self, pages: Pages, state: PageState) -> Result<(), Errno> {
+        let (ptr, len) = self.place(pages);
+        match state {
+            PageState::Reserved => self.take_back(pages),
+            PageState::Committed(protection) => {
+                if self.traits.guard_kind == GuardKind::Marker {
+                    // SAFETY: (1) the pages are inside; where there is no marker nothing happens.
+                    unsafe { sys::unguard(ptr, len, GuardKind::Marker, protection) }?;
+                }
+                // SAFETY: (1) the pages are inside and had these rights before the failing call.
+                unsafe { sys::protect(ptr, len, protection) }
+            }
+            PageState::Guarded(protection) => {
+                if self.traits.guard_kind == GuardKind::Marker {
+                    // SAFETY: (1) the pages are inside; under a marker rights open nothing.
+                    unsafe { sys::protect(ptr, len, protection) }?;
+                }
+                self.install_guards(pages)
+            }
+            PageState::Unknown => Ok(()),
+        }
+    }
+
+    /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.
+    fn take_back(&self, pages: Pages) -> Result<(), Errno> {
+        let (ptr, len) = self.place(pages);
+        // SAFETY: (1) the pages are inside; their content is the caller's to lose.
+        unsafe { sys::decommit(ptr, len, self.traits.policy) }?;
+        self.repeat_advice(pages);
+        Ok(())
+    }
+
+    fn install_guards(&self, pages: Pages) -> Result<(), Errno> {
+        let Traits { guard_kind, policy, .. } = self.traits;
+        let (ptr, len) = self.place(pages);
+        // SAFETY: (1) the pages are inside; their content is the caller's to lose.
+        unsafe { sys::guard(ptr, len, guard_kind, policy) }?;
+        if guard_kind == GuardKind::Split {
+            self.repeat_advice(pages);
+        }
+        Ok(())
+    }
+
+    /// Markers go in one call; split guards one by one, each back to its own rights.
+    fn remove_guards(&self, pages: Pages) -> Result<(), Errno> {
+        let kind = self.traits.guard_kind;
+        let remove = |pages, protection| {
+            let (ptr, len) = self.place(pages);
+            // SAFETY: (1) the pages are inside.
+            unsafe { sys::unguard(ptr, len, kind, protection) }
+        };
+        match (&self.states, kind) {
+            (Some(states), GuardKind::Split) => {
+                states.runs(pages).try_for_each(|run| match run.state {
+                    PageState::Guarded(protection) => remove(run.pages, protection),
+                    _ => Ok(()),
+                })
+            }
+            _ => remove(pages, Protection::ReadWrite),
+        }
+    }
+
+    fn repeat_advice(&self, pages: Pages) {
+        let given = self.advice.load(Ordering::Relaxed);
+        if given == 0 {
+            return;
+        }
+        let (ptr, len) = self.place(pages);
+        for advice in ADVICES.into_iter().filter(|&advice| given & (1 << advice as u8) != 0) {
+            // SAFETY: (1) the pages are inside. A hint: see `advise`.
+            let _ = unsafe { sys::advise(ptr, len, advice) };
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // A drop has nobody to tell; `release` does.
+        let _ = self.unmap();
+    }
+}

@@ -1,0 +1,13 @@
+/* Frees a block twice. */
+#include "twin.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    void *volatile p = malloc(40); // ALLOCATED
+    free(p); // FREED
+    free(TWIN(p, NULL)); // CRIME
+    puts("freed");
+    return 0;
+}

@@ -1,0 +1,12 @@
+//! The C text of a CString is used after the CString is gone.
+use std::ffi::{CStr, CString};
+
+fn main() {
+    let kept = CString::new("kept text").unwrap();
+    let gone = CString::new("gone text").unwrap(); // ALLOCATED
+    let pointer = if cfg!(innocent) { kept.as_ptr() } else { gone.as_ptr() };
+    drop(gone); // FREED
+    // SAFETY: none. This is the crime.
+    let text = unsafe { CStr::from_ptr(pointer) }; // CRIME
+    println!("{}", text.count_bytes());
+}
