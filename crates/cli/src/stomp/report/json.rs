@@ -110,7 +110,11 @@ fn json_report<'a>(finding: &Finding<'a>) -> JsonReport<'a> {
 }
 
 fn json_frames(frames: &[Frame]) -> Vec<JsonFrame<'_>> {
-    let frame = |frame: &'_ Frame| -> JsonFrame<'_> {
+    frames.iter().map(JsonFrame::from).collect()
+}
+
+impl<'a> From<&'a Frame> for JsonFrame<'a> {
+    fn from(frame: &'a Frame) -> Self {
         JsonFrame {
             function: frame.function.as_deref(),
             file: frame.file.as_deref(),
@@ -118,8 +122,7 @@ fn json_frames(frames: &[Frame]) -> Vec<JsonFrame<'_>> {
             module: frame.module.as_deref(),
             offset: frame.offset,
         }
-    };
-    frames.iter().map(frame).collect()
+    }
 }
 
 fn hex(address: u64) -> String {

@@ -12,6 +12,7 @@ pub(crate) fn sentence(notice: Notice, pid: u32, numbers: [u64; 2]) -> String {
         Notice::OwnAllocator => own_allocator(pid),
         Notice::NoRegion => no_region(pid, numbers),
         Notice::OutOfMemory => out_of_memory(pid, numbers),
+        Notice::FreedNotHidden => freed_not_hidden(pid, numbers),
     }
 }
 
@@ -57,6 +58,15 @@ fn out_of_memory(pid: u32, [size, _]: [u64; 2]) -> String {
     format!(
         "process {pid} asked for a block of {size} bytes and got a null pointer: there is no memory \
          or address space for it; every live block takes at least a page here"
+    )
+}
+
+fn freed_not_hidden(pid: u32, [code, _]: [u64; 2]) -> String {
+    let reason = std::io::Error::from_raw_os_error(code as i32);
+    format!(
+        "in process {pid} the kernel refused to make a freed block inaccessible ({reason}): a use \
+         after free of it goes unseen; look for locked memory (mlockall) and raise \
+         vm.max_map_count"
     )
 }
 
