@@ -29,7 +29,7 @@ mod slot;
 mod trace;
 
 pub use crate::sys::SignalAction;
-pub use fault::program_action;
+pub use fault::{program_action, program_mask};
 pub use options::{Options, Placement};
 
 use crate::ds::once::Once;
@@ -159,6 +159,11 @@ fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
         Lookup::Foreign => None,
     };
     report::wrong_free(finder, addr, block.as_ref(), &caller.0)
+}
+
+/// The program has unloaded a library: what was known of its code may be wrong from now on.
+pub fn forget_code() {
+    sys::forget();
 }
 
 /// Checks the slack of every live block and reports all damage; says how many blocks were guarded if
