@@ -77,7 +77,8 @@ pub(crate) fn install() {
 /// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
 pub unsafe fn program_action(signal: i32, new: Option<&SignalAction>) -> Result<SignalAction, i32> {
     let Some(wanted) = wanted(signal) else {
-        let open = new.map(|new| SignalAction { mask: without_faults(new.mask), ..*new });
+        let open =
+            new.map(|new| SignalAction::new(new.handler, new.flags, without_faults(new.mask)));
         // SAFETY: (1).
         return unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0);
     };
