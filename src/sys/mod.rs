@@ -21,15 +21,15 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+#[cfg(test)]
+pub(crate) mod model;
+
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
-
-/// Every reservation's base is a multiple of this, on every system: the notes' allocation granularity.
-pub(crate) const GRANULARITY: usize = 64 * 1024;
 
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
@@ -56,8 +56,8 @@ pub enum Protection {
 /// When the system's promise of memory is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitPolicy {
-    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed, and a
-    /// commit that cannot be kept fails at the call.
+    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed for
+    /// writing, and a commit that cannot be kept fails at the call.
     Strict,
     /// At first touch: commits nearly always succeed, and a promise that cannot be kept ends in the
     /// out-of-memory killer.

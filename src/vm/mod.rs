@@ -35,6 +35,8 @@
 mod builder;
 mod reservation;
 mod states;
+#[cfg(test)]
+mod tests;
 
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Protection};
 pub use builder::Builder;

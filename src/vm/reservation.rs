@@ -175,9 +175,12 @@ impl Reservation {
     /// Reserved -> Committed. New pages read zero. Pages that are committed already keep their
     /// content and get the new rights.
     ///
-    /// Under [`CommitPolicy::Strict`] the system's charge grows by the pages that were Reserved,
-    /// whatever the rights; only an untracked reservation is not charged for pages that are
-    /// committed without the right to write, before they get it.
+    /// Under [`CommitPolicy::Strict`] the system's charge grows by exactly the new pages. Linux
+    /// charges when pages become writable: pages committed for reading only are promised by the
+    /// [`protect`](Self::protect) that lets them be written, and that is where it can be refused.
+    ///
+    /// The table of states takes a byte of memory for each page committed. Whoever commits
+    /// terabytes keeps his own books and asks for an [untracked](Builder::untracked) reservation.
     ///
     /// Windows: `VirtualAlloc(MEM_COMMIT)`. Linux: mprotect.
     ///
@@ -191,10 +194,8 @@ impl Reservation {
             matches!(state, PageState::Reserved | PageState::Committed(_))
         })?;
         let (ptr, len) = self.place(call.pages);
-        let done = self.charge(call.pages, protection).and_then(|()| {
-            // SAFETY: (1) `call` keeps the range inside.
-            unsafe { sys::commit(ptr, len, protection) }
-        });
+        // SAFETY: (1) `call` keeps the range inside.
+        let done = unsafe { sys::commit(ptr, len, protection) };
         self.settle(&call, done, |_| PageState::Committed(protection))
     }
 
@@ -303,7 +304,7 @@ impl Reservation {
     /// Linux: madvise.
     ///
     /// # Errors
-    /// `BadState` or `Unsupported` when the kernel does not know the advice, `TooManyMappings`.
+    /// `Unsupported` when the kernel does not know the advice; `TooManyMappings`.
     pub fn advise(&self, advice: Advice) -> Result<(), Error> {
         let call = self.call(Op::Advise, 0..self.len)?;
         // SAFETY: (1) exactly our range.
@@ -453,22 +454,6 @@ impl Reservation {
             }
             PageState::Unknown => Ok(()),
         }
-    }
-
-    /// Under Strict, pages that were Reserved are charged even if they are not to be written: the
-    /// kernel charges writable pages only, and keeps the charge when they lose that right.
-    fn charge(&self, pages: Pages, protection: Protection) -> Result<(), Errno> {
-        let writable = matches!(protection, Protection::ReadWrite | Protection::ExecuteReadWrite);
-        let Some(states) = &self.states else { return Ok(()) };
-        if writable || self.traits.policy == CommitPolicy::Lazy {
-            return Ok(());
-        }
-        let mut uncharged = states.runs(pages).filter(|run| run.state == PageState::Reserved);
-        uncharged.try_for_each(|run| {
-            let (ptr, len) = self.place(run.pages);
-            // SAFETY: (1) the pages are inside.
-            unsafe { sys::commit(ptr, len, Protection::ReadWrite) }
-        })
     }
 
     /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.

@@ -50,6 +50,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
+        (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
         _ => error_kind(errno),
     }
 }
@@ -69,6 +70,21 @@ unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Err
     // SAFETY: the caller owns the pages; what the advice does to their content is its business.
     unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
         .map(drop)
+}
+
+/// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.
+unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+    // SAFETY: the caller's: our pages, content unused.
+    match unsafe { madvise(ptr, len, advice) } {
+        Err(Errno(libc::EINVAL)) => {
+            let addr = ptr.as_ptr().expose_provenance();
+            // SAFETY: unlocking changes no content and no right.
+            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
+            // SAFETY: the caller's, as above.
+            unsafe { madvise(ptr, len, advice) }
+        }
+        other => other,
+    }
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0 and
@@ -148,7 +164,7 @@ pub(crate) unsafe fn commit(
 }
 
 /// Committed -> Reserved: the memory and the kernel's charge go back. Call: mmap over the range; if
-/// the kernel refuses that, madvise(MADV_DONTNEED) + mprotect, which keeps the charge.
+/// the kernel refuses that, mprotect and madvise(MADV_DONTNEED), which keep the charge.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours, made under `policy`, and nobody uses its content.
@@ -164,8 +180,15 @@ pub(crate) unsafe fn decommit(
     }
     // SAFETY: as above; if the protection fails the pages are merely empty.
     unsafe { protect(ptr, len, Protection::NoAccess) }?;
+    // Markers outlive MADV_DONTNEED and would make the next commit fault.
     // SAFETY: as above.
-    unsafe { madvise(ptr, len, libc::MADV_DONTNEED as usize) }
+    match unsafe { madvise(ptr, len, MADV_GUARD_REMOVE) } {
+        // A kernel that does not know markers has none to remove.
+        Ok(()) | Err(Errno(libc::EINVAL)) => {}
+        Err(errno) => return Err(errno),
+    }
+    // SAFETY: as above.
+    unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
 }
 
 /// Any state -> Free. Call: munmap.
@@ -214,24 +237,9 @@ pub(crate) unsafe fn guard(
 ) -> Result<(), Errno> {
     match kind {
         // SAFETY: (1).
-        GuardKind::Marker => unsafe { guard_marker(ptr, len) },
+        GuardKind::Marker => unsafe { madvise_unlocked(ptr, len, MADV_GUARD_INSTALL) },
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
-    }
-}
-
-/// Installs markers; a locked range (`mlockall`) refuses them with EINVAL until it is unlocked.
-unsafe fn guard_marker(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: the caller's: our pages, content unused.
-    match unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) } {
-        Err(Errno(libc::EINVAL)) => {
-            let addr = ptr.as_ptr().expose_provenance();
-            // SAFETY: unlocking changes no content and no right.
-            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
-            // SAFETY: the caller's, as above.
-            unsafe { madvise(ptr, len, MADV_GUARD_INSTALL) }
-        }
-        other => other,
     }
 }
 

@@ -19,25 +19,21 @@ pub(crate) fn check_example(source: &Source<'_>, tree: &Tree) -> Vec<Remark> {
     }
 }
 
-/// A crime `tests/crimes/NAME.c` (`.cc`, `.cpp`, `.rs`) is named in the list of verdicts.
+/// A crime `tests/crimes/NAME.c` (`.cc`, `.cpp`, `.rs`) has its row in the list of verdicts. More
+/// endings, as in `NAME.lib.c`, are further parts of the crime `NAME.c`.
 pub(crate) fn check_crime(source: &Source<'_>, tree: &Tree) -> Vec<Remark> {
     let Some(inside) = source.path.strip_prefix("tests/crimes/") else { return Vec::new() };
     let file = inside.rsplit('/').next().unwrap_or(inside);
-    let Some((name, "c" | "cc" | "cpp" | "rs")) = file.rsplit_once('.') else { return Vec::new() };
-    if tree.text(VERDICTS).is_some_and(|verdicts| names(verdicts, name)) {
+    let Some((name, endings)) = file.split_once('.') else { return Vec::new() };
+    let ending = endings.rsplit('.').next().unwrap_or(endings);
+    if !matches!(ending, "c" | "cc" | "cpp" | "rs") {
         return Vec::new();
     }
-    vec![(1, format!("write the verdict on `{name}` into {VERDICTS}"))]
-}
-
-/// True when `name` stands in `text` as a word of its own.
-fn names(text: &str, name: &str) -> bool {
-    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
-    text.match_indices(name).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(is_word) && !after.is_some_and(is_word)
-    })
+    let row = format!("\"{name}.{ending}\" = ");
+    if tree.text(VERDICTS).is_some_and(|verdicts| verdicts.lines().any(|at| at.starts_with(&row))) {
+        return Vec::new();
+    }
+    vec![(1, format!("write the verdict on {name}.{ending} into {VERDICTS}"))]
 }
 
 #[cfg(test)]
@@ -59,12 +55,13 @@ mod tests {
 
     #[test]
     fn a_crime_has_a_verdict() {
-        let verdicts = (VERDICTS, "[double_free]\n[over-c]\nname = \"over\"\n");
+        let verdicts = (VERDICTS, "[end.overflow]\n\"double_free.c\" = {}\n\"over.cpp\" = {}\n");
         let found = |path: &str| lines_in(check_crime, path, &[(path, ""), verdicts]);
         assert!(found("tests/crimes/double_free.c").is_empty());
         assert!(found("tests/crimes/deep/over.cpp").is_empty());
-        assert_eq!(found("tests/crimes/free.rs"), [1]);
-        assert_eq!(found("tests/crimes/over_more.rs"), [1]);
+        assert!(found("tests/crimes/double_free.lib.c").is_empty());
+        assert_eq!(found("tests/crimes/double_free.rs"), [1]);
+        assert_eq!(found("tests/crimes/free.c"), [1]);
         assert!(found("tests/crimes/readme.md").is_empty());
         assert_eq!(lines_in(check_crime, "tests/crimes/a.c", &[("tests/crimes/a.c", "")]), [1]);
     }

@@ -1,0 +1,143 @@
+//! Floor 1, tests only. A simulated page table: the contract of the folder as a program.
+//!
+//! This is the specification that the real verbs are compared with, page by page (`vm::tests`). It
+//! has no ranges, no mappings and no system calls, only pages and the rules; where it and the system
+//! disagree, one of the two is wrong. It is compiled for tests only, so nothing of it ships.
+//!
+//! The rules that floor 2 adds to the contract are here too: which states a verb may find, and that
+//! one page in a wrong state refuses the whole range.
+
+use super::{CommitPolicy, GuardKind, Protection};
+use core::ops::Range;
+use std::vec::Vec;
+
+/// The state of a simulated page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Simulated {
+    Reserved,
+    Committed(Protection),
+    Guarded(Protection),
+}
+
+/// What a committed page reads as, all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Exactly(u8),
+    /// Discarded and not yet written again.
+    ZeroOr(u8),
+}
+
+/// A verb on a run of pages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Verb {
+    Commit(Protection),
+    Decommit,
+    Protect(Protection),
+    Discard,
+    Guard,
+    Unguard,
+    /// The program writes this byte all over the pages. Only where it may write.
+    Write(u8),
+}
+
+/// A page of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) state: Simulated,
+    pub(crate) content: Content,
+}
+
+/// A verb was refused; nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadState;
+
+/// The page table of one reservation.
+#[derive(Debug)]
+pub(crate) struct Model {
+    kind: GuardKind,
+    policy: CommitPolicy,
+    pages: Vec<Page>,
+}
+
+impl Model {
+    /// Free -> Reserved.
+    pub(crate) fn reserve(count: usize, kind: GuardKind, policy: CommitPolicy) -> Self {
+        let page = Page { state: Simulated::Reserved, content: Content::Exactly(0) };
+        Model { kind, policy, pages: std::vec![page; count] }
+    }
+
+    pub(crate) fn pages(&self) -> &[Page] {
+        &self.pages
+    }
+
+    /// Does `verb` on every page of the range, or refuses and does it on none.
+    pub(crate) fn apply(&mut self, verb: Verb, range: Range<usize>) -> Result<(), BadState> {
+        let mut changed = self.pages[range.clone()].to_vec();
+        for page in &mut changed {
+            *page = step(verb, *page)?;
+        }
+        self.pages[range].copy_from_slice(&changed);
+        Ok(())
+    }
+
+    /// The rights that the system shows for a page.
+    pub(crate) fn rights(&self, index: usize) -> Protection {
+        match (self.pages[index].state, self.kind) {
+            (Simulated::Committed(protection), _) => protection,
+            (Simulated::Guarded(protection), GuardKind::Marker) => protection,
+            (Simulated::Guarded(_), GuardKind::Split) | (Simulated::Reserved, _) => {
+                Protection::NoAccess
+            }
+        }
+    }
+
+    /// Whether the system has promised memory for a page; `None` where it may do as it likes:
+    /// Linux charges writable pages, and keeps the charge of a page that lost the right to write if
+    /// its mapping was ever written to.
+    pub(crate) fn is_charged(&self, index: usize) -> Option<bool> {
+        use Protection::{ExecuteReadWrite, ReadWrite};
+        if self.policy == CommitPolicy::Lazy {
+            return Some(false);
+        }
+        match (self.pages[index].state, self.kind) {
+            (Simulated::Reserved, _) | (Simulated::Guarded(_), GuardKind::Split) => Some(false),
+            (Simulated::Committed(protection) | Simulated::Guarded(protection), _) => {
+                matches!(protection, ReadWrite | ExecuteReadWrite).then_some(true)
+            }
+        }
+    }
+
+    /// Whether a read of a page succeeds.
+    pub(crate) fn is_readable(&self, index: usize) -> bool {
+        matches!(self.pages[index].state,
+            Simulated::Committed(protection) if protection != Protection::NoAccess)
+    }
+
+    /// Whether a write to a page succeeds.
+    pub(crate) fn is_writable(&self, index: usize) -> bool {
+        use Protection::{ExecuteReadWrite, ReadWrite};
+        matches!(self.pages[index].state, Simulated::Committed(ReadWrite | ExecuteReadWrite))
+    }
+}
+
+/// One page, one verb: the whole specification.
+fn step(verb: Verb, page: Page) -> Result<Page, BadState> {
+    use Simulated::{Committed, Guarded, Reserved};
+    let Page { state, content } = page;
+    let empty = Content::Exactly(0);
+    let (state, content) = match (verb, state) {
+        (Verb::Commit(new), Reserved) => (Committed(new), empty),
+        (Verb::Commit(new), Committed(_)) => (Committed(new), content),
+        (Verb::Decommit, _) => (Reserved, empty),
+        (Verb::Protect(new), Committed(_)) => (Committed(new), content),
+        (Verb::Discard, Committed(_)) => match content {
+            Content::Exactly(byte) | Content::ZeroOr(byte) => (state, Content::ZeroOr(byte)),
+        },
+        (Verb::Guard, Committed(old) | Guarded(old)) => (Guarded(old), empty),
+        (Verb::Unguard, Guarded(old)) => (Committed(old), empty),
+        (Verb::Unguard, Committed(_)) => (state, content),
+        (Verb::Write(byte), Committed(_)) => (state, Content::Exactly(byte)),
+        _ => return Err(BadState),
+    };
+    Ok(Page { state, content })
+}

@@ -1,0 +1,214 @@
+//! Random verbs on the real system and on `sys::model`, compared page by page with three
+//! witnesses: the table (`query`), the kernel's list of mappings, and reads through the kernel.
+
+use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
+use crate::addr::{PageLen, Pages};
+use crate::error::ErrorKind;
+use crate::sys::model::{BadState, Content, Model, Simulated, Verb};
+use crate::sys::{self, truth};
+use crate::vm::states::{PageState, PageStates};
+use core::ops::Range;
+use proptest::prelude::*;
+use std::vec::Vec;
+
+/// Pages in a reservation under test: more than two words of the table.
+const COUNT: usize = 21;
+
+fn protections() -> impl Strategy<Value = Protection> {
+    prop_oneof![
+        1 => Just(Protection::NoAccess),
+        1 => Just(Protection::Read),
+        4 => Just(Protection::ReadWrite),
+        1 => Just(Protection::ExecuteRead),
+        1 => Just(Protection::ExecuteReadWrite),
+    ]
+}
+
+fn verbs() -> impl Strategy<Value = Verb> {
+    prop_oneof![
+        6 => protections().prop_map(Verb::Commit),
+        2 => Just(Verb::Decommit),
+        2 => protections().prop_map(Verb::Protect),
+        2 => Just(Verb::Discard),
+        3 => Just(Verb::Guard),
+        3 => Just(Verb::Unguard),
+        4 => (1u8..).prop_map(Verb::Write),
+    ]
+}
+
+/// Ranges of bytes, often not on a page border.
+fn byte_ranges(page_len: usize) -> impl Strategy<Value = Range<usize>> {
+    (0..COUNT * page_len, 1..7 * page_len)
+        .prop_map(move |(start, len)| start..(start + len).min(COUNT * page_len))
+}
+
+/// A real reservation and its model.
+struct Twins {
+    real: Reservation,
+    model: Model,
+    page_len: usize,
+    /// Under `vm.overcommit_memory=2` the kernel charges what is lazy too.
+    always_charged: bool,
+}
+
+impl Twins {
+    fn new(kind: GuardKind, policy: CommitPolicy) -> Self {
+        let page_len = sys::limits().page_len;
+        let builder = Reservation::builder().len(COUNT * page_len).guard_kind(kind).policy(policy);
+        let real = builder.reserve().expect("a small reservation");
+        let always_charged = policy == CommitPolicy::Lazy && sys::info().overcommit == 2;
+        Twins { real, model: Model::reserve(COUNT, kind, policy), page_len, always_charged }
+    }
+
+    fn pages_of(&self, bytes: &Range<usize>) -> Range<usize> {
+        bytes.start / self.page_len..bytes.end.div_ceil(self.page_len)
+    }
+
+    /// Does the verb on both and checks that both take or refuse it.
+    fn apply(&mut self, verb: Verb, bytes: Range<usize>) {
+        let pages = self.pages_of(&bytes);
+        if let Verb::Write(byte) = verb {
+            for index in pages.filter(|&index| self.model.is_writable(index)).collect::<Vec<_>>() {
+                self.write(index, byte);
+                self.model.apply(verb, index..index + 1).expect("a writable page");
+            }
+            return;
+        }
+        let expected = self.model.apply(verb, pages);
+        let real = &self.real;
+        let done = match verb {
+            Verb::Commit(protection) => real.commit(bytes, protection),
+            Verb::Decommit => real.decommit(bytes),
+            Verb::Protect(protection) => real.protect(bytes, protection),
+            Verb::Discard => real.discard(bytes),
+            Verb::Guard => real.guard(bytes),
+            Verb::Unguard => real.unguard(bytes),
+            Verb::Write(_) => unreachable!("handled above"),
+        };
+        let done = done.map_err(|error| {
+            assert_eq!((error.kind(), error.code()), (ErrorKind::BadState, 0), "{verb:?}: {error}");
+            BadState
+        });
+        assert_eq!(done, expected, "{verb:?}");
+    }
+
+    fn write(&self, index: usize, byte: u8) {
+        let offset = index * self.page_len;
+        // SAFETY: page `index` lies inside the reservation.
+        let target = unsafe { self.real.as_ptr().add(offset) };
+        // SAFETY: the page is committed for writing, says the model, and nobody else uses it.
+        unsafe { target.write_bytes(byte, self.page_len) };
+    }
+
+    fn compare(&self) {
+        let seen = truth::pages_at(self.real.base(), COUNT, self.page_len);
+        for (index, (page, seen)) in self.model.pages().iter().zip(seen).enumerate() {
+            let region = self.real.query(index * self.page_len).expect("an offset inside");
+            let said = (region.state, region.protection);
+            let expected = match page.state {
+                Simulated::Reserved => (State::Reserved, None),
+                Simulated::Committed(protection) => (State::Committed, Some(protection)),
+                Simulated::Guarded(protection) => (State::Guarded, Some(protection)),
+            };
+            assert_eq!(said, expected, "the table, page {index}");
+            assert_eq!(region.len, self.run_len(index), "the length of the run at page {index}");
+            let seen = seen.expect("every page of a reservation is mapped");
+            assert_eq!(seen.rights, self.model.rights(index), "the kernel's rights, page {index}");
+            if let Some(charged) = self.model.is_charged(index).filter(|_| !self.always_charged) {
+                assert_eq!(seen.charged, charged, "the charge of page {index}");
+            }
+            self.compare_content(index, page.content);
+        }
+    }
+
+    fn run_len(&self, index: usize) -> usize {
+        let pages = &self.model.pages()[index..];
+        let equal = pages.iter().take_while(|page| page.state == pages[0].state).count();
+        equal * self.page_len
+    }
+
+    fn compare_content(&self, index: usize, content: Content) {
+        for offset in [0, self.page_len / 2, self.page_len - 1] {
+            let read = truth::read_byte(self.real.base() + index * self.page_len + offset);
+            match (read, content) {
+                (None, _) => assert!(!self.model.is_readable(index), "page {index} must read"),
+                (Some(_), _) if !self.model.is_readable(index) => panic!("page {index} reads"),
+                (Some(byte), Content::Exactly(wanted)) => assert_eq!(byte, wanted, "page {index}"),
+                (Some(byte), Content::ZeroOr(old)) => {
+                    assert!(byte == 0 || byte == old, "page {index} reads {byte}, was {old}");
+                }
+            }
+        }
+    }
+}
+
+fn compare_histories(kind: GuardKind, policy: CommitPolicy) {
+    if kind == GuardKind::Marker && !sys::guards().markers {
+        std::println!("skipped: this kernel has no guard markers");
+        return;
+    }
+    let page_len = sys::limits().page_len;
+    let steps = proptest::collection::vec((verbs(), byte_ranges(page_len)), 1..30);
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() };
+    proptest!(config, |(steps in steps)| {
+        let mut twins = Twins::new(kind, policy);
+        for (verb, range) in steps {
+            twins.apply(verb, range);
+            twins.compare();
+        }
+    });
+}
+
+#[test]
+fn markers_under_strict_follow_the_model() {
+    compare_histories(GuardKind::Marker, CommitPolicy::Strict);
+}
+
+#[test]
+fn markers_under_lazy_follow_the_model() {
+    compare_histories(GuardKind::Marker, CommitPolicy::Lazy);
+}
+
+#[test]
+fn split_guards_under_strict_follow_the_model() {
+    compare_histories(GuardKind::Split, CommitPolicy::Strict);
+}
+
+#[test]
+fn split_guards_under_lazy_follow_the_model() {
+    compare_histories(GuardKind::Split, CommitPolicy::Lazy);
+}
+
+proptest! {
+    #[test]
+    fn the_table_keeps_every_page_and_finds_every_run(
+        steps in proptest::collection::vec((0usize..70, 1usize..70, any_state()), 1..20),
+    ) {
+        let page = PageLen::new(sys::limits().page_len).expect("a power of two");
+        let table = PageStates::new(70, page).expect("a small table");
+        let mut wanted = [PageState::Reserved; 70];
+        for (first, count, state) in steps {
+            let end = (first + count).min(70);
+            table.set(Pages::new(first, end).expect("not empty"), state);
+            wanted[first..end].fill(state);
+            let all = Pages::new(0, 70).expect("not empty");
+            let mut told = Vec::new();
+            for run in table.runs(all) {
+                if let Some(&last) = told.last() {
+                    prop_assert_ne!(last, run.state, "runs are as long as they can be");
+                }
+                told.extend(std::iter::repeat_n(run.state, run.pages.count()));
+            }
+            prop_assert_eq!(&told[..], &wanted[..]);
+        }
+    }
+}
+
+fn any_state() -> impl Strategy<Value = PageState> {
+    prop_oneof![
+        Just(PageState::Reserved),
+        protections().prop_map(PageState::Committed),
+        protections().prop_map(PageState::Guarded),
+        Just(PageState::Unknown),
+    ]
+}
