@@ -170,18 +170,18 @@ fn without_mappings_every_verb_says_so_and_changes_nothing() {
 
         // Cutting the middle out of one mapping needs another one. The addresses stay taken.
         let [first, middle, last] = neighbours;
+        let (kept, error) = take_single_mappings();
+        assert_eq!(refusal(Err(error)), full(Op::Reserve));
         assert_eq!(refusal(first.advise(Advice::NoDump)), full(Op::Advise));
         assert_eq!(refusal(middle.release()), full(Op::Release));
         assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
+        drop(kept);
         first.release().expect("an end can be cut off");
         last.release().expect("an end can be cut off");
-        let (_kept, error) = take_single_mappings();
-        assert_eq!(refusal(Err(error)), full(Op::Reserve));
     });
 }
 
-/// Makes mappings, each by itself, until the system refuses one: that is one more than a mapping
-/// may be split.
+/// Makes mappings, each by itself, until the system refuses one.
 fn take_single_mappings() -> (Vec<Reservation>, Error) {
     let mut kept = Vec::new();
     loop {
