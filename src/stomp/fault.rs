@@ -68,16 +68,38 @@ pub(crate) fn install() {
     }
 }
 
-/// What the program's `sigaction` for a fault signal does: notes the new action and returns the old
-/// one. `None` for other signals.
-pub fn program_action(signal: i32, new: Option<&SignalAction>) -> Option<SignalAction> {
-    let wanted = wanted(signal)?;
+/// What the program's `sigaction` does: reads, and with `new` sets, the action of a signal. For a
+/// fault signal that is the action we keep; the others go to the kernel, with the fault signals taken
+/// out of their masks, so that a crime inside a handler is still seen. Returns the old action; `Err`
+/// holds the errno.
+///
+/// # Safety
+/// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
+pub unsafe fn program_action(signal: i32, new: Option<&SignalAction>) -> Result<SignalAction, i32> {
+    let Some(wanted) = wanted(signal) else {
+        let open =
+            new.map(|new| SignalAction::new(new.handler, new.flags, without_faults(new.mask)));
+        // SAFETY: (1).
+        return unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0);
+    };
+    // Ours must be in place first: it takes what it finds there for the program's.
+    super::start();
     let old = wanted.get();
     if let Some(new) = new {
         wanted.set(new);
         reinstall(signal, new);
     }
-    Some(old)
+    Ok(old)
+}
+
+/// What the program's `pthread_sigmask` does, except that the fault signals are never blocked: a
+/// blocked fault would kill the process without a word. Returns the old mask; `Err` holds the errno.
+pub fn program_mask(how: i32, set: Option<u64>) -> Result<u64, i32> {
+    sys::signal_mask(how, set.map(without_faults)).map_err(|errno| errno.0)
+}
+
+fn without_faults(mask: u64) -> u64 {
+    FAULT_SIGNALS.iter().fold(mask, |mask, &signal| mask & !sys::signal_bit(signal))
 }
 
 /// Takes over the flags of the program's new action, unless somebody stands in front of us.

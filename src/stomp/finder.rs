@@ -369,7 +369,10 @@ impl Finder {
 
     /// The calling thread and its stack, now.
     pub(crate) fn moment(&self, from: &Registers) -> Moment {
-        Moment { tid: sys::thread_id(), stack: self.traces.remember(from, self.options.depth) }
+        Moment {
+            tid: sys::thread_id_quick(),
+            stack: self.traces.remember(from, self.options.depth),
+        }
     }
 
     pub(crate) fn stack(&self, id: u32) -> Stack {

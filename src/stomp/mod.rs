@@ -29,7 +29,7 @@ mod slot;
 mod trace;
 
 pub use crate::sys::SignalAction;
-pub use fault::program_action;
+pub use fault::{program_action, program_mask};
 pub use options::{Options, Placement};
 
 use crate::ds::once::Once;
@@ -76,6 +76,11 @@ fn finder() -> Option<&'static Finder> {
 /// The finder; the first call sets everything up.
 fn started() -> &'static Finder {
     FINDER.get_or_make(setup::finder)
+}
+
+/// Sets everything up, if no allocation has done so yet.
+pub fn start() {
+    started();
 }
 
 /// A point of the program: where a stack is walked from.
@@ -159,6 +164,11 @@ fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
         Lookup::Foreign => None,
     };
     report::wrong_free(finder, addr, block.as_ref(), &caller.0)
+}
+
+/// The program has unloaded a library: what was known of its code may be wrong from now on.
+pub fn forget_code() {
+    sys::forget();
 }
 
 /// Checks the slack of every live block and reports all damage; says how many blocks were guarded if

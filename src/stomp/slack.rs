@@ -48,12 +48,20 @@ pub(crate) unsafe fn damage(
     let [before, behind] = sides(block, pages);
     // SAFETY: (1): the sides lie inside the pages.
     let read = |side: &Range<usize>| unsafe { bytes(base, side) };
-    let intact = |&byte: &u8| byte == PATTERN;
-    if let Some(position) = read(&behind).iter().position(|byte| !intact(byte)) {
-        return Some(behind.start + position);
+    let damaged = |&byte: &u8| byte != PATTERN;
+    if !is_intact(read(&behind)) {
+        return read(&behind).iter().position(damaged).map(|position| behind.start + position);
     }
-    let position = read(&before).iter().rposition(|byte| !intact(byte))?;
-    Some(before.start + position)
+    if !is_intact(read(&before)) {
+        return read(&before).iter().rposition(damaged).map(|position| before.start + position);
+    }
+    None
+}
+
+/// One comparison of whole words; the damaged byte is looked for only when there is one.
+fn is_intact(bytes: &[u8]) -> bool {
+    static INTACT: [u8; NEAR] = [PATTERN; NEAR];
+    bytes == &INTACT[..bytes.len()]
 }
 
 /// The bytes of a range.

@@ -31,9 +31,6 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
-/// Every reservation's base is a multiple of this, on every system: the notes' allocation granularity.
-pub(crate) const GRANULARITY: usize = 64 * 1024;
-
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
 

@@ -42,7 +42,8 @@ impl ExitCode {
 pub(crate) struct Failure {
     /// The status to end with.
     pub(crate) code: ExitCode,
-    message: String,
+    /// What cannot be done, why, and what to do instead.
+    pub(crate) message: String,
 }
 
 impl Failure {

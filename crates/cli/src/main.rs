@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod exit_code;
+mod info;
 mod stomp;
 
 use args::{Arguments, Verb};
@@ -27,7 +28,7 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.verb {
         Verb::Stomp(arguments) => stomp::run(&arguments),
-        Verb::Info(_) => Err(Failure::cannot("not yet")),
+        Verb::Info(arguments) => info::run(&arguments),
         Verb::DemoCrime => {
             demo::commit_crime();
             Ok(ExitCode::Success)

@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 use granule::stomp::{self, Caller};
 
-fn set_errno(code: c_int) {
+pub(crate) fn set_errno(code: c_int) {
     // SAFETY: the address of the thread's own errno.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.

@@ -1,6 +1,7 @@
 //! The library's first and last moment, called by the loader.
 
-use crate::next::{Search, find};
+use crate::next::{Search, call_next, find};
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicBool, Ordering};
 use granule::stomp::{self, Caller};
 
@@ -21,10 +22,12 @@ static BEGIN: extern "C" fn() = begin;
 static END: extern "C" fn() = end;
 
 extern "C" fn begin() {
-    let ours: unsafe extern "C" fn(usize) -> *mut core::ffi::c_void = crate::family::malloc;
-    if find(Search::All, c"malloc") != ours as *mut core::ffi::c_void {
+    let ours: unsafe extern "C" fn(usize) -> *mut c_void = crate::family::malloc;
+    if find(Search::All, c"malloc") != ours as *mut c_void {
         PASSIVE.store(true, Ordering::Relaxed);
         stomp::own_allocator();
+    } else {
+        stomp::start();
     }
 }
 
@@ -32,4 +35,13 @@ extern "C" fn end() {
     if !is_passive() {
         stomp::sweep(Caller::here());
     }
+}
+
+/// # Safety
+/// 1. `library` came from dlopen.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn dlclose(library: *mut c_void) -> c_int {
+    let closed = call_next!(dlclose as fn(*mut c_void) -> c_int, (library), -1);
+    stomp::forget_code();
+    closed
 }

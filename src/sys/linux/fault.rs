@@ -108,12 +108,13 @@ pub(crate) unsafe fn signal_action(
     Ok(old)
 }
 
-/// Changes the set of blocked signals of this thread (`how` = `SIG_BLOCK` ..) and returns the old one.
-pub(crate) fn signal_mask(how: i32, set: u64) -> Result<u64, Errno> {
+/// Reads, and with `set` changes, the blocked signals of this thread (`how` = `SIG_BLOCK` ..).
+/// Returns the old set.
+pub(crate) fn signal_mask(how: i32, set: Option<u64>) -> Result<u64, Errno> {
     let mut old = 0u64;
     let args = [
         how as usize,
-        core::ptr::from_ref(&set).addr(),
+        set.as_ref().map_or(0, |set| core::ptr::from_ref(set).addr()),
         core::ptr::from_mut(&mut old).expose_provenance(),
         size_of::<u64>(),
         0,
@@ -133,7 +134,7 @@ pub(crate) const fn signal_bit(signal: i32) -> u64 {
 pub(crate) fn die_by(signal: i32) -> ! {
     // SAFETY: the default action runs no code of ours. If it fails, exit_now below still ends us.
     let _ = unsafe { signal_action(signal, Some(&SignalAction::DEFAULT)) };
-    let _ = signal_mask(libc::SIG_UNBLOCK, signal_bit(signal));
+    let _ = signal_mask(libc::SIG_UNBLOCK, Some(signal_bit(signal)));
     let (pid, tid) = (super::process_id() as usize, super::thread_id() as usize);
     // SAFETY: sends a signal to the calling thread.
     let _ = unsafe { syscall(libc::SYS_tgkill, [pid, tid, signal as usize, 0, 0, 0]) };

@@ -13,7 +13,10 @@ pub(crate) mod unwind;
 
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
-pub(crate) use fault::{ABORT, FAULT_SIGNALS, Fault, Handler, die_by, resume_probe, signal_action};
+pub(crate) use fault::{
+    ABORT, FAULT_SIGNALS, Fault, Handler, die_by, resume_probe, signal_action, signal_bit,
+    signal_mask,
+};
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::mapping_at_or_above;
 pub(crate) use pages::{
@@ -21,6 +24,7 @@ pub(crate) use pages::{
     reserve_at, unguard,
 };
 pub(crate) use process::{
-    call_at_exit, env, exit_now, memory_and_swap_len, process_id, thread_id, write_error, yield_now,
+    call_at_exit, env, exit_now, memory_and_swap_len, process_id, thread_id, thread_id_quick,
+    write_error, yield_now,
 };
 pub(crate) use unwind::{Registers, capture, forget};

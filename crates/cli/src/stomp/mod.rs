@@ -74,6 +74,18 @@ fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
+/// Where the preload library lies when a program runs, for `granule info`.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn library_place() -> Result<String, String> {
+    let library = Library::place()?;
+    Ok(match library.why_memory {
+        None => format!("the file {}", library.path.display()),
+        Some(why) => format!("a memory file ({why})"),
+    })
+}
+
 fn whereabouts(library: &Library) -> String {
     let path = library.path.display();
     match &library.why_memory {

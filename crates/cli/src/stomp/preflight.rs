@@ -1,10 +1,27 @@
-//! Looks at a program before it is run: what cannot be guarded is said in a sentence, not in a crash.
+//! Looks at a program before it is run: what cannot be guarded is said in a sentence, not shown in
+//! a crash.
+//!
+//! Every refusal says what cannot be done, why, and what to do instead.
 #![forbid(unsafe_code)]
-use crate::exit_code::Failure;
-use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 
-/// A program that can be run.
+mod elf;
+
+use crate::exit_code::Failure;
+use rustix::fs::Access;
+use rustix::process::Resource;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Scripts whose interpreter is a script: as deep as the kernel goes.
+const SCRIPTS_MAX: usize = 4;
+/// The kernel reads this much of a file to find `#!`.
+const HEAD_LEN: u64 = 256;
+
+/// A program that can be run and guarded.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// The file to execute.
@@ -13,15 +30,206 @@ pub(crate) struct Program {
     pub(crate) name: OsString,
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
-    /// What the user may want to know.
+    /// What only `--verbose` says.
     pub(crate) notes: Vec<String>,
 }
 
+/// Finds the program as a shell would, and checks that it can be guarded.
+///
+/// # Errors
+/// 127 when it is not there, 126 when it cannot be executed, 125 when it cannot be guarded.
 pub(crate) fn check(name: &OsStr, arguments: &[OsString]) -> Result<Program, Failure> {
-    Ok(Program {
-        path: name.into(),
-        name: name.into(),
-        arguments: arguments.to_vec(),
-        notes: vec![],
+    check_limits()?;
+    let path = find(name, std::env::var_os("PATH").as_deref())?;
+    let mut notes = Vec::new();
+    check_file(&path, 0, &mut notes)?;
+    Ok(Program { path, name: name.to_owned(), arguments: arguments.to_vec(), notes })
+}
+
+/// The finder reserves terabytes of addresses, and no memory with them.
+fn check_limits() -> Result<(), Failure> {
+    match rustix::process::getrlimit(Resource::As).current {
+        None => Ok(()),
+        Some(limit) => Err(Failure::cannot(format!(
+            "cannot guard a program whose address space is limited to {} KiB: guarded blocks need \
+             terabytes of addresses (not of memory); run `ulimit -v unlimited` first",
+            limit / 1024
+        ))),
+    }
+}
+
+/// A name with a slash is a path; any other is looked up in `search`, as execvp does.
+fn find(name: &OsStr, search: Option<&OsStr>) -> Result<PathBuf, Failure> {
+    if name.is_empty() {
+        return Err(Failure::no_program("the program's name is empty"));
+    }
+    if name.as_bytes().contains(&b'/') {
+        return Ok(PathBuf::from(name));
+    }
+    let search = search.unwrap_or(OsStr::new("/bin:/usr/bin"));
+    let mut not_executable = None;
+    for directory in std::env::split_paths(search) {
+        // An empty entry is the current directory; the path needs its slash.
+        let path = Path::new(".").join(directory).join(name);
+        match std::fs::metadata(&path) {
+            Ok(facts) if facts.is_dir() => {}
+            Ok(_) if is_executable(&path) => return Ok(path),
+            Ok(_) => not_executable = Some(path),
+            Err(_) => {}
+        }
+    }
+    // Found but not executable: the check of the file says so.
+    not_executable.ok_or_else(|| {
+        let shown = name.display();
+        let is_here = Path::new(name).is_file();
+        let hint = if is_here { format!("; did you mean ./{shown}?") } else { String::new() };
+        Failure::no_program(format!("no such program: {shown} is nowhere in PATH{hint}"))
     })
 }
+
+fn is_executable(path: &Path) -> bool {
+    rustix::fs::access(path, Access::EXEC_OK).is_ok()
+}
+
+/// Checks a file that the kernel is to execute, and for a script its interpreter.
+fn check_file(path: &Path, depth: usize, notes: &mut Vec<String>) -> Result<(), Failure> {
+    let shown = path.display();
+    let facts = std::fs::metadata(path).map_err(|error| not_there(path, &error))?;
+    if facts.is_dir() {
+        return Err(Failure::not_executable(format!(
+            "{shown} is a directory; name a program in it"
+        )));
+    }
+    if !facts.is_file() {
+        return Err(Failure::not_executable(format!("{shown} is no regular file")));
+    }
+    if !is_executable(path) {
+        return Err(Failure::not_executable(format!(
+            "{shown} is not executable; `chmod +x` makes it so if it is a program"
+        )));
+    }
+    let Some(head) = head_of(path)? else {
+        notes.push(format!("{shown} cannot be read, so it was not checked beforehand"));
+        return Ok(());
+    };
+    match head.strip_prefix(b"#!") {
+        Some(line) => check_interpreter(path, line, depth, notes),
+        None => {
+            check_privileges(path, &facts, notes)?;
+            elf::check(path)
+        }
+    }
+}
+
+fn not_there(path: &Path, error: &io::Error) -> Failure {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Failure::no_program(format!("no such program: {shown}"))
+        }
+        _ => Failure::not_executable(format!("{shown} cannot be executed: {error}")),
+    }
+}
+
+/// The first bytes; `None` for a program that may be executed but not read.
+fn head_of(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD_LEN).read_to_end(&mut head));
+    match read {
+        Ok(_) => Ok(Some(head)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => {
+            Err(Failure::not_executable(format!("{} cannot be executed: {error}", path.display())))
+        }
+    }
+}
+
+/// The loader ignores preloads where executing a file gives rights that its caller does not have.
+fn check_privileges(path: &Path, facts: &Metadata, notes: &mut Vec<String>) -> Result<(), Failure> {
+    const SET_USER: u32 = 0o4000;
+    /// Without the execute bit of the group it means something else: mandatory locking.
+    const SET_GROUP: u32 = 0o2010;
+    let shown = path.display();
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let sets_user = facts.mode() & SET_USER != 0;
+    let sets_group = facts.mode() & SET_GROUP == SET_GROUP;
+    let refuse = |what: &str| {
+        Err(Failure::cannot(format!(
+            "cannot guard {shown}: it is {what}, and for such programs the loader ignores every \
+             preloaded library; make a plain copy (`cp {shown} ./copy`) and run that"
+        )))
+    };
+    if sets_user && facts.uid() != user.as_raw() {
+        return refuse("setuid");
+    }
+    if sets_group && facts.gid() != group.as_raw() {
+        return refuse("setgid");
+    }
+    if sets_user || sets_group {
+        notes.push(format!("{shown} is setuid or setgid, but to you, so it can be guarded"));
+    }
+    let capability = rustix::fs::getxattr(path, "security.capability", &mut [0u8; 64]);
+    if capability.is_ok() && !user.is_root() {
+        return refuse("given file capabilities");
+    }
+    Ok(())
+}
+
+/// A script is run by the program that its first line names: that one is guarded.
+fn check_interpreter(
+    script: &Path,
+    line: &[u8],
+    depth: usize,
+    notes: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let shown = script.display();
+    if depth == SCRIPTS_MAX {
+        return Err(Failure::not_executable(format!(
+            "{shown} cannot be executed: its interpreters are scripts themselves, too many deep"
+        )));
+    }
+    let Some(interpreter) = interpreter_of(line) else {
+        return Err(Failure::not_executable(format!(
+            "{shown} cannot be executed: its first line names no interpreter after #!"
+        )));
+    };
+    let in_script = |failure: Failure| Failure {
+        code: failure.code,
+        message: format!("{shown} is a script: {}", failure.message),
+    };
+    let path = match &interpreter {
+        Interpreter::Path(path) => path.clone(),
+        Interpreter::Name(name) => {
+            find(name, std::env::var_os("PATH").as_deref()).map_err(in_script)?
+        }
+    };
+    notes.push(format!("{shown} is a script: what is guarded is {}", path.display()));
+    check_file(&path, depth + 1, notes).map_err(in_script)
+}
+
+/// How a script names the program that runs it.
+#[derive(Debug, PartialEq, Eq)]
+enum Interpreter {
+    Path(PathBuf),
+    /// To be looked up in PATH, by `env`.
+    Name(OsString),
+}
+
+/// Reads what follows `#!`, up to the end of the line.
+fn interpreter_of(line: &[u8]) -> Option<Interpreter> {
+    let line = line.split(|&byte| byte == b'\n').next()?;
+    let mut words = line.split(|byte| b" \t\r".contains(byte)).filter(|word| !word.is_empty());
+    let path = Path::new(OsStr::from_bytes(words.next()?));
+    if path.file_name() != Some(OsStr::new("env")) {
+        return Some(Interpreter::Path(path.to_owned()));
+    }
+    // What env itself takes: options, and variables to set.
+    let mut names = words.filter(|word| !word.starts_with(b"-") && !word.contains(&b'='));
+    Some(match names.next() {
+        Some(name) => Interpreter::Name(OsStr::from_bytes(name).to_owned()),
+        None => Interpreter::Path(path.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -244,7 +244,10 @@ impl<'a, L: Listener> Supervisor<'a, L> {
             None => false,
         };
         if !is_further {
-            self.reported.insert(peer.pid, started);
+            // The sweep at exit may find several; every other crime is a process's last.
+            if !record.at_exit {
+                self.reported.insert(peer.pid, started);
+            }
             self.findings += 1;
             self.listener.report(&record);
         }

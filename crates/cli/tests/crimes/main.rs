@@ -97,9 +97,12 @@ impl Trial<'_> {
         for verdict in verdicts {
             for &guard in self.guards {
                 let way = Way { guard, placement: verdict.placement };
-                wrong.extend(named("crime", way, run::under_finder(&crime, way, directory), |is| {
-                    judge::crime(self.program, verdict, is)
-                }));
+                wrong.extend(named(
+                    "crime",
+                    way,
+                    run::under_finder(&crime, way, directory),
+                    |is| judge::crime(self.program, verdict, is),
+                ));
             }
         }
         let twin = build::build(self.program, level, true, directory)?;
@@ -128,10 +131,18 @@ impl Trial<'_> {
             return Ok(wrong);
         };
         for way in self.ways() {
-            wrong.extend(named("program", way, run::under_finder(&program, way, directory), |is| {
-                let is_there = is.stderr.contains(words);
-                (!is_there).then(|| format!("stderr does not say {words:?}")).into_iter().collect()
-            }));
+            wrong.extend(named(
+                "program",
+                way,
+                run::under_finder(&program, way, directory),
+                |is| {
+                    let is_there = is.stderr.contains(words);
+                    (!is_there)
+                        .then(|| format!("stderr does not say {words:?}"))
+                        .into_iter()
+                        .collect()
+                },
+            ));
         }
         Ok(wrong)
     }
@@ -145,16 +156,14 @@ impl Trial<'_> {
     ) -> Vec<String> {
         let judge = |is: &Outcome| judge::clean(native, is);
         self.ways()
-            .flat_map(|way| {
-                named(who, way, run::under_finder(executable, way, directory), judge)
-            })
+            .flat_map(|way| named(who, way, run::under_finder(executable, way, directory), judge))
             .collect()
     }
 
     fn ways(&self) -> impl Iterator<Item = Way> + '_ {
-        [Placement::End, Placement::Start].into_iter().flat_map(|placement| {
-            self.guards.iter().map(move |&guard| Way { guard, placement })
-        })
+        [Placement::End, Placement::Start]
+            .into_iter()
+            .flat_map(|placement| self.guards.iter().map(move |&guard| Way { guard, placement }))
     }
 }
 
@@ -211,9 +220,9 @@ fn every_crime_is_one_and_small() {
             continue;
         };
         assert_eq!(guilty, 1, "{source} must mark one guilty line");
-        let late = verdicts.iter().any(|verdict| {
-            verdict.kind == "slack-overwrite" && !verdict.row.at_exit
-        });
+        let late = verdicts
+            .iter()
+            .any(|verdict| verdict.kind == "slack-overwrite" && !verdict.row.at_exit);
         assert_eq!(program.marks("FOUND").len(), usize::from(late), "{source}");
         let text = fs::read_to_string(verdicts::folder().join(source)).expect("it can be read");
         let has_twin = text.contains("TWIN(") || text.contains("cfg!(innocent)");
