@@ -7,7 +7,7 @@
 //! the table says Unknown.
 
 use super::builder::Builder;
-use super::region::{Region, State};
+use super::region::Region;
 use super::states::{PageState, PageStates, Run};
 use crate::addr::{PageLen, Pages};
 use crate::error::{Error, ErrorKind, Op};

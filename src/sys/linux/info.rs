@@ -1,8 +1,11 @@
 //! Floor 1. What this Linux machine offers.
 
-use super::super::{GRANULARITY, GuardKind, Guards, HugePages, Info, Limits};
+use super::super::{GuardKind, Guards, HugePages, Info, Limits};
 use super::pages::has_guard_markers;
 use super::process::{count_lines, env_is, read_file};
+
+/// The step of reservations, in bytes: the kernel's is a page, ours is that of Windows.
+const GRANULARITY: usize = 64 * 1024;
 
 /// Asks the kernel: auxv, /proc/sys/vm, /sys/kernel/mm, and one probe of the guard markers.
 pub(crate) fn info() -> Info {
