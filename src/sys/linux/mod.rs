@@ -3,6 +3,7 @@
 mod channel;
 mod fault;
 mod info;
+mod maps;
 mod pages;
 mod process;
 pub(crate) mod raw;
@@ -17,6 +18,7 @@ pub(crate) use fault::{
     signal_bit, signal_mask,
 };
 pub(crate) use info::{guards, info, limits};
+pub(crate) use maps::mapping_at_or_above;
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard,
