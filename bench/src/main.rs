@@ -1,2 +1,57 @@
-//! granule-bench
-fn main() {}
+//! The measurements of granule against its peers. Nothing here can fail on time: it measures.
+//!
+//! ```text
+//! cargo run --release -p granule-bench -- programs   whole programs: time and memory
+//! cargo run --release -p granule-bench -- pairs      one malloc and free, and many live blocks
+//! cargo run --release -p granule-bench -- report     from the fault to the finished report
+//! ```
+//!
+//! A complete run writes its data and a page to read into `bench/results`; a run of a part
+//! (`--only`, `--tools`) does so only when it is given a name by `--name`.
+#![forbid(unsafe_code)]
+
+mod flags;
+mod machine;
+mod measure;
+mod pairs;
+mod pairs_child;
+mod programs;
+mod report;
+mod results;
+mod statistics;
+mod tools;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// What any part of the measuring may fail with: it goes to the user as it is.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "usage: granule-bench programs|pairs|report [--rounds N] [--timeout SECONDS]
+         [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match run(&words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("granule-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result<ExitCode> {
+    let (verb, rest) = words.split_first().ok_or(USAGE)?;
+    match verb.as_str() {
+        "programs" => programs::run(&flags::Flags::parse(rest)?)?,
+        "pairs" => pairs::run(&flags::Flags::parse(rest)?)?,
+        "report" => report::run(&flags::Flags::parse(rest)?)?,
+        // Started by the verbs above, not by people.
+        "measure" => return measure::child(rest),
+        "touch" => measure::touch(rest)?,
+        "pairs-child" => pairs_child::run(rest)?,
+        _ => return Err(USAGE.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

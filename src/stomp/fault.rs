@@ -26,7 +26,7 @@ impl Wanted {
     fn get(&self) -> SignalAction {
         let handler = self.handler.load(Ordering::Acquire);
         let (flags, mask) = (self.flags.load(Ordering::Relaxed), self.mask.load(Ordering::Relaxed));
-        SignalAction::new(handler, flags, mask)
+        SignalAction::DEFAULT.with(handler, flags, mask)
     }
 
     /// The handler last, so that it never runs under an older one's flags for longer than a fault
@@ -77,11 +77,12 @@ pub(crate) fn install() {
 /// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
 pub unsafe fn program_action(signal: i32, new: Option<&SignalAction>) -> Result<SignalAction, i32> {
     let Some(wanted) = wanted(signal) else {
-        let open =
-            new.map(|new| SignalAction::new(new.handler, new.flags, without_faults(new.mask)));
+        let open = new.map(|new| new.with(new.handler, new.flags, without_faults(new.mask)));
         // SAFETY: (1).
         return unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0);
     };
+    // Ours must be in place first: it takes what it finds there for the program's.
+    super::start();
     let old = wanted.get();
     if let Some(new) = new {
         wanted.set(new);

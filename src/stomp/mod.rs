@@ -78,6 +78,11 @@ fn started() -> &'static Finder {
     FINDER.get_or_make(setup::finder)
 }
 
+/// Sets everything up, if no allocation has done so yet.
+pub fn start() {
+    started();
+}
+
 /// A point of the program: where a stack is walked from.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(Registers);

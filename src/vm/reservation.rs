@@ -179,6 +179,9 @@ impl Reservation {
     /// charges when pages become writable: pages committed for reading only are promised by the
     /// [`protect`](Self::protect) that lets them be written, and that is where it can be refused.
     ///
+    /// The table of states takes a byte of memory for each page committed. Whoever commits
+    /// terabytes keeps his own books and asks for an [untracked](Builder::untracked) reservation.
+    ///
     /// Windows: `VirtualAlloc(MEM_COMMIT)`. Linux: mprotect.
     ///
     /// # Errors

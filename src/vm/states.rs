@@ -107,8 +107,8 @@ impl PageStates {
     pub(crate) fn set(&self, pages: Pages, state: PageState) {
         self.used.fetch_max(pages.end().div_ceil(LANES), Ordering::AcqRel);
         let filled = spread(state);
-        for index in pages.first() / LANES..pages.end().div_ceil(LANES) {
-            let word = &self.words()[index];
+        let touched = pages.first() / LANES..pages.end().div_ceil(LANES);
+        for (index, word) in touched.clone().zip(&self.words()[touched]) {
             let mask = lanes(pages, index);
             if mask == u64::MAX {
                 word.store(filled, Ordering::Release);
@@ -128,25 +128,26 @@ impl PageStates {
     }
 
     /// The longest run of equal state that begins with the first page of `pages` and stays inside.
+    /// Looks at eight pages at a time, and at none behind `used`.
     pub(crate) fn first_run(&self, pages: Pages) -> Run {
         let used = self.used.load(Ordering::Acquire);
-        let first_lane = pages.first() % LANES;
-        let code = (self.word(pages.first() / LANES, used) >> (8 * first_lane)) as u8;
-        let state = PageState::from_code(code);
+        let words = &self.words()[..used];
+        let word = |index: usize| words.get(index).map_or(0, |word| word.load(Ordering::Acquire));
+        let first = pages.first() / LANES;
+        let state = PageState::from_code((word(first) >> (8 * (pages.first() % LANES))) as u8);
         let wanted = spread(state);
-        let mut page = pages.first();
-        while page < pages.end() {
-            let index = page / LANES;
-            let differing = (self.word(index, used) ^ wanted) & lanes(pages, index);
-            if differing != 0 {
-                page = index * LANES + differing.trailing_zeros() as usize / 8;
-                break;
-            }
-            // Behind `used` everything is Reserved: nothing there ends such a run.
-            let rest_is_equal = index >= used && state == PageState::Reserved;
-            page = if rest_is_equal { pages.end() } else { (index + 1) * LANES };
-        }
-        let end = page.min(pages.end()).max(pages.first() + 1);
+        let last = pages.end().div_ceil(LANES).min(used);
+        let differing = (first..last).find_map(|index| {
+            let differing = (word(index) ^ wanted) & lanes(pages, index);
+            (differing != 0).then(|| index * LANES + differing.trailing_zeros() as usize / 8)
+        });
+        let end = match differing {
+            Some(page) => page,
+            None if state == PageState::Reserved => pages.end(),
+            // Behind `used` everything is Reserved.
+            None => pages.end().min(used * LANES),
+        };
+        let end = end.max(pages.first() + 1);
         let pages = Pages::new(pages.first(), end).expect("a run has at least its first page");
         Run { pages, state }
     }
@@ -154,11 +155,6 @@ impl PageStates {
     /// The runs of equal state of `pages`, in order.
     pub(crate) fn runs(&self, pages: Pages) -> Runs<'_> {
         Runs { states: self, rest: Some(pages) }
-    }
-
-    /// Word `index`, without touching memory that was never written.
-    fn word(&self, index: usize, used: usize) -> u64 {
-        if index >= used { 0 } else { self.words()[index].load(Ordering::Acquire) }
     }
 }
 

@@ -35,7 +35,7 @@ fn from_kernel(action: &SignalAction) -> libc::sigaction {
     // SAFETY: all fields are numbers and optional functions, for which zero is a value.
     let mut out: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     out.sa_sigaction = action.handler;
-    out.sa_flags = action.program_flags() as c_int;
+    out.sa_flags = action.flags as c_int;
     // SAFETY: the set has at least 64 bits.
     unsafe { (&raw mut out.sa_mask).cast::<u64>().write_unaligned(action.mask) };
     out

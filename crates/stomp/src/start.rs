@@ -26,6 +26,8 @@ extern "C" fn begin() {
     if find(Search::All, c"malloc") != ours as *mut c_void {
         PASSIVE.store(true, Ordering::Relaxed);
         stomp::own_allocator();
+    } else {
+        stomp::start();
     }
 }
 

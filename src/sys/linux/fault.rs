@@ -44,9 +44,9 @@ impl SignalAction {
         self.handler > 1
     }
 
-    /// `flags` without the bit that only the kernel and the C library share.
-    pub const fn program_flags(&self) -> usize {
-        self.flags & !SA_RESTORER
+    /// The same action with other parts; how a handler comes back stays.
+    pub const fn with(self, handler: usize, flags: usize, mask: u64) -> Self {
+        SignalAction { handler, flags, restorer: self.restorer, mask }
     }
 
     /// An action with a handler; the way back from it is ours.

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// An executable, ready to run.
-pub struct Executable {
-    pub path: PathBuf,
-    pub arguments: Vec<PathBuf>,
+pub(crate) struct Executable {
+    pub(crate) path: PathBuf,
+    pub(crate) arguments: Vec<PathBuf>,
 }
 
 /// The compilers, and whether each is there.
@@ -32,17 +32,17 @@ fn compiler_of(source: &str) -> &'static str {
 }
 
 /// Whether the compiler of `source` is installed.
-pub fn can_be_built(source: &str) -> bool {
+pub(crate) fn can_be_built(source: &str) -> bool {
     COMPILERS.iter().any(|&(name, is_there)| name == compiler_of(source) && is_there)
 }
 
 /// The compilers that are not installed.
-pub fn missing_compilers() -> BTreeSet<&'static str> {
+pub(crate) fn missing_compilers() -> BTreeSet<&'static str> {
     COMPILERS.iter().filter(|(_, is_there)| !is_there).map(|&(name, _)| name).collect()
 }
 
 /// Compiles `program` into `directory`. `Err` holds what the compiler said.
-pub fn build(
+pub(crate) fn build(
     program: &Program,
     level: &str,
     innocent: bool,

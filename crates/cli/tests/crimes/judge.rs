@@ -59,12 +59,12 @@ impl Differences {
 }
 
 /// What is wrong with the outcome of a crime; empty if nothing is.
-pub fn crime(program: &Program, verdict: &Verdict, outcome: &Outcome) -> Vec<String> {
+pub(crate) fn crime(program: &Program, verdict: &Verdict, outcome: &Outcome) -> Vec<String> {
     let mut wrong = Differences(Vec::new());
     wrong.compare("the exit status", FOUND, outcome.exit);
     let reports: Vec<&str> = outcome.json.lines().collect();
     wrong.compare("the number of reports", 1, reports.len());
-    for report in reports.first() {
+    if let Some(report) = reports.first() {
         match serde_json::from_str(report) {
             Ok(report) => compare_report(program, verdict, &report, &mut wrong),
             Err(error) => wrong.add(format!("the report cannot be read: {error}: {report}")),
@@ -150,7 +150,7 @@ fn shown(stack: &[Frame]) -> String {
 }
 
 /// What is wrong with the outcome of a program that granule has nothing to say about.
-pub fn clean(native: &Outcome, outcome: &Outcome) -> Vec<String> {
+pub(crate) fn clean(native: &Outcome, outcome: &Outcome) -> Vec<String> {
     let mut wrong = Differences(Vec::new());
     wrong.compare("the exit status", native.exit, outcome.exit);
     wrong.compare("stdout", &native.stdout, &outcome.stdout);

@@ -14,30 +14,30 @@ const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 /// How to run the finder.
 #[derive(Clone, Copy)]
-pub struct Way {
-    pub guard: &'static str,
-    pub placement: Placement,
+pub(crate) struct Way {
+    pub(crate) guard: &'static str,
+    pub(crate) placement: Placement,
 }
 
 /// How a program ended and what it left.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The status as a shell shows it: 128 and the number of the signal that killed.
-    pub exit: i32,
-    pub stdout: String,
-    pub stderr: String,
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
     /// What `--json` wrote.
-    pub json: String,
+    pub(crate) json: String,
 }
 
 /// Runs `executable` without the finder. `directory` is for its output.
-pub fn natively(executable: &Executable, directory: &Path) -> Result<Outcome, String> {
+pub(crate) fn natively(executable: &Executable, directory: &Path) -> Result<Outcome, String> {
     let mut command = Command::new(&executable.path);
     command.args(&executable.arguments);
     finish(command, directory)
 }
 
 /// Runs `executable` under the finder.
-pub fn under_finder(
+pub(crate) fn under_finder(
     executable: &Executable,
     way: Way,
     directory: &Path,

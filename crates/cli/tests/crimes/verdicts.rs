@@ -23,16 +23,16 @@ struct Table {
 /// What a report must hold.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
-    pub access: Option<String>,
+pub(crate) struct Row {
+    pub(crate) access: Option<String>,
     after: Option<Distance>,
     before: Option<Distance>,
     inside: Option<Distance>,
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     #[serde(default)]
-    pub other_thread: bool,
+    pub(crate) other_thread: bool,
     #[serde(default)]
-    pub at_exit: bool,
+    pub(crate) at_exit: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -45,7 +45,7 @@ enum Distance {
 impl Row {
     /// The side of the block, and the least and greatest distance; `None` where the table leaves it
     /// open.
-    pub fn place(&self) -> Option<(&'static str, u64, u64)> {
+    pub(crate) fn place(&self) -> Option<(&'static str, u64, u64)> {
         let sides = [("after", self.after), ("before", self.before), ("inside", self.inside)];
         let (side, distance) = sides.into_iter().find_map(|(side, at)| Some((side, at?)))?;
         Some(match distance {
@@ -58,49 +58,49 @@ impl Row {
 /// How a program ends that granule must not mix with.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ending {
+pub(crate) struct Ending {
     /// The status as a shell shows it.
-    pub exit: i32,
+    pub(crate) exit: i32,
     /// Words that stderr holds.
-    pub stderr: Option<String>,
+    pub(crate) stderr: Option<String>,
 }
 
 /// On which side of a block the guard is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub(crate) enum Placement {
     End,
     Start,
 }
 
 /// A report that must come.
-pub struct Verdict {
-    pub placement: Placement,
-    pub kind: String,
-    pub row: Row,
+pub(crate) struct Verdict {
+    pub(crate) placement: Placement,
+    pub(crate) kind: String,
+    pub(crate) row: Row,
 }
 
 /// What is known of a source.
-pub enum Case {
+pub(crate) enum Case {
     Crime(Vec<Verdict>),
     NotOurs(Ending),
 }
 
 /// A program of the corpus.
-pub struct Program {
-    pub source: String,
-    pub library: Option<String>,
-    pub optimised: bool,
-    pub case: Case,
+pub(crate) struct Program {
+    pub(crate) source: String,
+    pub(crate) library: Option<String>,
+    pub(crate) optimised: bool,
+    pub(crate) case: Case,
 }
 
 impl Program {
     /// The files that belong to it.
-    pub fn files(&self) -> Vec<&str> {
+    pub(crate) fn files(&self) -> Vec<&str> {
         [Some(self.source.as_str()), self.library.as_deref()].into_iter().flatten().collect()
     }
 
     /// Where `word` is marked in its files: file names and line numbers.
-    pub fn marks(&self, word: &str) -> Vec<(String, u32)> {
+    pub(crate) fn marks(&self, word: &str) -> Vec<(String, u32)> {
         let mut marks = Vec::new();
         for file in self.files() {
             let text = fs::read_to_string(folder().join(file)).expect("a source can be read");
@@ -116,12 +116,12 @@ impl Program {
 }
 
 /// Where the corpus is.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/crimes")
 }
 
 /// All programs of the table.
-pub fn programs() -> Vec<Program> {
+pub(crate) fn programs() -> Vec<Program> {
     let text = fs::read_to_string(folder().join("verdicts.toml")).expect("the verdicts are there");
     let table: Table = toml::from_str(&text).expect("the verdicts can be read");
     let mut cases: BTreeMap<String, Vec<Verdict>> = BTreeMap::new();

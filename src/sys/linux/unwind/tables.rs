@@ -10,8 +10,8 @@ use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
 
 /// A loaded module, as far as unwinding needs it.
-#[derive(Clone, Copy, Debug)]
-struct Module {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Module {
     /// What to add to the addresses in its headers.
     bias: u64,
     /// Address and number of its program headers.
@@ -86,7 +86,7 @@ impl ProgramHeader {
 
 /// glibc's `struct dl_find_object` (x86-64 and AArch64 have neither of its optional members).
 #[repr(C)]
-struct FoundObject {
+pub(super) struct FoundObject {
     flags: u64,
     map_start: u64,
     map_end: u64,
@@ -95,10 +95,10 @@ struct FoundObject {
     reserved: [u64; 7],
 }
 
-type FindObject = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> c_int;
+pub(super) type FindObject = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> c_int;
 
 /// glibc's `_dl_find_object`, if the C library has it.
-fn find_object() -> Option<FindObject> {
+pub(super) fn find_object() -> Option<FindObject> {
     let address: usize;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: loads one word of the global offset table. The reference is weak: a C library without
@@ -126,7 +126,7 @@ fn find_object() -> Option<FindObject> {
     unsafe { core::mem::transmute::<usize, Option<FindObject>>(address) }
 }
 
-fn by_find_object(find: FindObject, address: u64) -> Option<Module> {
+pub(super) fn by_find_object(find: FindObject, address: u64) -> Option<Module> {
     let mut found = MaybeUninit::<FoundObject>::uninit();
     let asked = core::ptr::without_provenance_mut(address as usize);
     // SAFETY: the function writes to `found` when it returns 0; any address may be asked for.
@@ -167,7 +167,7 @@ struct Search {
     found: Option<Module>,
 }
 
-fn by_iteration(address: u64) -> Option<Module> {
+pub(super) fn by_iteration(address: u64) -> Option<Module> {
     let mut search = Search { address, found: None };
     // SAFETY: `visit` has the right type and is given a `Search` that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };

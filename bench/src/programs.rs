@@ -1,0 +1,301 @@
+//! Whole programs: the work of `scripts/real-programs.sh` under every tool.
+
+use crate::Result;
+use crate::flags::Flags;
+use crate::machine::Machine;
+use crate::measure::{self, End, Run};
+use crate::results::{Table, megabytes, publish, ratio, seconds};
+use crate::statistics::{geometric_mean, median};
+use crate::tools::{self, GRANULE, PLAIN, Tool};
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What takes longer than this, in seconds, gets [`SLOW_ROUNDS`] rounds only.
+const SLOW: f64 = 5.0;
+const SLOW_ROUNDS: usize = 2;
+
+/// How much memory is touched before a run whose need is not known yet, in bytes.
+const FIRST_TOUCH: u64 = 512 << 20;
+
+/// All runs of one program under one tool.
+#[derive(Clone, Debug, Serialize)]
+struct Cell {
+    program: String,
+    tool: &'static str,
+    installed: bool,
+    runs: Vec<Run>,
+    /// Whether every run wrote what the plain run wrote.
+    same_output: bool,
+    /// Requests a second of redis-benchmark, the geometric mean of its tests, one for each run.
+    requests_per_second: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct Measured<'a> {
+    machine: &'a Machine,
+    scale: &'a str,
+    tools: &'a [Tool],
+    cells: &'a [Cell],
+}
+
+impl Cell {
+    fn new(program: &str, tool: &Tool) -> Self {
+        Cell {
+            program: program.to_string(),
+            tool: tool.name,
+            installed: tool.wrapper.is_some(),
+            runs: Vec::new(),
+            same_output: true,
+            requests_per_second: Vec::new(),
+        }
+    }
+
+    /// Whether another round of this cell would tell more.
+    fn is_wanted(&self, rounds: usize) -> bool {
+        let Some(last) = self.runs.last() else { return self.installed };
+        let slow = last.seconds > SLOW && self.runs.len() >= SLOW_ROUNDS.min(rounds);
+        // Very slow, or it did not finish: it will not the next time.
+        let hopeless = last.end != End::Exit(0) || last.seconds > 4.0 * SLOW;
+        self.runs.len() < rounds && !slow && !hopeless
+    }
+
+    /// The median time, if the program finishes with the right output.
+    fn seconds(&self) -> Option<f64> {
+        let times: Vec<f64> = self.runs.iter().map(|run| run.seconds).collect();
+        let finished = self.same_output && self.runs.iter().all(|run| run.end == End::Exit(0));
+        if finished { median(&times) } else { None }
+    }
+
+    fn peak_rss(&self) -> Option<u64> {
+        self.runs.iter().map(|run| run.peak_rss).max()
+    }
+
+    /// How it went, if it did not finish.
+    fn failure(&self) -> String {
+        match self.runs.iter().find(|run| run.end != End::Exit(0)) {
+            Some(run) => run.end.to_string(),
+            None if !self.installed => "not installed".to_string(),
+            None if self.runs.is_empty() => "not run".to_string(),
+            None => "wrong output".to_string(),
+        }
+    }
+}
+
+/// Measures and publishes.
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let machine = Machine::look();
+    let bench = Bench {
+        flags,
+        tools: tools::all(flags)?,
+        folder: std::env::temp_dir().join(format!("granule-bench-{}", std::process::id())),
+    };
+    fs::create_dir_all(&bench.folder)?;
+    let cells = bench.measure(&machine);
+    fs::remove_dir_all(&bench.folder)?;
+    let cells = cells?;
+    let tools = &bench.tools;
+    let text = describe(&machine, flags, tools, &cells);
+    let measured = Measured { machine: &machine, scale: &flags.scale, tools, cells: &cells };
+    let name = flags.result_name(&format!("programs-{}", flags.scale));
+    publish(name.as_deref(), &text, &measured)
+}
+
+struct Bench<'a> {
+    flags: &'a Flags,
+    tools: Vec<Tool>,
+    folder: PathBuf,
+}
+
+impl Bench<'_> {
+    fn measure(&self, machine: &Machine) -> Result<Vec<Cell>> {
+        let mut cells = Vec::new();
+        for program in self.programs()? {
+            // Makes the inputs, fills the caches, and says what the output must be.
+            if self.once(&program, &self.tools[0])?.is_none() {
+                eprintln!("{program}: skipped, not installed");
+                continue;
+            }
+            let output = |name: &str| self.folder.join(name).join(&program).join("output");
+            fs::copy(output(PLAIN), self.folder.join(format!("{program}.expected")))?;
+            cells.extend(self.tools.iter().map(|tool| Cell::new(&program, tool)));
+        }
+        let mut random = machine.random();
+        for round in 1..=self.flags.rounds {
+            let mut order: Vec<&mut Cell> =
+                cells.iter_mut().filter(|cell| cell.is_wanted(self.flags.rounds)).collect();
+            random.shuffle(&mut order);
+            let count = order.len();
+            for (number, cell) in order.into_iter().enumerate() {
+                let begin = format!("round {round}, {} of {count}", number + 1);
+                eprint!("{begin}: {} under {}: ", cell.program, cell.tool);
+                self.add(cell)?;
+            }
+        }
+        Ok(cells)
+    }
+
+    /// The names that the script lists.
+    fn programs(&self) -> Result<Vec<String>> {
+        let output = Command::new("bash").arg(script()).arg("--list").output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        Ok(names.filter(|name| self.flags.wants_program(name)).map(String::from).collect())
+    }
+
+    /// One more run of a cell.
+    fn add(&self, cell: &mut Cell) -> Result<()> {
+        let tool = self.tools.iter().find(|tool| tool.name == cell.tool).ok_or("no such tool")?;
+        measure::warm_up(cell.peak_rss().unwrap_or(FIRST_TOUCH))?;
+        let run = self.once(&cell.program, tool)?.ok_or("a program was removed")?;
+        let out = self.folder.join(cell.tool).join(&cell.program);
+        let expected = fs::read(self.folder.join(format!("{}.expected", cell.program)))?;
+        let same = fs::read(out.join("output"))? == expected;
+        cell.same_output &= same;
+        cell.runs.push(run);
+        cell.requests_per_second.extend(throughput(&out.join("throughput")));
+        let words = if same || run.end != End::Exit(0) { "" } else { " with other output" };
+        eprintln!("{}{words}, {} {}", run.end, seconds(run.seconds), megabytes(run.peak_rss));
+        Ok(())
+    }
+
+    /// Runs one program once; none if it is not installed.
+    fn once(&self, program: &str, tool: &Tool) -> Result<Option<Run>> {
+        let record = self.folder.join("record");
+        if record.exists() {
+            fs::remove_file(&record)?;
+        }
+        let output = Command::new("bash")
+            .arg(script())
+            .args(["--scale", &self.flags.scale, "--only", program, "--inputs"])
+            .arg(self.folder.join("inputs"))
+            .arg("--out")
+            .arg(self.folder.join(tool.name))
+            .arg("--")
+            .args(measure::wrapper(&record, self.flags.timeout)?)
+            .args(tool.wrapper.iter().flatten())
+            .output()?;
+        let runs = measure::recorded(&record)?;
+        let run = runs.into_iter().reduce(Run::then);
+        if run.is_none() && !String::from_utf8_lossy(&output.stdout).contains("skipped: ") {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{program} under {} was not measured: {said}", tool.name).into());
+        }
+        Ok(run)
+    }
+}
+
+fn script() -> PathBuf {
+    tools::root().join("scripts/real-programs.sh")
+}
+
+/// The geometric mean of the requests a second in redis-benchmark's table.
+fn throughput(file: &Path) -> Option<f64> {
+    let text = fs::read_to_string(file).ok()?;
+    let field = |line: &str| line.split(',').nth(1)?.trim_matches('"').parse::<f64>().ok();
+    geometric_mean(&text.lines().filter_map(field).collect::<Vec<_>>())
+}
+
+// The tables
+
+fn describe(machine: &Machine, flags: &Flags, tools: &[Tool], cells: &[Cell]) -> String {
+    let grid = Grid { tools, cells };
+    let mut text = format!(
+        "# Whole programs under granule and its peers\n\n{}- scale {}, median of up to {} rounds; \
+         {} for what takes over {SLOW} s\n",
+        machine.markdown(),
+        flags.scale,
+        flags.rounds,
+        SLOW_ROUNDS
+    );
+    for tool in tools.iter().filter(|tool| tool.name != PLAIN) {
+        let words = tool.wrapper.as_ref().map_or("not installed".to_string(), |words| {
+            // The place of our own program says nothing to a reader.
+            let words =
+                words.iter().map(|w| w.rsplit_once("/granule").map_or(w.as_str(), |_| GRANULE));
+            format!("`{}`", words.collect::<Vec<_>>().join(" "))
+        });
+        text += &format!("- {}: {words}\n", tool.name);
+    }
+    text += &format!("\nTime, relative to plain glibc\n\n{}", grid.times().markdown());
+    text += &format!("\nPeak resident memory\n\n{}", grid.memory().markdown());
+    let requests = grid.requests();
+    if !requests.is_empty() {
+        text += &format!("\nredis-benchmark, thousand requests a second: {requests}\n");
+    }
+    text += "\nA program of several commands has the sum of their times. redis is the life of the \
+             server, most of which is its client's work; Debian's redis brings jemalloc, so its \
+             plain run is not glibc's malloc. gcc is the driver with its children.\n";
+    text
+}
+
+struct Grid<'a> {
+    tools: &'a [Tool],
+    cells: &'a [Cell],
+}
+
+impl Grid<'_> {
+    /// The cells of each program in the order of the tools.
+    fn rows(&self) -> impl Iterator<Item = &[Cell]> {
+        self.cells.chunks(self.tools.len())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once("program").chain(self.tools.iter().map(|tool| tool.name))
+    }
+
+    fn times(&self) -> Table {
+        let mut table = Table::new(self.names());
+        for row in self.rows() {
+            let plain = row[0].seconds();
+            let cells = row.iter().map(|cell| match (cell.seconds(), plain) {
+                (Some(own), _) if cell.tool == PLAIN => seconds(own),
+                (Some(own), Some(plain)) => ratio(own / plain),
+                _ => cell.failure(),
+            });
+            table.row([row[0].program.clone()].into_iter().chain(cells));
+        }
+        let means = (0..self.tools.len()).map(|tool| self.mean(tool, tool));
+        table.row(["geometric mean of what finishes".to_string()].into_iter().chain(means));
+        if let Some(granule) = self.tools.iter().position(|tool| tool.name == GRANULE) {
+            let means = (0..self.tools.len()).map(|tool| self.mean(granule, tool));
+            table.row(["granule on the same programs".to_string()].into_iter().chain(means));
+        }
+        let finished = (0..self.tools.len()).map(|tool| {
+            let count = self.rows().filter(|row| row[tool].seconds().is_some()).count();
+            format!("{count} of {}", self.rows().count())
+        });
+        table.row(["finished, same output".to_string()].into_iter().chain(finished));
+        table
+    }
+
+    /// The geometric mean of the ratios of `tool` over the programs that `among` finishes.
+    fn mean(&self, tool: usize, among: usize) -> String {
+        let ratios = self.rows().filter_map(|row| {
+            row[among].seconds()?;
+            Some(row[tool].seconds()? / row[0].seconds()?)
+        });
+        geometric_mean(&ratios.collect::<Vec<_>>()).map_or_else(|| "-".to_string(), ratio)
+    }
+
+    fn memory(&self) -> Table {
+        let mut table = Table::new(self.names());
+        for row in self.rows() {
+            let cells = row.iter().map(|cell| match cell.peak_rss() {
+                Some(len) if cell.seconds().is_some() => megabytes(len),
+                _ => "-".to_string(),
+            });
+            table.row([row[0].program.clone()].into_iter().chain(cells));
+        }
+        table
+    }
+
+    fn requests(&self) -> String {
+        let medians = self.cells.iter().filter_map(|cell| {
+            let requests = median(&cell.requests_per_second)?;
+            Some(format!("{} {:.1}", cell.tool, requests / 1000.0))
+        });
+        medians.collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,75 @@
+//! The tools that are compared, and the words that put a program under each.
+
+use crate::Result;
+use crate::flags::Flags;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The name of running a program as it is; all ratios are to this one.
+pub(crate) const PLAIN: &str = "glibc";
+
+/// The name of our own.
+pub(crate) const GRANULE: &str = "granule";
+
+/// One way to run a program.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Tool {
+    /// Its name in tables and in `--tools`.
+    pub(crate) name: &'static str,
+    /// The words in front of a program; none, if it is not installed.
+    pub(crate) wrapper: Option<Vec<String>>,
+}
+
+/// All the tools that were asked for, the plain run first. Builds granule.
+pub(crate) fn all(flags: &Flags) -> Result<Vec<Tool>> {
+    let mut tools = vec![Tool { name: PLAIN, wrapper: Some(Vec::new()) }];
+    if flags.wants_tool(GRANULE) {
+        let granule = granule()?;
+        let words = vec![granule, "stomp".to_string(), "--".to_string()];
+        tools.push(Tool { name: GRANULE, wrapper: Some(words) });
+    }
+    // Both refuse malloc(0) unless they are told; both align to 4 unless they are told, and
+    // compilers rely on 16.
+    let fence = ["EF_ALLOW_MALLOC_0=1", "EF_ALIGNMENT=16"];
+    tools.push(Tool { name: "efence", wrapper: preload("libefence.so.0", &fence) });
+    let duma = ["DUMA_ALLOW_MALLOC_0=1", "DUMA_ALIGNMENT=16"];
+    tools.push(Tool { name: "duma", wrapper: preload("libduma.so.0", &duma) });
+    tools.push(Tool { name: "valgrind", wrapper: valgrind() });
+    tools.retain(|tool| tool.name == PLAIN || flags.wants_tool(tool.name));
+    Ok(tools)
+}
+
+/// The `granule` program of the same build as this one, built now if it is not up to date.
+pub(crate) fn granule() -> Result<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--package", "granule-cli"]).current_dir(root());
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if !build.status()?.success() {
+        return Err("granule could not be built".into());
+    }
+    let granule = std::env::current_exe()?.with_file_name("granule");
+    Ok(granule.to_str().ok_or("the path of granule is not text")?.to_string())
+}
+
+/// The top of the source tree.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn preload(library: &str, variables: &[&str]) -> Option<Vec<String>> {
+    let folders = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    let path = folders.iter().map(|folder| Path::new(folder).join(library)).find(|p| p.exists())?;
+    let mut words = vec!["env".to_string(), format!("LD_PRELOAD={}", path.display())];
+    words.extend(variables.iter().map(ToString::to_string));
+    Some(words)
+}
+
+/// Memcheck with its defaults, and into the children of gcc.
+fn valgrind() -> Option<Vec<String>> {
+    let words = ["/usr/bin/valgrind", "-q", "--trace-children=yes"];
+    Path::new(words[0]).exists().then(|| words.map(String::from).to_vec())
+}

@@ -1,0 +1,288 @@
+//! System calls that fail: every verb says so with the right kind, and the states it tells
+//! afterwards are the kernel's. Limits and exhaustion stay in processes of their own.
+
+mod vm_support;
+
+use granule::vm::{self, Advice, GuardKind, Protection, Reservation, State};
+use granule::{Error, ErrorKind, Op};
+use std::ops::Range;
+use vm_support::state_at;
+use vm_support::{byte_at, in_own_process, kernel_reads, limit, mapping_flags, put, region_at};
+
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+fn page_len() -> usize {
+    vm::info().page_len
+}
+
+fn page_range(range: Range<usize>) -> Range<usize> {
+    range.start * page_len()..range.end * page_len()
+}
+
+fn split_guards(len: usize) -> Reservation {
+    let builder = Reservation::builder().len(len).guard_kind(GuardKind::Split);
+    builder.reserve().expect("addresses")
+}
+
+/// What the system refused: the verb, why, and that the system was asked.
+fn refusal(done: Result<(), Error>) -> (Op, ErrorKind) {
+    let error = done.expect_err("the system must refuse this");
+    assert_ne!(error.code(), 0, "{error}");
+    (error.op(), error.kind())
+}
+
+/// Allows this process no writable memory beyond what it has.
+fn forbid_more_data() {
+    let text = std::fs::read_to_string("/proc/self/status").expect("readable");
+    let line = text.lines().find_map(|line| line.strip_prefix("VmData:")).expect("a line");
+    let kib: u64 = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).expect("KiB");
+    limit(libc::RLIMIT_DATA, (kib << 10) + (8 << 20));
+}
+
+#[test]
+fn without_addresses_nothing_is_reserved() {
+    in_own_process("without_addresses_nothing_is_reserved", &[], || {
+        limit(libc::RLIMIT_AS, 4 << 30);
+        let done = Reservation::reserve(16 * GIB).map(drop);
+        assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoAddressSpace));
+        let done = Reservation::builder().hint(1 << 40).len(16 * GIB).reserve().map(drop);
+        assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoAddressSpace));
+        // The range itself fits, its table of a byte per page does not.
+        limit(libc::RLIMIT_AS, 3 << 30);
+        Reservation::reserve(GIB).expect("a gigabyte of addresses is left");
+    });
+}
+
+#[test]
+fn memory_that_is_refused_changes_no_state() {
+    in_own_process("memory_that_is_refused_changes_no_state", &[], || {
+        let range = split_guards(4 * GIB);
+        range.commit(0..GIB, Protection::Read).expect("nothing is charged yet");
+        range.commit(GIB..2 * GIB, Protection::ReadWrite).expect("a gigabyte");
+        put(&range, GIB, 1);
+        range.guard(GIB..2 * GIB).expect("a guard");
+        forbid_more_data();
+
+        let done = range.commit(3 * GIB..4 * GIB, Protection::ReadWrite);
+        assert_eq!(refusal(done), (Op::Commit, ErrorKind::NoMemory));
+        assert_eq!(state_at(&range, 3 * GIB), State::Reserved);
+        let done = range.protect(0..GIB, Protection::ReadWrite);
+        assert_eq!(refusal(done), (Op::Protect, ErrorKind::NoMemory));
+        assert_eq!(region_at(&range, 0).protection, Some(Protection::Read));
+        assert_eq!(byte_at(&range, 0), 0);
+        let done = range.unguard(GIB..2 * GIB);
+        assert_eq!(refusal(done), (Op::Unguard, ErrorKind::NoMemory));
+        assert_eq!(state_at(&range, GIB), State::Guarded);
+        for offset in [GIB, 3 * GIB] {
+            assert!(!kernel_reads(range.base() + offset));
+        }
+        // A little is still allowed, and giving back always is.
+        range.commit(3 * GIB..3 * GIB + 1, Protection::ReadWrite).expect("one page");
+        range.decommit(0..4 * GIB).expect("everything goes back");
+    });
+}
+
+/// mprotect walks from mapping to mapping and keeps what it did before the one it stumbles over.
+#[test]
+fn a_commit_that_fails_half_way_is_taken_back() {
+    in_own_process("a_commit_that_fails_half_way_is_taken_back", &[], || {
+        let range = split_guards(GIB);
+        range.commit(page_range(1..2), Protection::Read).expect("a page");
+        range.commit(page_range(3..4), Protection::ReadWrite).expect("a page");
+        put(&range, 3 * page_len(), 8);
+        forbid_more_data();
+        let done = range.commit(0..GIB, Protection::ReadWrite);
+        assert_eq!(refusal(done), (Op::Commit, ErrorKind::NoMemory));
+        let states = [0, 1, 2, 3, 4].map(|page| {
+            let region = region_at(&range, page * page_len());
+            (region.state, region.protection)
+        });
+        let reserved = (State::Reserved, None);
+        let read = (State::Committed, Some(Protection::Read));
+        let write = (State::Committed, Some(Protection::ReadWrite));
+        assert_eq!(states, [reserved, read, reserved, write, reserved]);
+        let readable = |page: usize| kernel_reads(range.base() + page * page_len());
+        assert_eq!([0, 1, 2, 3, 4].map(readable), [false, true, false, true, false]);
+        let flags = mapping_flags(range.base() + page_len());
+        assert!(!flags.iter().any(|flag| flag == "wr"), "page 1 is read-only again: {flags:?}");
+        assert_eq!(byte_at(&range, 3 * page_len()), 8);
+    });
+}
+
+/// Guards every other page until the process has no mapping left. Returns the page refused.
+fn use_up_mappings(range: &Reservation) -> usize {
+    let pages = range.len() / page_len();
+    let refused = (1..pages).step_by(2).find_map(|page| {
+        let error = range.guard(page_range(page..page + 1)).err()?;
+        Some((page, error))
+    });
+    let (page, error) = refused.expect("the limit of mappings is reached");
+    assert_eq!(refusal(Err(error)), (Op::Guard, ErrorKind::TooManyMappings), "{error}");
+    page
+}
+
+fn has_usual_mapping_limit() -> bool {
+    let usual = (1..=200_000).contains(&vm::info().mappings_max);
+    if !usual {
+        println!("skipped: vm.max_map_count is too high to be used up here");
+    }
+    usual
+}
+
+#[test]
+fn without_mappings_every_verb_says_so_and_changes_nothing() {
+    in_own_process("without_mappings_every_verb_says_so_and_changes_nothing", &[], || {
+        if !has_usual_mapping_limit() {
+            return;
+        }
+        // Three neighbours: the kernel makes one mapping of them.
+        let neighbours = [0usize, 1, 2].map(|index| {
+            let hint = 0x5678_0000 + index * MIB;
+            Reservation::builder().hint(hint).len(MIB).reserve().expect("free addresses")
+        });
+        let other = split_guards(16 * MIB);
+        other.commit(0..8 * MIB, Protection::ReadWrite).expect("eight megabytes");
+        put(&other, 4 * MIB, 4);
+        let range = split_guards((vm::info().mappings_max + 100) * page_len());
+        range.commit(0..range.len(), Protection::ReadWrite).expect("some hundred megabytes");
+        let page = use_up_mappings(&range);
+
+        let offset = page * page_len();
+        assert_eq!(state_at(&range, offset), State::Committed);
+        assert!(kernel_reads(range.base() + offset));
+        assert_eq!(state_at(&range, offset - 2 * page_len()), State::Guarded);
+        assert!(!kernel_reads(range.base() + offset - 2 * page_len()));
+
+        let inner = 4 * MIB..4 * MIB + 1;
+        let full = |op| (op, ErrorKind::TooManyMappings);
+        assert_eq!(refusal(other.decommit(inner.clone())), full(Op::Decommit));
+        assert_eq!(refusal(other.guard(inner.clone())), full(Op::Guard));
+        assert_eq!(refusal(other.protect(inner, Protection::Read)), full(Op::Protect));
+        let done = other.commit(12 * MIB..12 * MIB + 1, Protection::ReadWrite);
+        assert_eq!(refusal(done), full(Op::Commit));
+        other.discard(0..MIB).expect("needs no mapping");
+        assert_eq!(region_at(&other, 0).len, 8 * MIB);
+        assert_eq!(region_at(&other, 0).protection, Some(Protection::ReadWrite));
+        assert_eq!(state_at(&other, 12 * MIB), State::Reserved);
+        assert!(!kernel_reads(other.base() + 12 * MIB));
+        assert_eq!(byte_at(&other, 4 * MIB), 4);
+
+        // Cutting the middle out of one mapping needs another one. The addresses stay taken.
+        let [first, middle, last] = neighbours;
+        assert_eq!(refusal(first.advise(Advice::NoDump)), full(Op::Advise));
+        assert_eq!(refusal(middle.release()), full(Op::Release));
+        assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
+        first.release().expect("an end can be cut off");
+        last.release().expect("an end can be cut off");
+        let (_kept, error) = take_single_mappings();
+        assert_eq!(refusal(Err(error)), full(Op::Reserve));
+    });
+}
+
+/// Makes mappings, each by itself, until the system refuses one: that is one more than a mapping
+/// may be split.
+fn take_single_mappings() -> (Vec<Reservation>, Error) {
+    let mut kept = Vec::new();
+    loop {
+        match Reservation::builder().len(page_len()).untracked().reserve() {
+            Ok(reservation) => {
+                let done = reservation
+                    .commit(0..1, [Protection::Read, Protection::ReadWrite][kept.len() % 2]);
+                done.expect("a whole mapping needs no other");
+                kept.push(reservation);
+            }
+            Err(error) => return (kept, error),
+        }
+    }
+}
+
+#[test]
+fn decommit_without_mappings_keeps_the_charge_but_not_the_content() {
+    let name = "decommit_without_mappings_keeps_the_charge_but_not_the_content";
+    in_own_process(name, &[], || {
+        if !has_usual_mapping_limit() {
+            return;
+        }
+        let other = Reservation::reserve(16 * MIB).expect("addresses");
+        other.commit(4 * MIB..8 * MIB, Protection::ReadWrite).expect("four megabytes");
+        other.commit(9 * MIB..10 * MIB, Protection::ReadWrite).expect("a megabyte");
+        other.guard(9 * MIB..10 * MIB).expect("a guard");
+        put(&other, 4 * MIB, 4);
+        let range = split_guards((vm::info().mappings_max + 100) * page_len());
+        range.commit(0..range.len(), Protection::ReadWrite).expect("some hundred megabytes");
+        use_up_mappings(&range);
+        let kept = take_single_mappings();
+
+        for mib in [4, 9] {
+            let size = if mib == 4 { 4 } else { 1 };
+            let whole = mib * MIB..(mib + size) * MIB;
+            other.decommit(whole.clone()).expect("a whole mapping can be emptied in place");
+            assert_eq!(state_at(&other, mib * MIB), State::Reserved);
+            assert!(!kernel_reads(other.base() + mib * MIB));
+            other.commit(whole, Protection::ReadWrite).expect("and used again");
+            assert_eq!(byte_at(&other, mib * MIB), 0);
+        }
+        drop(kept);
+        drop(range);
+        other.decommit(0..16 * MIB).expect("mappings are free again");
+        assert!(!mapping_flags(other.base() + 4 * MIB).iter().any(|flag| flag == "ac"));
+    });
+}
+
+/// The one case in which the table cannot tell: half of a verb was done, and taking it back needs
+/// mappings that there are not.
+#[test]
+fn what_cannot_be_taken_back_is_unknown_until_it_is_decommitted() {
+    let name = "what_cannot_be_taken_back_is_unknown_until_it_is_decommitted";
+    in_own_process(name, &[], || {
+        if !has_usual_mapping_limit() {
+            return;
+        }
+        let other = Reservation::reserve(8 * page_len()).expect("addresses");
+        other.commit(page_range(1..2), Protection::ReadWrite).expect("a page");
+        let range = split_guards((vm::info().mappings_max + 100) * page_len());
+        range.commit(0..range.len(), Protection::ReadWrite).expect("some hundred megabytes");
+        use_up_mappings(&range);
+        let kept = take_single_mappings();
+
+        // Page 0 is a mapping, page 1 is a mapping; only a part of the third one is wanted.
+        let done = other.commit(page_range(0..3), Protection::Read);
+        assert_eq!(refusal(done), (Op::Commit, ErrorKind::TooManyMappings));
+        assert_eq!(state_at(&other, 0), State::Unknown);
+        let done = other.commit(page_range(0..1), Protection::Read);
+        assert_eq!(done.expect_err("it has to be settled first").kind(), ErrorKind::BadState);
+        assert_eq!(state_at(&other, 4 * page_len()), State::Reserved);
+
+        drop(kept);
+        drop(range);
+        other.decommit(page_range(0..3)).expect("mappings are free again");
+        assert_eq!(region_at(&other, 0).len, other.len());
+        other.commit(page_range(0..3), Protection::ReadWrite).expect("three pages");
+        assert_eq!(byte_at(&other, 0), 0);
+    });
+}
+
+#[test]
+fn locked_pages_keep_their_content_but_not_from_guards() {
+    in_own_process("locked_pages_keep_their_content_but_not_from_guards", &[], || {
+        let locked = |range: &Reservation| {
+            // SAFETY: locking changes no content and no right.
+            unsafe { libc::mlock(range.as_ptr().cast(), 2 * page_len()) == 0 }
+        };
+        let range = Reservation::reserve(4 * page_len()).expect("addresses");
+        range.commit(page_range(0..2), Protection::ReadWrite).expect("two pages");
+        if !locked(&range) {
+            println!("skipped: this process may lock no memory");
+            return;
+        }
+        put(&range, 0, 1);
+        let done = range.discard(page_range(0..2));
+        assert_eq!(refusal(done), (Op::Discard, ErrorKind::BadState));
+        assert_eq!((state_at(&range, 0), byte_at(&range, 0)), (State::Committed, 1));
+        range.guard(page_range(0..1)).expect("a guard unlocks the page");
+        assert!(!kernel_reads(range.base()));
+        range.decommit(page_range(0..2)).expect("locked pages too");
+        assert!(!kernel_reads(range.base() + page_len()));
+    });
+}

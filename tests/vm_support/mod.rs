@@ -1,0 +1,99 @@
+//! For the tests of the vm floor: witnesses outside the library, and processes of one's own.
+#![allow(dead_code, reason = "every test program uses another part of it")]
+
+use granule::vm::{Region, Reservation, State};
+use std::process::Command;
+use std::{env, fs};
+
+/// Lets the kernel read the byte: false where an access would fault.
+pub(crate) fn kernel_reads(addr: usize) -> bool {
+    let mut ends = [0; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    let byte = std::ptr::with_exposed_provenance(addr);
+    // SAFETY: the kernel reads the byte for us; a bad address is its error EFAULT and no fault.
+    let written = unsafe { libc::write(ends[1], byte, 1) };
+    for end in ends {
+        // SAFETY: opened above and used by nobody else.
+        assert_eq!(unsafe { libc::close(end) }, 0);
+    }
+    written == 1
+}
+
+/// The byte at `offset`, which must be in a readable page.
+pub(crate) fn byte_at(reservation: &Reservation, offset: usize) -> u8 {
+    assert!(kernel_reads(reservation.base() + offset), "offset {offset:#x} must be readable");
+    // SAFETY: the offset lies inside the reservation.
+    let byte = unsafe { reservation.as_ptr().add(offset) };
+    // SAFETY: the kernel could read it a moment ago and no other thread works on it.
+    unsafe { byte.read_volatile() }
+}
+
+/// Writes the byte at `offset`, which must be in a page committed for writing.
+pub(crate) fn put(reservation: &Reservation, offset: usize, value: u8) {
+    assert_eq!(state_at(reservation, offset), State::Committed);
+    // SAFETY: the offset lies inside the reservation.
+    let byte = unsafe { reservation.as_ptr().add(offset) };
+    // SAFETY: the page is committed, for writing says the test, and no other thread works on it.
+    unsafe { byte.write_volatile(value) };
+}
+
+pub(crate) fn region_at(reservation: &Reservation, offset: usize) -> Region {
+    reservation.query(offset).expect("a tracked reservation and an offset inside")
+}
+
+pub(crate) fn state_at(reservation: &Reservation, offset: usize) -> State {
+    region_at(reservation, offset).state
+}
+
+/// `VmFlags` of the mapping at `addr`, as /proc/self/smaps has them.
+pub(crate) fn mapping_flags(addr: usize) -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
+    let mut inside = false;
+    for line in text.lines() {
+        let range = line.split(' ').next().and_then(|word| word.split_once('-'));
+        if let Some((start, end)) = range
+            && let (Ok(start), Ok(end)) =
+                (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
+        {
+            inside = (start..end).contains(&addr);
+        } else if let Some(flags) = line.strip_prefix("VmFlags:")
+            && inside
+        {
+            return flags.split_whitespace().map(str::to_owned).collect();
+        }
+    }
+    Vec::new()
+}
+
+const CHILD: &str = "GRANULE_TEST_CHILD";
+
+/// Runs `body`, the body of test `name`, in a process of its own: limits and exhaustion stay there.
+pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn()) {
+    if env::var(CHILD).is_ok_and(|child| child == name) {
+        body();
+        println!("finished: {name}");
+        return;
+    }
+    let program = env::current_exe().expect("a test knows its program");
+    let output = Command::new(program)
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .envs(variables.iter().copied())
+        .env(CHILD, name)
+        .output()
+        .expect("the test program starts again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let finished = text.contains(&format!("finished: {name}"));
+    assert!(output.status.success() && finished, "{}\n{text}\n{errors}", output.status);
+    for line in text.lines().filter(|line| line.starts_with("skipped")) {
+        println!("{line}");
+    }
+}
+
+/// Lowers a resource limit of this process for good.
+pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: `limit` is filled in and outlives the call.
+    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+}
