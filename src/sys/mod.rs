@@ -91,6 +91,14 @@ pub(crate) struct Limits {
     pub(crate) address_max: usize,
 }
 
+/// One of the ranges that the system has given to the process, ours or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) protection: Protection,
+}
+
 /// Which guards there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Guards {
@@ -156,9 +164,24 @@ const _CONTRACT: (
     fn() -> Guards,
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
+    fn(usize) -> Result<Option<Mapping>, Errno>,
 ) = (
-    info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
-    limits, guards, reserve_at, explain,
+    info,
+    reserve,
+    commit,
+    decommit,
+    release,
+    protect,
+    discard,
+    guard,
+    unguard,
+    advise,
+    error_kind,
+    limits,
+    guards,
+    reserve_at,
+    explain,
+    mapping_at_or_above,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.

@@ -33,6 +33,7 @@
 //! callers have to agree on an order.
 
 mod builder;
+mod region;
 mod reservation;
 mod states;
 #[cfg(test)]
@@ -40,7 +41,8 @@ mod tests;
 
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Protection};
 pub use builder::Builder;
-pub use reservation::{Region, Reservation, State};
+pub use region::{Region, State, query};
+pub use reservation::Reservation;
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};
