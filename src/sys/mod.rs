@@ -192,7 +192,6 @@ const _UNWIND_CONTRACT: (
     fn(u64) -> Option<u64>,
     fn(),
     fn() -> unwind::Registers,
-    fn(u64, u64, u64) -> unwind::Registers,
     unsafe fn(*const core::ffi::c_void) -> unwind::Registers,
 ) = (
     unwind::capture,
@@ -200,6 +199,5 @@ const _UNWIND_CONTRACT: (
     unwind::probe_fixup,
     unwind::forget,
     unwind::Registers::current,
-    unwind::Registers::of_caller,
     unwind::Registers::from_ucontext,
 );
