@@ -6,6 +6,17 @@ use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Mapping, Protection};
 
 /// What a run of pages is.
+///
+/// ```
+/// use granule::vm::{Protection, Reservation, State};
+/// let page = granule::vm::info().page_len;
+/// let reservation = Reservation::reserve(3 * page)?;
+/// reservation.commit(0..2 * page, Protection::ReadWrite)?;
+/// reservation.guard(page..2 * page)?;
+/// let states = [0, page, 2 * page].map(|offset| reservation.query(offset).map(|r| r.state));
+/// assert_eq!(states, [Ok(State::Committed), Ok(State::Guarded), Ok(State::Reserved)]);
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
