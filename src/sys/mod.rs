@@ -10,8 +10,8 @@
 //! - A verb either happens whole or returns the system's number and changes nothing that the caller
 //!   could read; where a platform cannot promise that, its function says so.
 //! - Freshly committed pages read zero.
-//! - No function allocates, takes a lock or changes `errno`: all may be called inside `malloc` and in
-//!   a signal handler.
+//! - No function allocates, takes a lock or changes `errno`: all may be called inside `malloc` and
+//!   in a signal handler.
 //!
 //! # The states (the notes' three)
 //! ```text
@@ -151,7 +151,8 @@ pub struct Info {
     pub page_len: usize,
     /// Every reservation's base is a multiple of this.
     pub granularity: usize,
-    /// The guards this process uses: the kernel's best, unless `GRANULE_GUARD=split` forces the other.
+    /// The guards this process uses: the kernel's best, unless `GRANULE_GUARD=split` forces the
+    /// other.
     pub guard: GuardKind,
     /// True when the kernel has guard markers, whatever `guard` says.
     pub guard_markers: bool,

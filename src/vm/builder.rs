@@ -50,9 +50,9 @@ impl Builder {
     }
 
     /// The wanted address, as `lpAddress` of `VirtualAlloc`: rounded down to the granularity
-    /// ([`Info::granularity`](super::Info::granularity), 64 KiB), and the end is moved up to the page
-    /// that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the default,
-    /// lets the system choose; for anything long that is the better idea.
+    /// ([`Info::granularity`](super::Info::granularity), 64 KiB), and the end is moved up to the
+    /// page that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the
+    /// default, lets the system choose; for anything long that is the better idea.
     pub const fn hint(mut self, addr: usize) -> Self {
         self.hint = addr;
         self
@@ -95,7 +95,8 @@ impl Builder {
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
-    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint not a multiple of it.
+    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint not a multiple of
+    ///   it.
     /// - `AddressTaken`: a hint was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
     /// - `Unsupported`: guard markers were demanded and the kernel has none.

@@ -55,8 +55,8 @@ pub struct Region {
     pub len: usize,
     /// The state of all these pages.
     pub state: State,
-    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none to
-    /// tell: Free, Reserved and Unknown.
+    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none
+    /// to tell: Free, Reserved and Unknown.
     pub protection: Option<Protection>,
 }
 
@@ -72,9 +72,9 @@ impl PageState {
     }
 }
 
-/// The state of the page at any address of the process, as far as the system knows it: Free, Reserved
-/// (taken, and no access) or Committed. What the owner of the page thinks of it, only the owner
-/// knows: see [`Reservation::query`](super::Reservation::query), which also is much faster.
+/// The state of the page at any address of the process, as far as the system knows it: Free,
+/// Reserved (taken, and no access) or Committed. What the owner of the page thinks of it, only the
+/// owner knows: see [`Reservation::query`](super::Reservation::query), which also is much faster.
 ///
 /// Windows: `VirtualQuery`. Linux: openat, ioctl(PROCMAP_QUERY), close; before 6.11 it reads
 /// /proc/self/maps. It allocates nothing.

@@ -2,8 +2,8 @@
 //!
 //! One byte per page, eight to a word, in a side range of its own: address space from the system,
 //! memory only where a verb has been. The system's zero pages are the right beginning, because 0 is
-//! the code of Reserved. All accesses are to whole words, so that a run of equal pages is filled and
-//! searched eight pages at a time.
+//! the code of Reserved. All accesses are to whole words, so that a run of equal pages is filled
+//! and searched eight pages at a time.
 //!
 //! Invariants:
 //! 1. A word at or behind `used` is zero: all its pages are Reserved and were never anything else.
@@ -160,8 +160,9 @@ impl PageStates {
 
 impl Drop for PageStates {
     fn drop(&mut self) {
-        // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more. A
-        // refusal leaves addresses behind that nobody uses; there is nothing better to do in a drop.
+        // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more.
+        // A refusal leaves addresses behind that nobody uses; there is nothing better to do in a
+        // drop.
         let _ = unsafe { sys::release(self.words.cast(), self.table_len) };
     }
 }
