@@ -48,9 +48,20 @@ fn without_addresses_nothing_is_reserved() {
         assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoAddressSpace));
         let done = Reservation::builder().hint(1 << 40).len(16 * GIB).reserve().map(drop);
         assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoAddressSpace));
-        // The range itself fits, its table of a byte per page does not.
-        limit(libc::RLIMIT_AS, 3 << 30);
         Reservation::reserve(GIB).expect("a gigabyte of addresses is left");
+    });
+}
+
+/// The table of page states is memory too, a byte for each page.
+#[test]
+fn without_memory_for_its_table_nothing_is_reserved() {
+    in_own_process("without_memory_for_its_table_nothing_is_reserved", &[], || {
+        forbid_more_data();
+        let builder = Reservation::builder().hint(1 << 40).len(256 * GIB);
+        let done = builder.reserve().map(drop);
+        assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoMemory));
+        assert!(mapping_flags(1 << 40).is_empty(), "the range was given back");
+        builder.untracked().reserve().expect("without a table");
     });
 }
 
