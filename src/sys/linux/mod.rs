@@ -14,8 +14,8 @@ pub(crate) mod unwind;
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
 pub(crate) use fault::{
-    ABORT, FAULT_SIGNALS, Fault, Handler, die_by, resume_probe, signal_action, signal_bit,
-    signal_mask,
+    ABORT, FAULT_SIGNALS, Fault, Handler, call_on_stack, die_by, resume_probe, signal_action,
+    signal_bit, signal_mask,
 };
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::mapping_at_or_above;
