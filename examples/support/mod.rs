@@ -1,7 +1,7 @@
 //! Touching memory without dying of it, and words for what `query` says. Shared by the examples.
 //!
-//! The kernel is asked to move one byte between a pipe and the page. Where an access of our own would
-//! fault, it answers with an error.
+//! The kernel is asked to move one byte between a pipe and the page. Where an access of our own
+//! would fault, it answers with an error.
 
 use granule::vm::{Protection, Region, State, query};
 use std::io::{Error, PipeReader, PipeWriter, Read, Write, pipe};

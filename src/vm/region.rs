@@ -6,6 +6,17 @@ use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Mapping, Protection};
 
 /// What a run of pages is.
+///
+/// ```
+/// use granule::vm::{Protection, Reservation, State};
+/// let page = granule::vm::info().page_len;
+/// let reservation = Reservation::reserve(3 * page)?;
+/// reservation.commit(0..2 * page, Protection::ReadWrite)?;
+/// reservation.guard(page..2 * page)?;
+/// let states = [0, page, 2 * page].map(|offset| reservation.query(offset).map(|r| r.state));
+/// assert_eq!(states, [Ok(State::Committed), Ok(State::Guarded), Ok(State::Reserved)]);
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -44,8 +55,8 @@ pub struct Region {
     pub len: usize,
     /// The state of all these pages.
     pub state: State,
-    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none to
-    /// tell: Free, Reserved and Unknown.
+    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none
+    /// to tell: Free, Reserved and Unknown.
     pub protection: Option<Protection>,
 }
 
@@ -61,9 +72,9 @@ impl PageState {
     }
 }
 
-/// The state of the page at any address of the process, as far as the system knows it: Free, Reserved
-/// (taken, and no access) or Committed. What the owner of the page thinks of it, only the owner
-/// knows: see [`Reservation::query`](super::Reservation::query), which also is much faster.
+/// The state of the page at any address of the process, as far as the system knows it: Free,
+/// Reserved (taken, and no access) or Committed. What the owner of the page thinks of it, only the
+/// owner knows: see [`Reservation::query`](super::Reservation::query), which also is much faster.
 ///
 /// Windows: `VirtualQuery`. Linux: openat, ioctl(PROCMAP_QUERY), close; before 6.11 it reads
 /// /proc/self/maps. It allocates nothing.
