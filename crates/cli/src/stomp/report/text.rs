@@ -8,7 +8,7 @@ use super::picture;
 use super::style::{Ink, Style};
 use crate::stomp::symbols::Frame;
 use granule::stomp::record::{Access, Kind, Record};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Function names are padded to the longest of a stack, up to this.
 const FUNCTION_COLUMNS: usize = 32;
@@ -132,9 +132,14 @@ fn frame_line(frame: &Frame, width: usize) -> String {
 }
 
 fn source_place(file: &str, frame: &Frame) -> String {
+    let mut path = PathBuf::from(file);
+    if file.contains("/../")
+        && let Ok(straight) = path.canonicalize()
+    {
+        path = straight;
+    }
     let here = std::env::current_dir().unwrap_or_default();
-    let shown = Path::new(file).strip_prefix(&here).unwrap_or(Path::new(file));
-    let mut text = shown.display().to_string();
+    let mut text = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
     if let Some(line) = frame.line {
         text += &format!(":{line}");
         if let Some(column) = frame.column {
