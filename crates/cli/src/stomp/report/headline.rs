@@ -31,7 +31,7 @@ fn touched(record: &Record) -> String {
 
 fn freed_again(record: &Record) -> String {
     match &record.block {
-        Some(block) => format!("{} is freed a second time", named(block)),
+        Some(block) => format!("a {}-byte block is freed a second time", block.size),
         None => format!("{:#x} is freed a second time", record.address),
     }
 }
@@ -150,7 +150,7 @@ pub(crate) mod tests {
     #[test]
     fn frees() {
         let double = freed(record(Kind::DoubleFree, Side::Inside, 0));
-        assert_eq!(say(&double), "double-free: a freed 48-byte block is freed a second time");
+        assert_eq!(say(&double), "double-free: a 48-byte block is freed a second time");
         let mut invalid = record(Kind::InvalidFree, Side::Inside, 8);
         assert_eq!(
             say(&invalid),

@@ -72,9 +72,14 @@ impl Render<'_> {
                     let fold = format!("... {count} frames of {whose}");
                     text += &format!("    {}\n", self.style.paint(Ink::Dim, fold));
                 }
-                Line::Frame(frame, is_own) => {
+                Line::Other(frame, whose) if !self.full_stacks => {
+                    let name = frame.function.as_deref().map_or_else(|| "?".to_owned(), cut);
+                    text += &format!("    {name:width$}  in {whose}\n");
+                }
+                Line::Other(frame, _) => text += &format!("    {}\n", frame_line(frame, width)),
+                Line::Own(frame) => {
                     text += &format!("    {}\n", frame_line(frame, width));
-                    if *is_own && std::mem::take(&mut to_quote) {
+                    if std::mem::take(&mut to_quote) {
                         text += &self.quote(frame).unwrap_or_default();
                     }
                 }
@@ -111,7 +116,9 @@ impl Render<'_> {
 
 fn name_len(line: &Line<'_>) -> Option<usize> {
     match line {
-        Line::Frame(frame, _) => frame.function.as_deref().map(|name| name.chars().count()),
+        Line::Own(frame) | Line::Other(frame, _) => {
+            frame.function.as_deref().map(|name| name.chars().count())
+        }
         Line::Folded(..) => None,
     }
 }
