@@ -37,7 +37,7 @@ fn allocate_text(len: usize) -> NonNull<c_char> {
 /// Puts the closing zero at `len`. This is the crime: the block ends before it.
 #[inline(never)]
 fn close_text(text: NonNull<c_char>, len: usize) {
-    // SAFETY: none. The write is out of bounds on purpose, at most 3 bytes, in a process that exists
+    // SAFETY: none. The write is out of bounds on purpose, by 3 bytes, in a process that exists
     // only to do it; malloc's smallest step is 16 bytes, so that an unguarded heap survives.
     unsafe { text.as_ptr().add(len).write_volatile(0) }
 }

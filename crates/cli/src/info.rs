@@ -124,8 +124,8 @@ fn page(info: &Info) -> String {
 
 fn granularity(info: &Info) -> String {
     format!(
-        "{}. Every reservation starts at a multiple of it, here as on Windows; a smaller one wastes \
-         addresses, not memory.",
+        "{}. Every reservation starts at a multiple of it, here as on Windows; a smaller one \
+         wastes addresses, not memory.",
         size(info.granularity)
     )
 }

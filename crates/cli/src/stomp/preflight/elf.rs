@@ -70,8 +70,8 @@ fn check_kind(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let shown = path.display();
     if !content.starts_with(&elf::ELFMAG) {
         return Err(Failure::not_executable(format!(
-            "{shown} cannot be executed: exec format (neither an ELF program nor a script with #!); \
-             if it is a shell script, run it with `sh {shown}`"
+            "{shown} cannot be executed: exec format (neither an ELF program nor a script with \
+             #!); if it is a shell script, run it with `sh {shown}`"
         )));
     }
     if content.get(4) == Some(&elf::ELFCLASS32.0) {
