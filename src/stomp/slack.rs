@@ -1,7 +1,8 @@
 //! Floor 4. Slack: the bytes of a block's pages that are not the block's.
 //!
 //! They are accessible, because access is given by the page. The ones nearest to the block are
-//! filled with a pattern when it is allocated and checked when it is freed, reallocated, or at exit.
+//! filled with a pattern when it is allocated and checked when it is freed, reallocated, or at
+//! exit.
 
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -9,9 +10,9 @@ use core::ptr::NonNull;
 /// The pattern: no likely text, no small number, not zero.
 const PATTERN: u8 = 0xc7;
 
-/// Bytes on each side that are filled and checked. The page that holds them is touched anyway; more
-/// would cost time on every allocation and find little.
-const NEAR: usize = 256;
+/// Bytes on each side that are filled and checked: all there are, with pages of 4 KiB. The page that
+/// holds them is touched anyway.
+const NEAR: usize = 4096;
 
 /// The slack of a block: its pages' bytes before and behind it, at most [`NEAR`] on each side.
 fn sides(block: &Range<usize>, pages: &Range<usize>) -> [Range<usize>; 2] {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn damage_near_the_block_is_found() {
-        for at in [1000 - NEAR, 999, 1013, 1015, 1012 + NEAR] {
+        for at in [0, 999, 1013, 1015, 4095] {
             assert_eq!(damaged(1000..1013, Some(at)), Some(at));
         }
         assert_eq!(damaged(4000..4093, Some(4095)), Some(4095));
