@@ -37,7 +37,8 @@ pub(crate) unsafe fn fill(base: NonNull<u8>, block: &Range<usize>, pages: &Range
     }
 }
 
-/// The overwritten byte of slack that is nearest to the block, if any: behind it first.
+/// The first overwritten byte of slack, if any: of the damage nearest to the block, and behind it
+/// rather than before it.
 ///
 /// # Safety
 /// 1. `base` plus any offset in `pages` is readable memory whose slack [`fill`] has filled.
@@ -54,7 +55,10 @@ pub(crate) unsafe fn damage(
         return read(&behind).iter().position(damaged).map(|position| behind.start + position);
     }
     if !is_intact(read(&before)) {
-        return read(&before).iter().rposition(damaged).map(|position| before.start + position);
+        let bytes = read(&before);
+        let last = bytes.iter().rposition(damaged)?;
+        let first = bytes[..last].iter().rposition(|byte| !damaged(byte)).map_or(0, |ok| ok + 1);
+        return Some(before.start + first);
     }
     None
 }
@@ -101,6 +105,20 @@ mod tests {
             assert_eq!(damaged(1000..1013, Some(at)), Some(at));
         }
         assert_eq!(damaged(4000..4093, Some(4095)), Some(4095));
+    }
+
+    #[test]
+    fn damage_is_named_by_its_first_byte() {
+        let mut page = [PATTERN; 4096];
+        page[990..994].fill(0);
+        page[1..3].fill(0);
+        let base = NonNull::new(page.as_mut_ptr()).expect("an array's pointer");
+        // SAFETY: the page is ours and 4096 bytes long.
+        assert_eq!(unsafe { damage(base, &(1000..1010), &(0..4096)) }, Some(990));
+        page[1012..1014].fill(0);
+        let base = NonNull::new(page.as_mut_ptr()).expect("an array's pointer");
+        // SAFETY: as above.
+        assert_eq!(unsafe { damage(base, &(1000..1010), &(0..4096)) }, Some(1012));
     }
 
     #[test]
