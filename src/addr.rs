@@ -12,7 +12,8 @@ pub(crate) const fn align_down(value: usize, align: usize) -> usize {
     value & !(align - 1)
 }
 
-/// The smallest multiple of `align` that is not below `value`; `None` if it does not fit an address.
+/// The smallest multiple of `align` that is not below `value`; `None` if it does not fit an
+/// address.
 /// `align` is a power of two.
 pub(crate) const fn align_up(value: usize, align: usize) -> Option<usize> {
     match value.checked_add(align - 1) {

@@ -309,6 +309,32 @@ fn drop_and_release_free_committed_pages() -> Result<(), Error> {
 }
 
 #[test]
+fn the_system_tells_free_reserved_and_committed() -> Result<(), Error> {
+    let at = |page: usize| vm::query(0x6800_0000 + page * page_len());
+    let builder = Reservation::builder().hint(0x6800_0000).len(8 * page_len());
+    let reservation = builder.guard_kind(GuardKind::Split).reserve()?;
+    reservation.commit(pages(2..5), Protection::ReadWrite)?;
+    reservation.protect(pages(4..5), Protection::Read)?;
+    let told = |page: usize| at(page).map(|region| (region.state, region.protection));
+    assert_eq!(told(0)?, (State::Reserved, None));
+    assert_eq!(told(2)?, (State::Committed, Some(Protection::ReadWrite)));
+    assert_eq!(told(4)?, (State::Committed, Some(Protection::Read)));
+    let inner = vm::query(0x6800_0000 + 3 * page_len() + 5)?;
+    assert_eq!((inner.base, inner.len), (0x6800_0000 + 3 * page_len(), page_len()));
+    assert_eq!(at(0)?.len, 2 * page_len());
+    assert_eq!(told(8)?, (State::Free, None));
+    drop(reservation);
+    assert_eq!(told(3)?, (State::Free, None));
+    assert!(at(3)?.len >= 5 * page_len());
+
+    let error = vm::query(usize::MAX).expect_err("the kernel's");
+    assert_eq!((error.op(), error.kind()), (Op::Query, ErrorKind::OutOfRange));
+    let last = vm::query(vm::info().address_max)?;
+    assert!(last.state != State::Free || last.base + last.len == vm::info().address_max + 1);
+    Ok(())
+}
+
+#[test]
 fn threads_work_on_neighbouring_pages() -> Result<(), Error> {
     const THREADS: usize = 4;
     const PAGES: usize = 64;

@@ -1,7 +1,7 @@
 //! Builds libgranule_stomp, the preload library, so that the `granule` binary carries it inside.
 //!
-//! Cargo has no stable way to depend on the artefact of a `cdylib`, hence a nested call of cargo. It
-//! builds into this script's own output directory: the outer cargo holds a lock on the other one.
+//! Cargo has no stable way to depend on the artefact of a `cdylib`, hence a nested call of cargo.
+//! It builds into this script's own output directory: the outer cargo holds a lock on the other.
 //! The binary includes the file named by the variable `GRANULE_STOMP_LIBRARY`; where the library
 //! does not exist (any system but Linux) that file is empty.
 

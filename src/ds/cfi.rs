@@ -133,8 +133,8 @@ pub(crate) enum Step<T> {
 }
 
 impl Row<'_> {
-    /// True for the frame the kernel builds to call a signal handler: its caller was interrupted, so
-    /// the caller's pc is exact, and its stack may be another one.
+    /// True for the frame the kernel builds to call a signal handler: its caller was interrupted,
+    /// so the caller's pc is exact, and its stack may be another one.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted
     }

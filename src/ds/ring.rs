@@ -46,10 +46,11 @@ impl<'a> Ring<'a> {
 
     /// Words of storage for at least `values` values.
     pub(crate) const fn words_for(values: usize) -> usize {
-        CELLS_START + 2 * values.next_power_of_two()
+        CELLS_START + 2 * if values < 2 { 2 } else { values.next_power_of_two() }
     }
 
     /// How many values fit.
+    #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.cells as usize
     }

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 unsafe impl GlobalAlloc for Stomp {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        stomp::sweep_at_exit();
+        stomp::keep_watch();
         let block = stomp::allocate(layout.size(), layout.align(), Caller::here());
         block.map_or(core::ptr::null_mut(), NonNull::as_ptr)
     }

@@ -6,7 +6,7 @@
 //! signals blocked that it asked for.
 
 use super::record::Access;
-use super::{finder, report};
+use super::{finder, own_stack, report};
 use crate::sys::{self, FAULT_SIGNALS, Fault, Handler, Registers, SignalAction};
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -56,11 +56,15 @@ fn our_action(wanted: &SignalAction) -> SignalAction {
     SignalAction::new(own as usize, inherited | SignalAction::WITH_INFO, wanted.mask)
 }
 
-/// Puts our handler in front of whatever is there.
+/// Puts our handler in front of whatever is there, unless it is there already.
 pub(crate) fn install() {
+    let own: Handler = on_fault;
     for (signal, wanted) in FAULT_SIGNALS.into_iter().zip(&WANTED) {
         // SAFETY: reads only.
         let Ok(before) = (unsafe { sys::signal_action(signal, None) }) else { continue };
+        if before.handler == own as usize {
+            continue;
+        }
         wanted.set(&before);
         // SAFETY: `on_fault` is async-signal-safe: no allocation, no lock, errno kept.
         let installed = unsafe { sys::signal_action(signal, Some(&our_action(&before))) };
@@ -123,8 +127,7 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
             return;
         }
         // SAFETY: (1).
-        let from = unsafe { Registers::from_ucontext(context) };
-        if is_ours(&fault, &from) {
+        if unsafe { is_ours(&fault, context) } {
             // Back to the guilty instruction, which faults again, and dies as it would have.
             die_at_return(signal);
             return;
@@ -135,11 +138,20 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
 }
 
 /// Reports a touch of a guard; false if the address is not one.
-fn is_ours(fault: &Fault, from: &Registers) -> bool {
+///
+/// # Safety
+/// 1. `context` is the one that the kernel gave to the handler.
+unsafe fn is_ours(fault: &Fault, context: *const c_void) -> bool {
     let Some(finder) = finder() else { return false };
     let Some(offset) = finder.offset(fault.addr) else { return false };
     let access = fault.write.map(|write| if write { Access::Write } else { Access::Read });
-    report::access(finder, offset, access, from)
+    let reported = own_stack::run(|| {
+        // SAFETY: (1).
+        let from = unsafe { Registers::from_ucontext(context) };
+        report::access(finder, offset, access, &from)
+    });
+    // A report that faults is a report that fails: the process dies of the fault either way.
+    reported.unwrap_or(true)
 }
 
 /// Lets the instruction that faulted kill the process when the handler returns to it.

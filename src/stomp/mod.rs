@@ -20,6 +20,7 @@ mod fault;
 mod finder;
 pub(crate) mod layout;
 pub mod options;
+mod own_stack;
 mod raw_text;
 pub mod record;
 mod report;
@@ -35,7 +36,7 @@ pub use options::{Options, Placement};
 use crate::ds::once::Once;
 use crate::sys::{self, Registers};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use finder::{Finder, Found, Lookup};
 use record::Notice;
 use slot::State;
@@ -194,14 +195,22 @@ pub fn own_allocator() {
     report::notice(setup::options().socket(), Notice::OwnAllocator, [0; 2]);
 }
 
-/// Makes the process sweep when it exits; for programs in which nobody else calls [`sweep`].
-pub(crate) fn sweep_at_exit() {
-    static ASKED: AtomicBool = AtomicBool::new(false);
+/// What a finder inside the program does now and then, because nobody tells it of the program's
+/// signal handlers and of its end: takes its place in front of handlers that came later (Rust's own
+/// among them, set after the first allocation), and asks to sweep at exit.
+pub(crate) fn keep_watch() {
+    /// So many allocations are watched one by one, then only the ones whose number is a power of two.
+    const EARLY: usize = 64;
+    static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn at_exit() {
         sweep(Caller::here());
     }
-    if !ASKED.swap(true, Ordering::Relaxed) {
+    let number = ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    if number == 0 {
+        start();
         sys::call_at_exit(at_exit);
+    } else if number < EARLY || number.is_power_of_two() {
+        fault::install();
     }
 }
 

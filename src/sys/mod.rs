@@ -10,8 +10,8 @@
 //! - A verb either happens whole or returns the system's number and changes nothing that the caller
 //!   could read; where a platform cannot promise that, its function says so.
 //! - Freshly committed pages read zero.
-//! - No function allocates, takes a lock or changes `errno`: all may be called inside `malloc` and in
-//!   a signal handler.
+//! - No function allocates, takes a lock or changes `errno`: all may be called inside `malloc` and
+//!   in a signal handler.
 //!
 //! # The states (the notes' three)
 //! ```text
@@ -39,6 +39,14 @@ use core::ptr::NonNull;
 pub(crate) struct Errno(pub(crate) i32);
 
 /// Access rights of committed pages.
+///
+/// ```
+/// use granule::vm::{Protection, Reservation};
+/// let reservation = Reservation::reserve(1)?;
+/// reservation.commit(0..1, Protection::ReadWrite)?;
+/// reservation.protect(0..1, Protection::Read)?; // from here on a write faults
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protection {
     /// No access: every touch faults.
@@ -54,6 +62,14 @@ pub enum Protection {
 }
 
 /// When the system's promise of memory is taken.
+///
+/// ```
+/// use granule::vm::{CommitPolicy, Reservation};
+/// assert_eq!(Reservation::reserve(1)?.policy(), CommitPolicy::Strict);
+/// let lazy = Reservation::builder().len(1 << 40).policy(CommitPolicy::Lazy).reserve()?;
+/// assert_eq!(lazy.policy(), CommitPolicy::Lazy);
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CommitPolicy {
     /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed for
@@ -65,6 +81,13 @@ pub enum CommitPolicy {
 }
 
 /// How guards are made.
+///
+/// ```
+/// use granule::vm::{GuardKind, Reservation};
+/// let builder = Reservation::builder().len(1).guard_kind(GuardKind::Split);
+/// assert_eq!(builder.reserve()?.guard_kind(), GuardKind::Split);
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GuardKind {
     /// Guard markers in the page table: no mapping is split, millions are possible.
@@ -74,6 +97,13 @@ pub enum GuardKind {
 }
 
 /// A hint of how a range will be used.
+///
+/// ```
+/// use granule::vm::{Advice, Reservation};
+/// let secrets = Reservation::reserve(1 << 20)?;
+/// secrets.advise(Advice::NoDump)?;
+/// # Ok::<(), granule::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Advice {
     /// Never back it by huge pages.
@@ -91,6 +121,14 @@ pub(crate) struct Limits {
     pub(crate) address_max: usize,
 }
 
+/// One of the ranges that the system has given to the process, ours or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) protection: Protection,
+}
+
 /// Which guards there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Guards {
@@ -101,13 +139,20 @@ pub(crate) struct Guards {
 }
 
 /// What this machine offers. Capabilities are data, never conditional compilation upstairs.
+///
+/// ```
+/// let info = granule::vm::info();
+/// assert!(info.address_min < info.address_max);
+/// println!("{} MiB in pages of {} bytes", info.memory_len >> 20, info.page_len);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Bytes in a page.
     pub page_len: usize,
     /// Every reservation's base is a multiple of this.
     pub granularity: usize,
-    /// The guards this process uses: the kernel's best, unless `GRANULE_GUARD=split` forces the other.
+    /// The guards this process uses: the kernel's best, unless `GRANULE_GUARD=split` forces the
+    /// other.
     pub guard: GuardKind,
     /// True when the kernel has guard markers, whatever `guard` says.
     pub guard_markers: bool,
@@ -128,6 +173,13 @@ pub struct Info {
 }
 
 /// The kernel's policy for transparent huge pages.
+///
+/// ```
+/// use granule::vm::HugePages;
+/// if granule::vm::info().huge_pages != HugePages::Never {
+///     println!("huge pages of {} bytes", granule::vm::info().huge_page_len);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HugePages {
     /// The kernel uses them wherever it can.
@@ -156,9 +208,24 @@ const _CONTRACT: (
     fn() -> Guards,
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
+    fn(usize) -> Result<Option<Mapping>, Errno>,
 ) = (
-    info, reserve, commit, decommit, release, protect, discard, guard, unguard, advise, error_kind,
-    limits, guards, reserve_at, explain,
+    info,
+    reserve,
+    commit,
+    decommit,
+    release,
+    protect,
+    discard,
+    guard,
+    unguard,
+    advise,
+    error_kind,
+    limits,
+    guards,
+    reserve_at,
+    explain,
+    mapping_at_or_above,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.
@@ -169,7 +236,6 @@ const _UNWIND_CONTRACT: (
     fn(u64) -> Option<u64>,
     fn(),
     fn() -> unwind::Registers,
-    fn(u64, u64, u64) -> unwind::Registers,
     unsafe fn(*const core::ffi::c_void) -> unwind::Registers,
 ) = (
     unwind::capture,
@@ -177,6 +243,5 @@ const _UNWIND_CONTRACT: (
     unwind::probe_fixup,
     unwind::forget,
     unwind::Registers::current,
-    unwind::Registers::of_caller,
     unwind::Registers::from_ucontext,
 );

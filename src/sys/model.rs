@@ -1,8 +1,8 @@
 //! Floor 1, tests only. A simulated page table: the contract of the folder as a program.
 //!
 //! This is the specification that the real verbs are compared with, page by page (`vm::tests`). It
-//! has no ranges, no mappings and no system calls, only pages and the rules; where it and the system
-//! disagree, one of the two is wrong. It is compiled for tests only, so nothing of it ships.
+//! has no ranges, no mappings and no system calls, only pages and the rules; where it and the
+//! system disagree, one of the two is wrong. It is compiled for tests only, so nothing of it ships.
 //!
 //! The rules that floor 2 adds to the contract are here too: which states a verb may find, and that
 //! one page in a wrong state refuses the whole range.

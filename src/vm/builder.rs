@@ -50,9 +50,9 @@ impl Builder {
     }
 
     /// The wanted address, as `lpAddress` of `VirtualAlloc`: rounded down to the granularity
-    /// ([`Info::granularity`](super::Info::granularity), 64 KiB), and the end is moved up to the page
-    /// that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the default,
-    /// lets the system choose; for anything long that is the better idea.
+    /// ([`Info::granularity`](super::Info::granularity), 64 KiB), and the end is moved up to the
+    /// page that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the
+    /// default, lets the system choose; for anything long that is the better idea.
     pub const fn hint(mut self, addr: usize) -> Self {
         self.hint = addr;
         self
@@ -88,14 +88,15 @@ impl Builder {
 
     /// Free -> Reserved. Takes addresses only: no memory and no charge. A tracked reservation also
     /// takes one byte of address space per page for its table, which costs memory where verbs were
-    /// used.
+    /// used. The table counts in `ulimit -d`, and under `vm.overcommit_memory=2` it is charged.
     ///
     /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE), munmap of the trimmings; for
     /// the table mmap and mprotect.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
-    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint not a multiple of it.
+    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint not a multiple of
+    ///   it.
     /// - `AddressTaken`: a hint was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
     /// - `Unsupported`: guard markers were demanded and the kernel has none.
@@ -109,13 +110,13 @@ impl Builder {
         if guard_kind == GuardKind::Marker && !guards.markers {
             return Err(self.error(ErrorKind::Unsupported));
         }
-        let base = self.take(addr, len, align).map_err(|errno| self.refused(errno))?;
+        let base = self.take(addr, len, align).map_err(|errno| self.refused(Op::Reserve, errno))?;
         let traits = Traits { page, policy: self.policy, guard_kind };
         let states = if self.tracked {
             match PageStates::new(page.index_of(len), page) {
                 Ok(states) => Some(states),
-                Err(errno) => {
-                    let error = self.refused(errno);
+                Err((step, errno)) => {
+                    let error = self.refused(step, errno);
                     // SAFETY: (1) the range reserved above, known to nobody. The first error is the
                     // one to tell.
                     let _ = unsafe { sys::release(base, len) };
@@ -173,7 +174,7 @@ impl Builder {
         Error::new(Op::Reserve, kind, self.hint, self.len, 0)
     }
 
-    fn refused(&self, errno: Errno) -> Error {
-        Error::new(Op::Reserve, sys::explain(Op::Reserve, errno), self.hint, self.len, errno.0)
+    fn refused(&self, step: Op, errno: Errno) -> Error {
+        Error::new(Op::Reserve, sys::explain(step, errno), self.hint, self.len, errno.0)
     }
 }

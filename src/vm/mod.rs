@@ -19,20 +19,22 @@
 //! reservation, and acts on the smallest run of pages that covers it.
 //!
 //! # Why the verbs are safe and take `&self`
-//! A reservation hands out nothing but a raw pointer. Whoever turns that into a reference does it in
-//! `unsafe` code of his own, and promises there that the pages stay committed and unchanged in their
-//! rights while the reference lives. So no verb can break a promise that safe code relies on, and
+//! A reservation hands out nothing but a raw pointer. Whoever turns that into a reference does it
+//! in `unsafe` code of his own, and promises there that the pages stay committed and keep their
+//! rights while the reference lives. So no verb can break a promise that safe code relies on:
 //! `decommit` is as safe as `drop` of a `Vec` that somebody keeps a raw pointer into.
 //!
 //! # Threads, signals, fork
-//! No verb takes a lock, allocates or changes `errno`: all may be called inside `malloc`, in a signal
-//! handler, and in the child of a `fork`. Verbs on different pages may run at the same time on any
-//! threads; so may equal verbs on the same pages, as when two threads fault on one page and both
-//! commit it. When *different* verbs meet on the same page at the same moment, that page ends in the
-//! state of one of them and [`Reservation::query`] may name the other until the next verb: such
-//! callers have to agree on an order.
+//! No verb takes a lock, allocates or changes `errno`: all may be called inside `malloc`, in a
+//! signal handler, and in the child of a `fork`. Verbs on different pages may run at the same time
+//! on any threads. So may equal verbs on the same pages, as when two threads fault on one page and
+//! both commit it; if one of them is refused, though, it may take the other's pages back. When
+//! *different* verbs meet on the same page at the same moment, that page ends in the state of one
+//! of them and [`Reservation::query`] may name the other until the next verb: such callers have to
+//! agree on an order.
 
 mod builder;
+mod region;
 mod reservation;
 mod states;
 #[cfg(test)]
@@ -40,7 +42,8 @@ mod tests;
 
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Protection};
 pub use builder::Builder;
-pub use reservation::{Region, Reservation, State};
+pub use region::{Region, State, query};
+pub use reservation::Reservation;
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

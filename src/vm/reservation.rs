@@ -7,7 +7,8 @@
 //! the table says Unknown.
 
 use super::builder::Builder;
-use super::states::{PageState, PageStates};
+use super::region::Region;
+use super::states::{PageState, PageStates, Run};
 use crate::addr::{PageLen, Pages};
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Advice, CommitPolicy, Errno, GuardKind, Protection};
@@ -15,47 +16,6 @@ use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
-
-/// What a run of pages is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum State {
-    /// Addresses only; every touch faults.
-    Reserved,
-    /// Memory.
-    Committed,
-    /// Was committed; every touch faults until it is unguarded.
-    Guarded,
-    /// A verb failed half way, and the system refused to take the half back. Commit of such a page
-    /// is refused; decommit and release settle it.
-    Unknown,
-}
-
-/// A run of pages in one state: the answer of [`Reservation::query`].
-///
-/// ```
-/// use granule::vm::{Protection, Reservation, State};
-/// let page = granule::vm::info().page_len;
-/// let reservation = Reservation::reserve(10 * page)?;
-/// reservation.commit(page..2 * page, Protection::ReadWrite)?;
-/// let region = reservation.query(page + 1)?;
-/// assert_eq!(region.base, reservation.base() + page);
-/// assert_eq!((region.len, region.state), (page, State::Committed));
-/// # Ok::<(), granule::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Region {
-    /// Address of the page that was asked for: the first one of the run that is described.
-    pub base: usize,
-    /// Bytes from `base` to the next page that differs, or to the end of the reservation.
-    pub len: usize,
-    /// The state of all these pages.
-    pub state: State,
-    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none to
-    /// tell: Reserved and Unknown.
-    pub protection: Option<Protection>,
-}
 
 /// What a reservation was asked to be.
 #[derive(Clone, Copy, Debug)]
@@ -329,13 +289,8 @@ impl Reservation {
         let page = self.traits.page;
         let rest = Pages::new(call.pages.first(), page.index_of(self.len)).unwrap_or(call.pages);
         let run = states.first_run(rest);
-        let (state, protection) = match run.state {
-            PageState::Reserved => (State::Reserved, None),
-            PageState::Committed(protection) => (State::Committed, Some(protection)),
-            PageState::Guarded(protection) => (State::Guarded, Some(protection)),
-            PageState::Unknown => (State::Unknown, None),
-        };
         let base = self.base() + page.offset_of(run.pages.first());
+        let (state, protection) = run.state.told();
         Ok(Region { base, len: page.offset_of(run.pages.count()), state, protection })
     }
 
@@ -426,34 +381,55 @@ impl Reservation {
     fn undo(&self, pages: Pages) {
         let Some(states) = &self.states else { return };
         for run in states.runs(pages) {
-            if self.enforce(run.pages, run.state).is_err() {
+            if self.restore(run).is_err() {
                 states.set(run.pages, PageState::Unknown);
             }
         }
     }
 
-    /// Brings pages into `state`, whatever they are in.
-    fn enforce(&self, pages: Pages, state: PageState) -> Result<(), Errno> {
+    /// Brings the pages of a run into its state. Asks first whether they are: the usual failing
+    /// call has changed nothing, and changing pages again may be what the system has no room for.
+    fn restore(&self, Run { pages, state }: Run) -> Result<(), Errno> {
         let (ptr, len) = self.place(pages);
-        match state {
-            PageState::Reserved => self.take_back(pages),
-            PageState::Committed(protection) => {
-                if self.traits.guard_kind == GuardKind::Marker {
-                    // SAFETY: (1) the pages are inside; where there is no marker nothing happens.
-                    unsafe { sys::unguard(ptr, len, GuardKind::Marker, protection) }?;
-                }
+        let kind = self.traits.guard_kind;
+        let rights = match (state, kind) {
+            (PageState::Unknown, _) => return Ok(()),
+            (PageState::Committed(protection), _)
+            | (PageState::Guarded(protection), GuardKind::Marker) => protection,
+            (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
+                Protection::NoAccess
+            }
+        };
+        if !self.all_have(pages, rights)? {
+            match rights {
+                Protection::NoAccess => self.take_back(pages)?,
                 // SAFETY: (1) the pages are inside and had these rights before the failing call.
-                unsafe { sys::protect(ptr, len, protection) }
+                _ => unsafe { sys::protect(ptr, len, rights) }?,
             }
-            PageState::Guarded(protection) => {
-                if self.traits.guard_kind == GuardKind::Marker {
-                    // SAFETY: (1) the pages are inside; under a marker rights open nothing.
-                    unsafe { sys::protect(ptr, len, protection) }?;
-                }
-                self.install_guards(pages)
-            }
-            PageState::Unknown => Ok(()),
         }
+        match (state, kind) {
+            // SAFETY: (1) the pages are inside; where there is no marker nothing happens.
+            (PageState::Committed(_), GuardKind::Marker) => unsafe {
+                sys::unguard(ptr, len, kind, rights)
+            },
+            (PageState::Guarded(_), GuardKind::Marker) => self.install_guards(pages),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the system gives these rights to all of the pages.
+    fn all_have(&self, pages: Pages, rights: Protection) -> Result<bool, Errno> {
+        let (ptr, len) = self.place(pages);
+        let (mut addr, end) = (ptr.addr().get(), ptr.addr().get() + len);
+        while addr < end {
+            match sys::mapping_at_or_above(addr)? {
+                Some(mapping) if mapping.start <= addr && mapping.protection == rights => {
+                    addr = mapping.end;
+                }
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.

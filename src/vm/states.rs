@@ -2,14 +2,15 @@
 //!
 //! One byte per page, eight to a word, in a side range of its own: address space from the system,
 //! memory only where a verb has been. The system's zero pages are the right beginning, because 0 is
-//! the code of Reserved. All accesses are to whole words, so that a run of equal pages is filled and
-//! searched eight pages at a time.
+//! the code of Reserved. All accesses are to whole words, so that a run of equal pages is filled
+//! and searched eight pages at a time.
 //!
 //! Invariants:
 //! 1. A word at or behind `used` is zero: all its pages are Reserved and were never anything else.
 //! 2. The lanes of pages behind the reservation's end stay zero.
 
 use crate::addr::{PageLen, Pages};
+use crate::error::Op;
 use crate::sys::{self, CommitPolicy, Errno, Protection};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -80,19 +81,20 @@ unsafe impl Sync for PageStates {}
 
 impl PageStates {
     /// A table of `count` pages, all Reserved. Its own memory is taken at first touch, whatever the
-    /// policy of the reservation, and is not charged.
-    pub(crate) fn new(count: usize, page: PageLen) -> Result<Self, Errno> {
+    /// policy of the reservation, and is not charged. An error names the step that failed.
+    pub(crate) fn new(count: usize, page: PageLen) -> Result<Self, (Op, Errno)> {
         let words_len = count.div_ceil(LANES);
         // A table is at most an eighth of what it describes, so this cannot overflow.
         let table_len = (words_len * LANES).next_multiple_of(page.bytes());
         // SAFETY: (1) not zero, whole pages; the page is a power of two.
-        let table = unsafe { sys::reserve(0, table_len, page.bytes(), CommitPolicy::Lazy) }?;
+        let table = unsafe { sys::reserve(0, table_len, page.bytes(), CommitPolicy::Lazy) }
+            .map_err(|errno| (Op::Reserve, errno))?;
         // SAFETY: (1) exactly the range reserved above.
         if let Err(errno) = unsafe { sys::commit(table, table_len, Protection::ReadWrite) } {
             // SAFETY: (1) the range reserved above, known to nobody. The first error is the one to
             // tell.
             let _ = unsafe { sys::release(table, table_len) };
-            return Err(errno);
+            return Err((Op::Commit, errno));
         }
         Ok(PageStates { words: table.cast(), words_len, table_len, used: AtomicUsize::new(0) })
     }
@@ -160,8 +162,9 @@ impl PageStates {
 
 impl Drop for PageStates {
     fn drop(&mut self) {
-        // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more. A
-        // refusal leaves addresses behind that nobody uses; there is nothing better to do in a drop.
+        // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more.
+        // A refusal leaves addresses behind that nobody uses; there is nothing better to do in a
+        // drop.
         let _ = unsafe { sys::release(self.words.cast(), self.table_len) };
     }
 }

@@ -180,6 +180,8 @@ fn split_guards_under_lazy_follow_the_model() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn the_table_keeps_every_page_and_finds_every_run(
         steps in proptest::collection::vec((0usize..70, 1usize..70, any_state()), 1..20),

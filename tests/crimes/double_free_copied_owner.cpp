@@ -3,7 +3,8 @@
 #include <cstdio>
 
 struct Buffer {
-    char *bytes = new char[64]; // ALLOCATED
+    char *bytes;
+    Buffer() : bytes(new char[64]) {} // ALLOCATED
     ~Buffer() { delete[] bytes; } // CRIME, FREED
 };
 

@@ -16,6 +16,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 
 int main(void)
 {
+    puts("before");
     struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO };
     sigaddset(&action.sa_mask, SIGUSR2);
     sigaction(SIGSEGV, &action, NULL);

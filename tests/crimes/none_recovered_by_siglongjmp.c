@@ -10,6 +10,7 @@ static void on_fault(int number) { siglongjmp(recovery, number); }
 int main(void)
 {
     volatile int *volatile nowhere = NULL;
+    puts("before");
     signal(SIGSEGV, on_fault);
     for (volatile int i = 0; i < 3; i++) {
         int number = sigsetjmp(recovery, 1);

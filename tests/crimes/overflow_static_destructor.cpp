@@ -3,7 +3,8 @@
 #include <cstdio>
 
 struct Log {
-    volatile char *text = new char[32]; // ALLOCATED
+    volatile char *text;
+    Log() : text(new char[32]) {} // ALLOCATED
     ~Log()
     {
         text[TWIN(32, 31)] = 0; // CRIME

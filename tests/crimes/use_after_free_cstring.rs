@@ -2,8 +2,8 @@
 use std::ffi::{CStr, CString};
 
 fn main() {
-    let kept = CString::new("kept text").unwrap();
-    let gone = CString::new("gone text").unwrap(); // ALLOCATED
+    let kept = CString::new("k".repeat(63)).unwrap();
+    let gone = CString::new("g".repeat(63)).unwrap(); // ALLOCATED
     let pointer = if cfg!(innocent) { kept.as_ptr() } else { gone.as_ptr() };
     drop(gone); // FREED
     // SAFETY: none. This is the crime.

@@ -4,7 +4,7 @@
 
 struct Shape {
     long sides = 4;
-    virtual ~Shape() {}
+    virtual ~Shape() {} // FREED
     virtual void draw() { std::printf("%ld\n", sides); }
 };
 
@@ -12,7 +12,7 @@ int main()
 {
     Shape *gone = new Shape; // ALLOCATED
     Shape *live = new Shape;
-    delete gone; // FREED
+    delete gone;
     TWIN(gone, live)->draw(); // CRIME
     delete live;
 }

@@ -43,7 +43,8 @@ pub(crate) struct StompArguments {
     /// Blocks start behind an inaccessible page: underflows fault.
     #[arg(long)]
     start: bool,
-    /// Alignment of malloc in bytes, a power of two up to 4096. With 1 every byte behind a block faults.
+    /// Alignment of malloc in bytes, a power of two up to 4096; with 1 every byte behind a block
+    /// faults.
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_align)]
     align: usize,
     /// Address space that freed blocks wait in before it is used again, for example 512M or 8G.

@@ -15,6 +15,7 @@ const EXTENSION: &[u8] = b".db";
 /// Overflows a block by writing 3 bytes behind its end.
 ///
 /// Without the guard the write lands in whatever lies there, and this function returns.
+#[inline(never)]
 pub(crate) fn commit_crime() {
     let path = build_path();
     close_text(path, PATH_LEN + EXTENSION.len());
@@ -36,7 +37,7 @@ fn allocate_text(len: usize) -> NonNull<c_char> {
 /// Puts the closing zero at `len`. This is the crime: the block ends before it.
 #[inline(never)]
 fn close_text(text: NonNull<c_char>, len: usize) {
-    // SAFETY: none. The write is out of bounds on purpose, at most 3 bytes, in a process that exists
+    // SAFETY: none. The write is out of bounds on purpose, by 3 bytes, in a process that exists
     // only to do it; malloc's smallest step is 16 bytes, so that an unguarded heap survives.
     unsafe { text.as_ptr().add(len).write_volatile(0) }
 }

@@ -11,7 +11,7 @@ pub(crate) enum ExitCode {
     Success,
     /// The guarded program's own status; nothing was found in it.
     Program(u8),
-    /// The guarded program died by this signal; nothing was found in it. `granule` dies by the same.
+    /// The guarded program died by this signal; nothing was found. `granule` dies by the same.
     Signal(i32),
     /// 99, or what `--error-exitcode` says: at least one crime was found.
     Found(u8),

@@ -3,7 +3,7 @@
 
 use crate::args::InfoArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::stomp::library_place;
+use crate::stomp::{LibraryPlace, library_place};
 use granule::vm::{GuardKind, HugePages, Info};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const COLUMNS: usize = 80;
 
 /// The facts as `--json` prints them: one object, lengths in bytes, addresses as strings.
 #[derive(Serialize)]
-struct Facts {
+struct Facts<'a> {
     version: u32,
     page_len: usize,
     granularity: usize,
@@ -32,7 +32,9 @@ struct Facts {
     memory_len: usize,
     address_min: String,
     address_max: String,
-    library: Option<String>,
+    /// "file", "memory" or "nowhere".
+    library: &'static str,
+    library_file: Option<&'a str>,
 }
 
 /// Prints the facts.
@@ -43,7 +45,7 @@ pub(crate) fn run(arguments: &InfoArguments) -> Result<ExitCode, Failure> {
     let info = granule::vm::info();
     let library = library_place();
     let text = if arguments.json {
-        let facts = facts(&info, library.as_ref().ok().cloned());
+        let facts = facts(&info, &library);
         serde_json::to_string(&facts)
             .map_err(|error| Failure::cannot(format!("the facts are no JSON: {error}")))?
             + "\n"
@@ -58,7 +60,7 @@ pub(crate) fn run(arguments: &InfoArguments) -> Result<ExitCode, Failure> {
     }
 }
 
-fn facts(info: &Info, library: Option<String>) -> Facts {
+fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
     Facts {
         version: 1,
         page_len: info.page_len,
@@ -80,7 +82,15 @@ fn facts(info: &Info, library: Option<String>) -> Facts {
         memory_len: info.memory_len,
         address_min: format!("{:#x}", info.address_min),
         address_max: format!("{:#x}", info.address_max),
-        library,
+        library: match library {
+            LibraryPlace::File(_) => "file",
+            LibraryPlace::Memory(_) => "memory",
+            LibraryPlace::Nowhere(_) => "nowhere",
+        },
+        library_file: match library {
+            LibraryPlace::File(path) => Some(path),
+            _ => None,
+        },
     }
 }
 
@@ -89,7 +99,7 @@ fn split_guards_max(info: &Info) -> usize {
     info.mappings_max.saturating_sub(OTHER_MAPPINGS) / 2
 }
 
-fn sentences(info: &Info, library: &Result<String, String>) -> String {
+fn sentences(info: &Info, library: &LibraryPlace) -> String {
     let rows = [
         ("page", page(info)),
         ("granularity", granularity(info)),
@@ -114,8 +124,8 @@ fn page(info: &Info) -> String {
 
 fn granularity(info: &Info) -> String {
     format!(
-        "{}. Every reservation starts at a multiple of it, here as on Windows; a smaller one wastes \
-         addresses, not memory.",
+        "{}. Every reservation starts at a multiple of it, here as on Windows; a smaller one \
+         wastes addresses, not memory.",
         size(info.granularity)
     )
 }
@@ -163,7 +173,7 @@ fn overcommit(info: &Info) -> String {
                 .to_owned()
         }
         2 => "never (vm.overcommit_memory is 2). A commit that cannot be kept fails at the call; \
-             lazy reservations count in full, so that `granule stomp` reserves less."
+             under `granule stomp` that comes sooner, because every block takes a page."
             .to_owned(),
         other => format!("mode {other}, which this granule does not know."),
     }
@@ -203,10 +213,16 @@ fn addresses(info: &Info) -> String {
     )
 }
 
-fn preload_library(library: &Result<String, String>) -> String {
+fn preload_library(library: &LibraryPlace) -> String {
     match library {
-        Ok(place) => format!("{place}. `granule stomp` carries it inside and puts it there."),
-        Err(why) => format!("none: {why}."),
+        LibraryPlace::File(path) => {
+            format!("{path}. `granule stomp` carries it inside and puts it there.")
+        }
+        LibraryPlace::Memory(why) => format!(
+            "a memory file of `granule stomp`, which carries it inside. The cache directory cannot \
+             be used: {why}."
+        ),
+        LibraryPlace::Nowhere(why) => format!("none: {why}."),
     }
 }
 
@@ -251,14 +267,16 @@ mod tests {
     #[test]
     fn this_machine_in_words_and_in_json() {
         let info = granule::vm::info();
-        let text = sentences(&info, &Ok("/cache/library.so".to_owned()));
+        let text = sentences(&info, &LibraryPlace::File("/cache/library.so".to_owned()));
         assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
         assert!(text.starts_with("page                4 KiB") || info.page_len != 4096, "{text}");
-        let facts = facts(&info, None);
+        let nowhere = LibraryPlace::Nowhere("not Linux".to_owned());
+        let facts = facts(&info, &nowhere);
         let json = serde_json::to_value(&facts).expect("plain data");
         assert_eq!(json["page_len"], info.page_len);
         assert_eq!(json["guard_markers"], info.guard_markers);
-        assert!(json["library"].is_null());
+        assert_eq!(json["library"], "nowhere");
+        assert!(json["library_file"].is_null());
     }
 
     #[test]

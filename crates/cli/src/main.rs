@@ -36,8 +36,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Prints what clap has to say: help and version end with 0, a bad line with 125, because 2 could be
-/// the status of a guarded program.
+/// Prints what clap has to say: help and version end with 0, a bad line with 125, because 2 could
+/// be the status of a guarded program.
 fn refuse_line(error: &clap::Error) -> ! {
     // An error of printing to a closed terminal has no one to be told to.
     let _ = error.print();

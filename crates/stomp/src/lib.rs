@@ -7,6 +7,7 @@
 #![no_std]
 
 mod family;
+mod locks;
 mod next;
 mod signals;
 mod start;

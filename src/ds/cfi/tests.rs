@@ -166,7 +166,7 @@ fn nearly_all_rows_can_be_packed() {
 
 /// A made-up stack: reads words whose value follows from their address.
 fn made_up(address: u64) -> Option<u64> {
-    (address % 64 != 0).then(|| address.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    (!address.is_multiple_of(64)).then(|| address.wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 #[test]

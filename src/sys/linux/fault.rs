@@ -213,5 +213,38 @@ unsafe fn program_counter(context: *mut c_void) -> *mut u64 {
     unsafe { &raw mut (*context).uc_mcontext.pc }
 }
 
+/// Calls `function` with `argument` on another stack and comes back to this one.
+///
+/// # Safety
+/// 1. The bytes below `top`, a multiple of 16, are a stack that nobody else uses, long enough.
+/// 2. `function` may be called with `argument`, and does not unwind.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_on_stack(
+    argument: *mut c_void,
+    function: unsafe extern "C" fn(*mut c_void),
+    top: *mut u8,
+) {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "mov rsp, rdx",
+        "call rsi",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, -16]!",
+        "mov x29, sp",
+        "mov sp, x2",
+        "blr x1",
+        "mov sp, x29",
+        "ldp x29, x30, [sp], 16",
+        "ret",
+    );
+}
+
 /// The signal number of an abort.
 pub(crate) const ABORT: i32 = libc::SIGABRT;

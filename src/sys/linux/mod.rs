@@ -3,6 +3,7 @@
 mod channel;
 mod fault;
 mod info;
+mod maps;
 mod pages;
 mod process;
 pub(crate) mod raw;
@@ -13,10 +14,11 @@ pub(crate) mod unwind;
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
 pub(crate) use fault::{
-    ABORT, FAULT_SIGNALS, Fault, Handler, die_by, resume_probe, signal_action, signal_bit,
-    signal_mask,
+    ABORT, FAULT_SIGNALS, Fault, Handler, call_on_stack, die_by, resume_probe, signal_action,
+    signal_bit, signal_mask,
 };
 pub(crate) use info::{guards, info, limits};
+pub(crate) use maps::mapping_at_or_above;
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard,

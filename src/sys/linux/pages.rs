@@ -2,7 +2,8 @@
 //!
 //! Two facts decide the shape (measured; see docs/DESIGN.md):
 //! - Commit is `mprotect`, never `mmap` over the range: a failing `mmap(MAP_FIXED)` leaves a hole.
-//! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's charge.
+//! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's
+//!   charge.
 
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
 use super::info::mappings_are_used_up;
@@ -87,8 +88,8 @@ unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Resul
     }
 }
 
-/// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0 and
-/// free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
+/// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
+/// and free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
 ///
 /// # Safety
 /// 1. `len` and `align` are not zero, multiples of the page, and `align` is a power of two.

@@ -30,14 +30,14 @@ pub(super) fn count_lines(path: &CStr) -> Option<usize> {
     count
 }
 
-fn open_read(path: &CStr) -> Option<usize> {
+pub(super) fn open_read(path: &CStr) -> Option<usize> {
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     let at = libc::AT_FDCWD as usize;
     // SAFETY: the path is NUL-terminated and outlives the call.
     unsafe { syscall(libc::SYS_openat, [at, path.as_ptr().addr(), flags, 0, 0, 0]) }.ok()
 }
 
-fn read(file: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn read(file: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
     let target = buffer.as_mut_ptr().expose_provenance();
     // SAFETY: the kernel writes at most `buffer.len()` bytes into a buffer we own.
     unsafe { syscall(libc::SYS_read, [file, target, buffer.len(), 0, 0, 0]) }

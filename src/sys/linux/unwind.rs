@@ -10,8 +10,8 @@
 //!                  the frame pointer, if it looks like one
 //! ```
 //! 1. Memory of the stack is read by [`probe_read`] only: a wrong address ends the walk, provided
-//!    that the handler of SIGSEGV and SIGBUS asks [`probe_fixup`] first and does not block these two
-//!    while it runs (SA_NODEFER), for it walks stacks itself.
+//!    that the handler of SIGSEGV and SIGBUS asks [`probe_fixup`] first and, as it walks stacks
+//!    itself, does not block these two while it runs (SA_NODEFER).
 //! 2. Every address given out is one more than an address inside the instruction that matters, as a
 //!    return address is; for a fault or an interrupted frame that is its pc + 1. So whoever looks
 //!    one up subtracts 1, always.

@@ -2,8 +2,8 @@
 //! loader wants a file.
 //!
 //! First choice is a file in the user's cache directory, named after its content, written once.
-//! Without a usable one (no home, mounted noexec, foreign owner, a path the loader cannot read) it is a
-//! memory file of the supervisor, which lives exactly as long as the supervisor does.
+//! Without a usable one (no home, mounted noexec, foreign owner, a path the loader cannot read) it
+//! is a memory file of the supervisor, which lives exactly as long as the supervisor does.
 #![forbid(unsafe_code)]
 
 use rustix::fs::{MemfdFlags, Mode, SealFlags, StatVfsMountFlags};

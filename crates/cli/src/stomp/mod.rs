@@ -70,20 +70,28 @@ fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
             outcome.status
         )));
     }
-    eprintln!("\nThat was the demonstration. Now yours: granule stomp -- ./program arguments");
+    eprintln!("That was the demonstration. Now yours: granule stomp -- ./program arguments");
     Ok(ExitCode::Success)
 }
 
-/// Where the preload library lies when a program runs, for `granule info`.
-///
-/// # Errors
-/// Why there is none.
-pub(crate) fn library_place() -> Result<String, String> {
-    let library = Library::place()?;
-    Ok(match library.why_memory {
-        None => format!("the file {}", library.path.display()),
-        Some(why) => format!("a memory file ({why})"),
-    })
+/// Where the preload library lies when a program runs, or why there is none.
+pub(crate) fn library_place() -> LibraryPlace {
+    match Library::place() {
+        Ok(Library { why_memory: Some(why), .. }) => LibraryPlace::Memory(why),
+        Ok(library) => LibraryPlace::File(library.path.display().to_string()),
+        Err(why) => LibraryPlace::Nowhere(why),
+    }
+}
+
+/// The answer of [`library_place`].
+#[derive(Debug)]
+pub(crate) enum LibraryPlace {
+    /// In this file.
+    File(String),
+    /// In a memory file of the supervisor, for this reason.
+    Memory(String),
+    /// It is not there, for this reason.
+    Nowhere(String),
 }
 
 fn whereabouts(library: &Library) -> String {

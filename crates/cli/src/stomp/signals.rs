@@ -4,7 +4,10 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::{DumpableBehavior, Pid, Signal};
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Signals to hand on to the program: a request to the supervisor to end means the program.
 const FORWARDED: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
@@ -14,36 +17,52 @@ const LEFT_TO_THE_PROGRAM: [i32; 2] = [libc::SIGINT, libc::SIGQUIT];
 /// The signals of the supervisor while a program runs.
 pub(crate) struct Signals {
     queue: File,
+    before: Dispositions,
+}
+
+/// What the program inherits, as if the supervisor were not there.
+#[derive(Clone, Copy)]
+struct Dispositions {
+    mask: libc::sigset_t,
+    handlers: [libc::sighandler_t; 2],
 }
 
 impl Signals {
-    /// Takes the signals over. To be called after the program was started: ignored and blocked
-    /// signals are inherited.
+    /// Takes the signals over; from now on none of them ends the supervisor.
     ///
     /// # Errors
     /// The system's, if there is no descriptor left.
     pub(crate) fn take_over() -> io::Result<Signals> {
-        for signal in LEFT_TO_THE_PROGRAM {
+        let handlers = LEFT_TO_THE_PROGRAM.map(|signal| {
             // SAFETY: SIG_IGN runs no code of ours.
-            unsafe { libc::signal(signal, libc::SIG_IGN) };
-        }
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the set is ours to write.
-        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-        for signal in FORWARDED {
-            // SAFETY: the set was initialised above and the signal numbers are valid.
-            unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
-        }
-        // SAFETY: an initialised set; the old mask is not asked for. The supervisor has one thread.
-        unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut()) };
+            unsafe { libc::signal(signal, libc::SIG_IGN) }
+        });
+        let forwarded = set_of(&FORWARDED);
+        let mask = change_mask(libc::SIG_BLOCK, &forwarded);
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: an initialised set; -1 asks for a new descriptor.
-        let descriptor = unsafe { libc::signalfd(-1, set.as_ptr(), flags) };
+        let descriptor = unsafe { libc::signalfd(-1, &raw const forwarded, flags) };
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor was made above and nobody else knows it.
-        Ok(Signals { queue: unsafe { File::from_raw_fd(descriptor) } })
+        let queue = unsafe { File::from_raw_fd(descriptor) };
+        Ok(Signals { queue, before: Dispositions { mask, handlers } })
+    }
+
+    /// Lets `command` start with the signals as they were: what is ignored or blocked is inherited.
+    pub(crate) fn restore_in(&self, command: &mut Command) {
+        let before = self.before;
+        let restore = move || {
+            for (signal, handler) in LEFT_TO_THE_PROGRAM.into_iter().zip(before.handlers) {
+                // SAFETY: the handler is SIG_DFL or SIG_IGN: nothing else outlives an exec.
+                unsafe { libc::signal(signal, handler) };
+            }
+            change_mask(libc::SIG_SETMASK, &before.mask);
+            Ok(())
+        };
+        // SAFETY: between fork and exec the closure makes system calls only.
+        unsafe { command.pre_exec(restore) };
     }
 
     /// The next signal that waits to be handed on.
@@ -61,20 +80,34 @@ impl AsFd for Signals {
     }
 }
 
+fn set_of(signals: &[i32]) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is ours to write.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    for &signal in signals {
+        // SAFETY: the set was initialised above; a bad number is only refused.
+        unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
+    }
+    // SAFETY: sigemptyset has initialised it.
+    unsafe { set.assume_init() }
+}
+
+/// Changes the mask of the only thread, and says what it was.
+fn change_mask(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = set_of(&[]);
+    // SAFETY: two initialised sets of ours.
+    unsafe { libc::sigprocmask(how, set, &raw mut before) };
+    before
+}
+
 /// Ends this process by `signal`, without a core dump: the interesting core is the program's.
-/// Returns only if the signal does not kill, or if it is blocked.
+/// Returns only if the signal does not kill.
 pub(crate) fn die_by(signal: i32) {
     // Without this a core dump handler would be started for the supervisor. A refusal costs a file.
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is ours to write.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was initialised above; a bad number is only refused.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), signal) };
-    // SAFETY: an initialised set; the old mask is not asked for. One thread is left.
-    unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) };
+    change_mask(libc::SIG_UNBLOCK, &set_of(&[signal]));
     // SAFETY: asks the kernel to deliver a signal to this thread; takes no pointer.
     unsafe { libc::raise(signal) };
 }

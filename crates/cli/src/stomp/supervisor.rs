@@ -108,10 +108,10 @@ impl<'a, L: Listener> Supervisor<'a, L> {
     ) -> Result<Outcome, Failure> {
         let fits = options.set_socket(&self.name);
         assert!(fits, "the name has 14 + 10 + 1 + 16 bytes at most");
-        let child = self.spawn(program, library, &options)?;
-        let status = self
-            .watch(child)
-            .map_err(|error| Failure::cannot(format!("the program cannot be watched: {error}")))?;
+        let unwatched = |error| Failure::cannot(format!("the program cannot be watched: {error}"));
+        let signals = Signals::take_over().map_err(unwatched)?;
+        let child = self.spawn(program, library, &options, &signals)?;
+        let status = self.watch(child, signals).map_err(unwatched)?;
         let was_not_guarded = self.was_not_guarded;
         Ok(Outcome { status, findings: self.findings, was_not_guarded })
     }
@@ -121,12 +121,14 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         program: &Program,
         library: &Library,
         options: &Options,
+        signals: &Signals,
     ) -> Result<Child, Failure> {
         let present = std::env::var_os("LD_PRELOAD");
         let mut command = Command::new(&program.path);
         command.arg0(&program.name).args(&program.arguments);
         command.env("LD_PRELOAD", preload_list(&library.path, present.as_deref()));
         command.env(VARIABLE, options.to_string());
+        signals.restore_in(&mut command);
         let child = command.spawn().map_err(|error| {
             let sentence = format!("{} cannot be executed: {error}", program.path.display());
             match error.kind() {
@@ -138,10 +140,9 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         Ok(child)
     }
 
-    fn watch(&mut self, mut child: Child) -> io::Result<ExitStatus> {
+    fn watch(&mut self, mut child: Child, mut signals: Signals) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(&child);
         let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        let mut signals = Signals::take_over()?;
         loop {
             let ready = self.wait(&[ended.as_fd(), signals.as_fd()], None)?;
             while let Some(signal) = signals.next() {

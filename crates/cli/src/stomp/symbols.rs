@@ -78,21 +78,36 @@ impl Symbols {
 
     /// The frames of every address: one, or more where functions were inlined, innermost first.
     fn look_up(&mut self, pid: u32, addresses: &[u64], maps: &Maps) -> Vec<Vec<Frame>> {
-        let mut process = Process::new(Pid::from(pid));
-        // The kernel opens /proc/PID/map_files to administrators only.
-        process.map_files = false;
-        let source = Source::Process(process);
-        let found = self.symbolizer.symbolize(&source, Input::AbsAddr(addresses));
-        // Without symbols module and offset still stand.
-        let mut symbols = found.unwrap_or_default().into_iter();
+        let mut by_debug = symbolize(&self.symbolizer, pid, addresses, true).into_iter();
+        let mut by_table = symbolize(&self.symbolizer, pid, addresses, false).into_iter();
         let mut frames = Vec::with_capacity(addresses.len());
         for &address in addresses {
-            let symbol = symbols.next().and_then(|symbolized| symbolized.into_sym());
+            let (debug, table) = (by_debug.next().flatten(), by_table.next().flatten());
             let bare = place(&mut self.loaded, address, maps);
-            frames.push(symbol.map_or_else(|| vec![bare.clone()], |symbol| unfold(&bare, &symbol)));
+            frames.push(match debug {
+                Some(debug) => unfold(&bare, &debug, table.as_ref()),
+                None => vec![bare],
+            });
         }
         frames
     }
+}
+
+/// One symbol an address, as far as there are any; from debug information where there is some, or
+/// from the symbol tables alone.
+fn symbolize<'a>(
+    symbolizer: &'a Symbolizer,
+    pid: u32,
+    addresses: &[u64],
+    debug: bool,
+) -> Vec<Option<Sym<'a>>> {
+    let mut process = Process::new(Pid::from(pid));
+    process.debug_syms = debug;
+    // The kernel opens /proc/PID/map_files to administrators only.
+    process.map_files = false;
+    let found = symbolizer.symbolize(&Source::Process(process), Input::AbsAddr(addresses));
+    // Without symbols module and offset still stand.
+    found.unwrap_or_default().into_iter().map(|symbol| symbol.into_sym()).collect()
 }
 
 /// The frame without its symbol: module and offset.
@@ -125,11 +140,24 @@ fn instructions(record: &Record, maps: &Maps) -> [Vec<u64>; 3] {
 }
 
 /// A symbol's inlined functions, innermost first, then the function itself.
-fn unfold(bare: &Frame, symbol: &Sym<'_>) -> Vec<Frame> {
-    let outer = std::iter::once((symbol.name.as_ref(), symbol.code_info.as_deref()));
+fn unfold(bare: &Frame, symbol: &Sym<'_>, table: Option<&Sym<'_>>) -> Vec<Frame> {
+    let name = fuller_name(&symbol.name, table.map_or("", |table| table.name.as_ref()));
+    let outer = std::iter::once((name, symbol.code_info.as_deref()));
     let inlined = symbol.inlined.iter().map(|call| (call.name.as_ref(), call.code_info.as_ref()));
     let calls: Vec<_> = outer.chain(inlined).collect();
     calls.into_iter().rev().map(|(name, code)| with_symbol(bare, name, code)).collect()
+}
+
+/// Line tables without the rest of the debug information have `close_text` where the symbol table
+/// has `granule::demo::close_text`. But two functions of equal code share one symbol: only a name
+/// that ends alike is taken.
+fn fuller_name<'a>(of_debug: &'a str, of_table: &'a str) -> &'a str {
+    let base = of_debug.split('<').next().unwrap_or_default();
+    let ends_alike = of_table.split("::").any(|part| {
+        part.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(['<', '(']))
+    });
+    let is_fuller = !base.is_empty() && !base.contains("::") && of_table.contains("::");
+    if is_fuller && ends_alike { of_table } else { of_debug }
 }
 
 fn with_symbol(bare: &Frame, name: &str, code: Option<&CodeInfo<'_>>) -> Frame {
@@ -159,4 +187,45 @@ fn loaded_parts(path: &str) -> Vec<LoadedPart> {
         Some(loads.collect())
     };
     read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fuller_of_two_names_for_the_same() {
+        assert_eq!(
+            fuller_name("close_text", "granule::demo::close_text"),
+            "granule::demo::close_text"
+        );
+        assert_eq!(
+            fuller_name("fill<char>", "void ns::fill<char>(char*)"),
+            "void ns::fill<char>(char*)"
+        );
+        assert_eq!(fuller_name("close_text", "granule::demo::open_text"), "close_text");
+        assert_eq!(fuller_name("ns::fill(int)", "ns::fill(int)"), "ns::fill(int)");
+        assert_eq!(fuller_name("main", "main"), "main");
+        assert_eq!(fuller_name("main", ""), "main");
+    }
+
+    #[test]
+    fn our_own_function_is_found_from_outside() {
+        let here = the_fuller_of_two_names_for_the_same as fn() as usize as u64;
+        let pid = std::process::id();
+        let record = Record {
+            pid,
+            exact: true,
+            accessed: Stack::from_frames([here, 0x10]),
+            ..super::super::report::sample_record()
+        };
+        let stacks = Symbols::new().stacks(&record, &Maps::of(pid));
+        let first = &stacks.access[0];
+        let name = first.function.as_deref().expect("tests have symbols");
+        assert!(name.contains("the_fuller_of_two_names_for_the_same"), "{name}");
+        assert!(first.file.as_deref().expect("and lines").ends_with("symbols.rs"), "{first:?}");
+        assert!(first.module.is_some() && first.line.is_some() && first.offset.is_some());
+        assert_eq!(stacks.access[1], Frame { address: 0xf, ..Frame::default() });
+        assert!(stacks.allocated.is_empty() && stacks.freed.is_empty());
+    }
 }

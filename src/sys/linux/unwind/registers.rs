@@ -23,20 +23,6 @@ impl Registers {
         Registers { values, gives_pc: false }
     }
 
-    /// The frame that called a function, from what that function found at its first instruction:
-    /// the return address `pc`, the stack pointer `sp` as it will be after the return, and the
-    /// frame pointer register `fp`. The first address of the stack will be `pc`.
-    ///
-    /// For functions entered through a few lines of assembly: their own frames cost nothing.
-    #[inline]
-    pub(crate) fn of_caller(pc: u64, sp: u64, fp: u64) -> Self {
-        let mut values = cfi::Registers::default();
-        values.set(PC, pc);
-        values.set(SP, sp);
-        values.set(FP, fp);
-        Registers { values, gives_pc: true }
-    }
-
     /// The frame that a signal interrupted, from the third argument of its handler. The first
     /// address of the stack will be the interrupted pc + 1.
     ///

@@ -49,10 +49,9 @@ fn check_content(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let Some(loader) = loader else {
         return Err(cannot(
             path,
-            "it is statically linked, and nothing can be put between a static \
-            program and its malloc",
-            "link it dynamically, or build granule's finder in \
-            (granule::stomp)",
+            "it is statically linked, and nothing can be put between a static program and its \
+             malloc",
+            "link it dynamically, or in Rust make granule::stomp::Stomp its #[global_allocator]",
         ));
     };
     if loader.windows(7).any(|window| window == b"ld-musl") {
@@ -70,8 +69,8 @@ fn check_kind(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let shown = path.display();
     if !content.starts_with(&elf::ELFMAG) {
         return Err(Failure::not_executable(format!(
-            "{shown} cannot be executed: exec format (neither an ELF program nor a script with #!); \
-             if it is a shell script, run it with `sh {shown}`"
+            "{shown} cannot be executed: exec format (neither an ELF program nor a script with \
+             #!); if it is a shell script, run it with `sh {shown}`"
         )));
     }
     if content.get(4) == Some(&elf::ELFCLASS32.0) {

@@ -125,7 +125,7 @@ fn what_cannot_be_guarded_is_told_apart() {
         ),
         (
             "mimalloc",
-            "void *mi_malloc(unsigned long n) { (void)n; return 0; }\nint main(void) { return 0; }\n",
+            "void *mi_malloc(unsigned long n) { (void)n; return 0; }\nint main(void) {}\n",
             &[],
             "mimalloc",
         ),

@@ -16,8 +16,10 @@ enum Owner {
 /// A line of a stack.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
-    /// A frame; true when it is the program's own.
-    Frame(&'a Frame, bool),
+    /// A frame of the program.
+    Own(&'a Frame),
+    /// A frame of somebody else, and whose.
+    Other(&'a Frame, &'static str),
     /// So many frames of others, and whose.
     Folded(usize, &'static str),
 }
@@ -25,8 +27,11 @@ pub(crate) enum Line<'a> {
 /// Every frame, unfolded.
 pub(crate) fn unfolded(frames: &[Frame]) -> Vec<Line<'_>> {
     let owners = owners(frames);
-    let lines = frames.iter().zip(owners);
-    lines.map(|(frame, owner)| Line::Frame(frame, owner == Owner::Program)).collect()
+    frames.iter().zip(owners).map(|(frame, owner)| line(frame, owner)).collect()
+}
+
+fn line(frame: &Frame, owner: Owner) -> Line<'_> {
+    if owner == Owner::Program { Line::Own(frame) } else { Line::Other(frame, label(&[owner])) }
 }
 
 /// Runs of two frames and more that are not the program's become one line; the last run, which
@@ -41,9 +46,8 @@ pub(crate) fn folded(frames: &[Frame]) -> Vec<Line<'_>> {
     for run in owners[..shown].chunk_by(same_side) {
         let run_frames = &frames[start..start + run.len()];
         start += run.len();
-        let is_own = run[0] == Owner::Program;
-        if is_own || run.len() == 1 {
-            lines.extend(run_frames.iter().map(|frame| Line::Frame(frame, is_own)));
+        if run[0] == Owner::Program || run.len() == 1 {
+            lines.extend(run_frames.iter().zip(run).map(|(frame, &owner)| line(frame, owner)));
         } else {
             lines.push(Line::Folded(run.len(), label(run)));
         }
@@ -141,9 +145,9 @@ mod tests {
         let frames = rust_stack();
         let expected = [
             Line::Folded(2, "std"),
-            Line::Frame(&frames[2], true),
-            Line::Frame(&frames[3], false),
-            Line::Frame(&frames[4], true),
+            Line::Own(&frames[2]),
+            Line::Other(&frames[3], "std"),
+            Line::Own(&frames[4]),
         ];
         assert_eq!(folded(&frames), expected);
         assert_eq!(unfolded(&frames).len(), frames.len());

@@ -31,7 +31,7 @@ fn touched(record: &Record) -> String {
 
 fn freed_again(record: &Record) -> String {
     match &record.block {
-        Some(block) => format!("{} is freed a second time", named(block)),
+        Some(block) => format!("a {}-byte block is freed a second time", block.size),
         None => format!("{:#x} is freed a second time", record.address),
     }
 }
@@ -48,16 +48,7 @@ fn freed_no_block(finding: &Finding<'_>) -> String {
 
 fn damaged(record: &Record) -> String {
     let when = if record.at_exit { "at the program's end" } else { "when it was freed or resized" };
-    match &record.block {
-        Some(block) => {
-            format!(
-                "bytes from {} {} were overwritten, found {when}",
-                where_from(record),
-                named(block)
-            )
-        }
-        None => format!("bytes at {:#x} were overwritten, found {when}", record.address),
-    }
+    format!("{}, found {when}", touched(record))
 }
 
 /// "a 48-byte block", "a freed 48-byte block".
@@ -159,7 +150,7 @@ pub(crate) mod tests {
     #[test]
     fn frees() {
         let double = freed(record(Kind::DoubleFree, Side::Inside, 0));
-        assert_eq!(say(&double), "double-free: a freed 48-byte block is freed a second time");
+        assert_eq!(say(&double), "double-free: a 48-byte block is freed a second time");
         let mut invalid = record(Kind::InvalidFree, Side::Inside, 8);
         assert_eq!(
             say(&invalid),
@@ -177,8 +168,8 @@ pub(crate) mod tests {
         let mut slack = record(Kind::SlackOverwrite, Side::After, 2);
         assert_eq!(
             say(&slack),
-            "slack-overwrite: bytes from 2 bytes after a 48-byte block were overwritten, found when \
-             it was freed or resized"
+            "slack-overwrite: write, 2 bytes after a 48-byte block, found when it was freed or \
+             resized"
         );
         slack.at_exit = true;
         assert!(say(&slack).ends_with("found at the program's end"));

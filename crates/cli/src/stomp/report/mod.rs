@@ -81,6 +81,12 @@ impl Listener for Reporter {
     }
 }
 
+#[cfg(test)]
+pub(crate) fn sample_record() -> Record {
+    use granule::stomp::record::{Kind, Side};
+    headline::tests::record(Kind::Overflow, Side::After, 3)
+}
+
 /// One write, so that the program's own output does not come between. A standard error that is
 /// closed has no reader.
 fn print(text: &str) {

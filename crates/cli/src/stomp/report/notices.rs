@@ -56,8 +56,8 @@ fn no_region(pid: u32, [code, _]: [u64; 2]) -> String {
 
 fn out_of_memory(pid: u32, [size, _]: [u64; 2]) -> String {
     format!(
-        "process {pid} asked for a block of {size} bytes and got a null pointer: there is no memory \
-         or address space for it; every live block takes at least a page here"
+        "process {pid} asked for a block of {size} bytes and got a null pointer: there is no \
+         memory or address space for it; every live block takes at least a page here"
     )
 }
 

@@ -1,4 +1,5 @@
-//! A line that shows the block on its pages, between what is inaccessible, and a caret at the fault.
+//! A line that shows the block on its pages, between what is inaccessible, with a caret at the
+//! fault.
 #![forbid(unsafe_code)]
 
 use super::style::{Ink, Style};

@@ -8,7 +8,7 @@ use super::picture;
 use super::style::{Ink, Style};
 use crate::stomp::symbols::Frame;
 use granule::stomp::record::{Access, Kind, Record};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Function names are padded to the longest of a stack, up to this.
 const FUNCTION_COLUMNS: usize = 32;
@@ -72,9 +72,14 @@ impl Render<'_> {
                     let fold = format!("... {count} frames of {whose}");
                     text += &format!("    {}\n", self.style.paint(Ink::Dim, fold));
                 }
-                Line::Frame(frame, is_own) => {
+                Line::Other(frame, whose) if !self.full_stacks => {
+                    let name = frame.function.as_deref().map_or_else(|| "?".to_owned(), cut);
+                    text += &format!("    {name:width$}  in {whose}\n");
+                }
+                Line::Other(frame, _) => text += &format!("    {}\n", frame_line(frame, width)),
+                Line::Own(frame) => {
                     text += &format!("    {}\n", frame_line(frame, width));
-                    if *is_own && std::mem::take(&mut to_quote) {
+                    if std::mem::take(&mut to_quote) {
                         text += &self.quote(frame).unwrap_or_default();
                     }
                 }
@@ -111,7 +116,9 @@ impl Render<'_> {
 
 fn name_len(line: &Line<'_>) -> Option<usize> {
     match line {
-        Line::Frame(frame, _) => frame.function.as_deref().map(|name| name.chars().count()),
+        Line::Own(frame) | Line::Other(frame, _) => {
+            frame.function.as_deref().map(|name| name.chars().count())
+        }
         Line::Folded(..) => None,
     }
 }
@@ -132,9 +139,16 @@ fn frame_line(frame: &Frame, width: usize) -> String {
 }
 
 fn source_place(file: &str, frame: &Frame) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let shown = Path::new(file).strip_prefix(&here).unwrap_or(Path::new(file));
-    let mut text = shown.display().to_string();
+    let mut path = PathBuf::from(file);
+    if file.contains("/../")
+        && let Ok(straight) = path.canonicalize()
+    {
+        path = straight;
+    }
+    // Below the root directory everything is; there the path stays whole.
+    let here = std::env::current_dir().ok().filter(|here| here.parent().is_some());
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    let mut text = below.unwrap_or(&path).display().to_string();
     if let Some(line) = frame.line {
         text += &format!(":{line}");
         if let Some(column) = frame.column {

@@ -1,0 +1,107 @@
+//! An innocent program does not notice the supervisor: status, signals, streams, name.
+
+use super::{error_text, granule, output, stomp_shell};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+
+#[test]
+fn the_status() {
+    for status in [0, 1, 99, 125, 255] {
+        let output = stomp_shell(&format!("exit {status}"));
+        assert_eq!(output.status.code(), Some(status), "{}", error_text(&output));
+        assert_eq!(error_text(&output), "");
+    }
+}
+
+#[test]
+fn the_death_by_a_signal() {
+    for (name, number) in [("TERM", 15), ("SEGV", 11), ("KILL", 9), ("INT", 2), ("HUP", 1)] {
+        let output = stomp_shell(&format!("kill -{name} $$"));
+        assert_eq!(output.status.signal(), Some(number), "{}", error_text(&output));
+        assert!(!output.status.core_dumped());
+    }
+}
+
+#[test]
+fn streams_arguments_and_name() {
+    let mut command = granule(["stomp", "sh", "-c", "cat; echo \"$0 $1\" >&2", "name", "--end"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("granule can be started");
+    child.stdin.take().expect("piped").write_all(b"through").expect("read by cat");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.stdout, b"through");
+    assert_eq!(error_text(&output), "name --end\n");
+    let named = output_of_proc_name();
+    assert_eq!(named.split('\0').next(), Some("cat"), "argv[0] is the name that was given");
+}
+
+fn output_of_proc_name() -> String {
+    let output = output(&mut granule(["stomp", "--", "cat", "/proc/self/cmdline"]));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn what_the_user_preloads_stays() {
+    let mut command = granule(["stomp", "--", "sh", "-c", "echo $LD_PRELOAD"]);
+    let output = output(command.env("LD_PRELOAD", "libc.so.6"));
+    let list = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(list.contains("granule_stomp") && list.ends_with(":libc.so.6\n"), "{list}");
+}
+
+#[test]
+fn requests_to_end_reach_the_program() {
+    let line = "trap 'exit 5' TERM; trap 'echo hup' HUP; echo ready; while :; do sleep 0.01; done";
+    let mut command = granule(["stomp", "--", "sh", "-c", line]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("granule can be started");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("readable");
+    assert_eq!(next(), "ready");
+    let supervisor = Pid::from_child(&child);
+    let send = |signal| kill_process(supervisor, signal).expect("it runs");
+    // Those the terminal would send to both: the supervisor alone does not end by them.
+    send(Signal::INT);
+    send(Signal::QUIT);
+    send(Signal::HUP);
+    assert_eq!(next(), "hup");
+    send(Signal::TERM);
+    assert_eq!(child.wait().expect("it ends").code(), Some(5));
+}
+
+#[test]
+fn ignored_signals_stay_ignored() {
+    let granule = env!("CARGO_BIN_EXE_granule");
+    let inner = "kill -INT $$; kill -TERM $$; echo alive";
+    let line = format!("trap '' INT TERM; exec {granule} stomp -- sh -c '{inner}'");
+    let output = output(std::process::Command::new("sh").args(["-c", &line]));
+    assert_eq!(output.stdout, b"alive\n", "{}", error_text(&output));
+}
+
+#[test]
+fn verbose_says_where_the_library_is() {
+    let said = |home: &str| {
+        let mut command = granule(["stomp", "-v", "--", "true"]);
+        let output = output(command.env("HOME", home).env_remove("XDG_CACHE_HOME"));
+        assert!(output.status.success(), "{}", error_text(&output));
+        error_text(&output)
+    };
+    assert!(said("/proc").contains("memory file /proc/"));
+    let scratch = super::Scratch::new("home");
+    let text = said(scratch.path().to_str().expect("a plain path"));
+    assert!(text.contains("cached file") && text.contains("/.cache/granule/"), "{text}");
+}
+
+#[test]
+fn info_in_words_and_json() {
+    let words = output(&mut granule(["info"]));
+    assert!(words.status.success());
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    for fact in ["page ", "granularity", "guards", "mappings", "overcommit", "huge pages"] {
+        assert!(words.lines().any(|line| line.starts_with(fact)), "{fact} in {words}");
+    }
+    let json = output(&mut granule(["info", "--json"]));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!(json["granularity"], 65_536);
+    assert!(json["guard_markers"].is_boolean());
+}

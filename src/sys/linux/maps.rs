@@ -1,0 +1,172 @@
+//! Floor 1. What the kernel has mapped, ours or not.
+
+use super::super::{Errno, Mapping, Protection};
+use super::process::{close, open_read, read};
+use super::raw::syscall;
+
+/// The question and answer of ioctl PROCMAP_QUERY (Linux 6.11), `struct procmap_query`.
+#[repr(C)]
+struct ProcmapQuery {
+    size: u64,
+    flags: u64,
+    addr: u64,
+    start: u64,
+    end: u64,
+    rights: u64,
+    page_len: u64,
+    offset: u64,
+    inode: u64,
+    device: [u32; 2],
+    name_len: u32,
+    build_id_len: u32,
+    name: u64,
+    build_id: u64,
+}
+
+/// `_IOWR('f', 17, struct procmap_query)`.
+const PROCMAP_QUERY: usize = 3 << 30 | size_of::<ProcmapQuery>() << 16 | 0x66 << 8 | 17;
+const COVERING_OR_NEXT: u64 = 0x10;
+const READABLE: u64 = 1;
+const WRITABLE: u64 = 2;
+const EXECUTABLE: u64 = 4;
+
+/// The mapping that has `addr`, else the next one above; `None` if there is neither. Calls: openat,
+/// ioctl(PROCMAP_QUERY), close; on older kernels read, of the whole list up to there.
+pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno> {
+    let file = open_read(c"/proc/self/maps").ok_or(Errno(libc::ENOENT))?;
+    let answer = match ask(file, addr) {
+        Ok(mapping) => Ok(Some(mapping)),
+        Err(Errno(libc::ENOENT)) => Ok(None),
+        Err(_) => search(file, addr),
+    };
+    close(file);
+    answer
+}
+
+fn ask(file: usize, addr: usize) -> Result<Mapping, Errno> {
+    let mut query = ProcmapQuery {
+        size: size_of::<ProcmapQuery>() as u64,
+        flags: COVERING_OR_NEXT,
+        addr: addr as u64,
+        start: 0,
+        end: 0,
+        rights: 0,
+        page_len: 0,
+        offset: 0,
+        inode: 0,
+        device: [0; 2],
+        name_len: 0,
+        build_id_len: 0,
+        name: 0,
+        build_id: 0,
+    };
+    let target = (&raw mut query).expose_provenance();
+    // SAFETY: the kernel fills in the structure of which we say the size, and asks for no name.
+    unsafe { syscall(libc::SYS_ioctl, [file, PROCMAP_QUERY, target, 0, 0, 0]) }?;
+    let has = |right| query.rights & right != 0;
+    Ok(Mapping {
+        start: query.start as usize,
+        end: query.end as usize,
+        protection: protection(has(READABLE), has(WRITABLE), has(EXECUTABLE)),
+    })
+}
+
+/// The nearest of our five for what the kernel allows; it has some that we do not offer.
+const fn protection(read: bool, write: bool, execute: bool) -> Protection {
+    match (read, write, execute) {
+        (false, false, false) => Protection::NoAccess,
+        (true, false, false) => Protection::Read,
+        (_, true, false) => Protection::ReadWrite,
+        (_, false, true) => Protection::ExecuteRead,
+        (_, true, true) => Protection::ExecuteReadWrite,
+    }
+}
+
+/// Reads lines `start-end rwxp ...` until one ends behind `addr`.
+fn search(file: usize, addr: usize) -> Result<Option<Mapping>, Errno> {
+    let mut block = [0u8; 4096];
+    let mut line = Line::new();
+    loop {
+        let count = match read(file, &mut block) {
+            Ok(0) => return Ok(None),
+            Ok(count) => count,
+            Err(Errno(libc::EINTR)) => continue,
+            Err(errno) => return Err(errno),
+        };
+        for &byte in &block[..count] {
+            if let Some(mapping) = line.push(byte).filter(|mapping| addr < mapping.end) {
+                return Ok(Some(mapping));
+            }
+        }
+    }
+}
+
+/// One line of the list, read byte by byte.
+struct Line {
+    field: u8,
+    numbers: [usize; 2],
+    rights: [bool; 3],
+    rights_len: usize,
+}
+
+impl Line {
+    const fn new() -> Self {
+        Line { field: 0, numbers: [0; 2], rights: [false; 3], rights_len: 0 }
+    }
+
+    /// Takes one byte; answers when it ends a line.
+    fn push(&mut self, byte: u8) -> Option<Mapping> {
+        if byte == b'\n' {
+            let Line { numbers: [start, end], rights: [read, write, execute], .. } = *self;
+            *self = Line::new();
+            return Some(Mapping { start, end, protection: protection(read, write, execute) });
+        }
+        match self.field {
+            0 | 1 => match (byte as char).to_digit(16) {
+                Some(digit) => {
+                    let number = &mut self.numbers[usize::from(self.field)];
+                    *number = *number << 4 | digit as usize;
+                }
+                None => self.field += 1, // the dash and the blank
+            },
+            2 if self.rights_len < self.rights.len() => {
+                self.rights[self.rights_len] = byte != b'-';
+                self.rights_len += 1;
+            }
+            _ => self.field = 3,
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn both_answers(addr: usize) -> [Option<(usize, usize, Protection)>; 2] {
+        let told = |mapping: Option<Mapping>| mapping.map(|m| (m.start, m.end, m.protection));
+        let file = open_read(c"/proc/self/maps").expect("the list is readable");
+        let searched = search(file, addr).expect("the list is readable");
+        close(file);
+        [told(mapping_at_or_above(addr).expect("the list is readable")), told(searched)]
+    }
+
+    #[test]
+    fn the_kernel_and_the_list_agree() {
+        let code = both_answers as fn(usize) -> _ as usize;
+        let [asked, searched] = both_answers(code);
+        assert_eq!(asked, searched);
+        let (start, end, protection) = asked.expect("our code is mapped");
+        assert!((start..end).contains(&code) && protection == Protection::ExecuteRead);
+
+        let stack = (&raw const start).addr();
+        let [asked, _] = both_answers(stack);
+        assert_eq!(asked.map(|(.., protection)| protection), Some(Protection::ReadWrite));
+
+        let [asked, searched] = both_answers(0);
+        assert_eq!(asked, searched);
+        assert!(asked.is_some_and(|(start, ..)| start > 0), "page 0 is free, something is above");
+        let [asked, _] = both_answers(usize::MAX);
+        assert_eq!(asked, None);
+    }
+}
