@@ -162,7 +162,7 @@ impl Trial<'_> {
     }
 
     fn ways(&self) -> impl Iterator<Item = Way> + '_ {
-        [Placement::End, Placement::Start]
+        Placement::ALL
             .into_iter()
             .flat_map(|placement| self.guards.iter().map(move |&guard| Way { guard, placement }))
     }
