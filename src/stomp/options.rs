@@ -1,7 +1,7 @@
 //! Floor 4, pure. How the stomp finder was asked to work, and its form in the environment.
 //!
-//! `granule stomp` writes the options into the variable [`VARIABLE`]; the preload library reads them
-//! at the first `malloc`. The form is `key=value` pairs with commas between, for example
+//! `granule stomp` writes the options into the variable [`VARIABLE`]; the preload library reads
+//! them at the first `malloc`. The form is `key=value` pairs with commas between, for example
 //! `placement=end,align=16,quarantine=8589934592,depth=16,guard=auto,socket=granule-stomp-71-3`.
 #![forbid(unsafe_code)]
 

@@ -117,7 +117,8 @@ pub struct Block {
 pub struct Record {
     /// What happened.
     pub kind: Kind,
-    /// What the instruction did; `None` where no access of memory is meant (double and invalid free).
+    /// What the instruction did; `None` where no access of memory is meant (double and invalid
+    /// free).
     pub access: Option<Access>,
     /// The process.
     pub pid: u32,
