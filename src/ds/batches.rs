@@ -6,8 +6,8 @@
 //! ```
 //! 1. Who finds the current batch used up begins the next, and has its first index before anybody
 //!    else knows of it.
-//! 2. Nobody waits. Two threads may find the end at once: then each begins a batch, and all but the
-//!    first index of the slower one's are never handed out.
+//! 2. Nobody waits. Two threads may find the end at once: then each begins a batch, and the slower
+//!    one's may never be handed out but for its first index.
 //! 3. A place that was seen used up is not counted on any more. So its lower half exceeds the batch
 //!    length by no more than the number of threads, and never runs over into the upper.
 #![forbid(unsafe_code)]
@@ -52,21 +52,20 @@ impl Batches {
         if self.has_left(self.place.load(Ordering::Relaxed)) {
             let place = self.place.fetch_add(1, Ordering::Acquire);
             if self.has_left(place) {
-                return Some(batch(place) as usize * self.batch_len + next(place));
+                return Some((place >> 16) as usize * self.batch_len + next(place));
             }
         }
         self.begin(prepare)
     }
 
-    /// Prepares a batch and makes it the current one, unless another thread was faster; its first
-    /// index is the caller's.
+    /// Prepares a batch, whose first index is the caller's, and makes it the current one, unless
+    /// another thread was faster and that one's has indices left.
     fn begin(&self, prepare: impl FnOnce(Range<usize>) -> Option<()>) -> Option<usize> {
-        let used_up = batch(self.place.load(Ordering::Relaxed));
         let begun = self.begun.fetch_add(1, Ordering::Relaxed);
         let first = begun as usize * self.batch_len;
         prepare(first..first + self.batch_len)?;
         let mut place = self.place.load(Ordering::Relaxed);
-        while batch(place) == used_up && !self.has_left(place) {
+        while !self.has_left(place) {
             let new = begun << 16 | 1;
             match self.place.compare_exchange(place, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
@@ -79,10 +78,6 @@ impl Batches {
     fn has_left(&self, place: u64) -> bool {
         next(place) < self.batch_len
     }
-}
-
-fn batch(place: u64) -> u64 {
-    place >> 16
 }
 
 fn next(place: u64) -> usize {
