@@ -18,7 +18,8 @@ pub(crate) struct Once<T> {
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-// SAFETY: the value is written once, before it is published with release order, and then only shared.
+// SAFETY: the value is written once, before it is published with release order, and then only
+// shared.
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
 
 impl<T> Once<T> {

@@ -1,8 +1,8 @@
 //! Floor 4. The allocator: takes a slot, shows its pages, keeps the books, hides the pages again.
 //!
 //! No lock anywhere: a slot is owned by whoever moved it to Busy, fresh slots are handed out by a
-//! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point, and
-//! the others go on; the worst that is lost is a range of addresses.
+//! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point,
+//! and the others go on; the worst that is lost is a range of addresses.
 
 use super::backend::{Backend, Before, batch_slots};
 use super::layout::{Bank, CLASSES, Layout, SlotId};

@@ -8,10 +8,12 @@
 //! ```
 //! 1. Only the thread that moved a slot to Busy may write its other fields.
 //! 2. Live and Freed are published with release order after the fields are whole.
-//! 3. A slot is on at most one list (the quarantine, or its class's ready stack), and only if Freed.
+//! 3. A slot is on at most one list (the quarantine, or its class's ready stack), and only if
+//!    Freed.
 //!
 //! Every arrow is one compare-and-swap or one store: a second free loses the swap and is a double
-//! free, exactly, with any number of threads. There is no lock that a fork or a signal could leave held.
+//! free, exactly, with any number of threads. There is no lock that a fork or a signal could leave
+//! held.
 #![forbid(unsafe_code)]
 
 use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
@@ -123,8 +125,8 @@ impl Slot {
         self.size.load(Ordering::Relaxed)
     }
 
-    /// The fields, unless the slot never held a block. Busy counts as freed: its block is on the way
-    /// in or out, and nobody may touch it either way.
+    /// The fields, unless the slot never held a block. Busy counts as freed: its block is on the
+    /// way in or out, and nobody may touch it either way.
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         let state = self.state();
         let start = self.start();

@@ -36,8 +36,8 @@ impl Table {
     /// A table in `memory`.
     ///
     /// # Safety
-    /// 1. `memory` is aligned to 8, has [`Table::len`] bytes that read zero, is used by nothing else,
-    ///    and is never released.
+    /// 1. `memory` is aligned to 8, has [`Table::len`] bytes that read zero, is used by nothing
+    ///    else, and is never released.
     pub(crate) const unsafe fn new(memory: NonNull<u8>, layout: &Layout) -> Self {
         Table { slots: memory.cast(), before: Table::slots_before(layout) }
     }
