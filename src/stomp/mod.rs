@@ -86,6 +86,15 @@ pub fn start() {
 }
 
 /// A point of the program: where a stack is walked from.
+///
+/// ```
+/// use granule::stomp::{self, Caller};
+/// let block = stomp::allocate(100, 16, Caller::here()).expect("memory for 100 bytes");
+/// assert_eq!(stomp::size_of_block(block), Some(100));
+/// let block = stomp::reallocate(block, 200, 16, Caller::here()).expect("memory for 200");
+/// stomp::free(block, Caller::here());
+/// assert_eq!(stomp::size_of_block(block), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(Registers);
 
