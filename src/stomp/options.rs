@@ -48,7 +48,8 @@ pub const DEPTH_MAX: usize = 32;
 ///
 /// ```
 /// use granule::stomp::options::Options;
-/// let options = Options { align: 1, ..Options::new() };
+/// let mut options = Options::new();
+/// options.align = 1;
 /// let text = options.to_string();
 /// assert!(text.starts_with("placement=end,align=1,"));
 /// assert_eq!(Options::parse(text.as_bytes()), Ok(options));
