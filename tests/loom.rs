@@ -6,20 +6,29 @@
 //! They are private to the library, so their files are included here.
 #![cfg(granule_loom)]
 
-#[allow(dead_code, unreachable_pub, reason = "the tests use a part of it")]
-#[path = "../src/ds/depot.rs"]
-mod depot;
-#[path = "../src/ds/primitive.rs"]
-mod primitive;
-#[allow(dead_code, unreachable_pub, reason = "the tests use a part of it")]
-#[path = "../src/ds/ring.rs"]
-mod ring;
+#[allow(dead_code, unused_imports, reason = "the tests use a part of it")]
+#[path = "../src/ds/mod.rs"]
+mod ds;
+#[allow(dead_code, reason = "the tests use a part of it")]
+#[path = "../src/stomp/slot.rs"]
+mod slot;
 
-use depot::Depot;
+use ds::batches::Batches;
+use ds::depot::Depot;
+use ds::once::Once;
+use ds::primitive::{AtomicU32, AtomicU64, Ordering};
+use ds::ready_stack::ReadyStack;
+use ds::ring::Ring;
 use loom::sync::Arc;
 use loom::thread;
-use primitive::AtomicU64;
-use ring::Ring;
+use slot::{Moment, Slot, State};
+
+/// For what has too many orders: those in which threads are interrupted at most three times.
+fn bounded_model(test: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(test);
+}
 
 fn storage(words: usize) -> Arc<Vec<AtomicU64>> {
     Arc::new((0..words).map(|_| AtomicU64::new(0)).collect())
@@ -135,5 +144,267 @@ fn a_cell_is_reused_only_when_it_is_free() {
         let pushed = producer.join().expect("no panic");
         assert_eq!(ring.pop(), Some(20));
         assert_eq!(ring.pop(), pushed.then_some(30));
+    });
+}
+
+/// A ready stack and the links of three indices.
+#[derive(Default)]
+struct Ready {
+    stack: ReadyStack,
+    links: [AtomicU32; 3],
+}
+
+impl Ready {
+    /// With the first `count` indices on the stack, 0 at the bottom.
+    fn holding(count: u32) -> Arc<Ready> {
+        let ready = Ready::default();
+        (0..count).for_each(|index| ready.push(index));
+        Arc::new(ready)
+    }
+
+    fn push(&self, index: u32) {
+        self.stack.push(index, &self.links[index as usize]);
+    }
+
+    fn pop(&self) -> Option<u32> {
+        self.stack.pop(|index| &self.links[index as usize])
+    }
+
+    /// Asserts that `held` and what is on the stack are the indices below `count`, once each.
+    fn assert_whole(&self, held: impl IntoIterator<Item = u32>, count: u32) {
+        let mut all: Vec<u32> = held.into_iter().collect();
+        // Bounded, since a broken stack may be a circle.
+        all.extend((0..=count).map_while(|_| self.pop()));
+        all.sort_unstable();
+        assert!(all.iter().copied().eq(0..count), "{all:?}");
+    }
+}
+
+#[test]
+fn pushes_and_pops_lose_and_double_nothing() {
+    loom::model(|| {
+        let ready = Ready::holding(1);
+        let pusher = |index: u32| {
+            let ready = ready.clone();
+            move || ready.push(index)
+        };
+        let pushers = [thread::spawn(pusher(1)), thread::spawn(pusher(2))];
+        let held = ready.pop();
+        assert!(held.is_some(), "never empty");
+        pushers.into_iter().for_each(|pusher| pusher.join().expect("no panic"));
+        ready.assert_whole(held, 3);
+    });
+}
+
+/// ABA: between a pop's look at the link and its swap, the top leaves, then the one below it, and
+/// the top comes back.
+#[test]
+fn a_top_that_left_and_came_back_is_noticed() {
+    loom::model(|| {
+        let ready = Ready::holding(3);
+        let other = {
+            let ready = ready.clone();
+            thread::spawn(move || {
+                let top = ready.pop().expect("three, and one other pop");
+                let below = ready.pop().expect("three, and one other pop");
+                ready.push(top);
+                below
+            })
+        };
+        let held = ready.pop().expect("three, and two other pops");
+        let held = [held, other.join().expect("no panic")];
+        ready.assert_whole(held, 3);
+    });
+}
+
+#[test]
+fn two_who_take_and_give_back_share_one_index() {
+    loom::model(|| {
+        let ready = Ready::holding(1);
+        let held = Arc::new(AtomicU32::new(0));
+        let take_and_give_back = || {
+            let (ready, held) = (ready.clone(), held.clone());
+            move || {
+                let Some(index) = ready.pop() else { return };
+                assert_eq!(held.fetch_add(1, Ordering::Relaxed), 0, "alone");
+                held.fetch_sub(1, Ordering::Relaxed);
+                ready.push(index);
+            }
+        };
+        let other = thread::spawn(take_and_give_back());
+        take_and_give_back()();
+        other.join().expect("no panic");
+        ready.assert_whole([], 1);
+    });
+}
+
+/// Batches of two; the first was begun by one index, so the second take from now on meets its end.
+struct Source {
+    batches: Batches,
+    /// How often each batch was prepared.
+    prepared: [AtomicU32; 8],
+}
+
+impl Source {
+    fn begun() -> Arc<Source> {
+        let source = Source { batches: Batches::new(2), prepared: Default::default() };
+        assert_eq!(source.take(), 0);
+        Arc::new(source)
+    }
+
+    /// Takes an index and asserts that the taker sees its batch prepared, once.
+    fn take(&self) -> usize {
+        let prepare = |batch: core::ops::Range<usize>| {
+            let before = self.prepared[batch.start / 2].fetch_add(1, Ordering::Relaxed);
+            assert_eq!((before, batch.len()), (0, 2));
+            Some(())
+        };
+        let index = self.batches.take(prepare).expect("never refused");
+        assert_eq!(self.prepared[index / 2].load(Ordering::Relaxed), 1, "not prepared");
+        assert!(index < self.batches.end());
+        index
+    }
+
+    /// Lets as many threads as `counts` has entries take that many indices each.
+    fn race(counts: &'static [usize]) {
+        let source = Source::begun();
+        let take = |count: usize| {
+            let source = source.clone();
+            move || (0..count).map(|_| source.take()).collect::<Vec<_>>()
+        };
+        let others: Vec<_> = counts[1..].iter().map(|&count| thread::spawn(take(count))).collect();
+        let mut taken = take(counts[0])();
+        taken.extend(others.into_iter().flat_map(|other| other.join().expect("no panic")));
+        taken.push(source.take());
+        taken.sort_unstable();
+        assert!(taken[0] > 0 && taken.windows(2).all(|pair| pair[0] < pair[1]), "{taken:?}");
+    }
+}
+
+#[test]
+fn two_at_the_end_of_a_batch_get_different_indices() {
+    bounded_model(|| Source::race(&[2, 3]));
+}
+
+#[test]
+fn three_at_the_end_of_a_batch_get_different_indices() {
+    bounded_model(|| Source::race(&[1, 1, 1]));
+}
+
+/// One thread fails to prepare; that must not cost the other its index, nor lend it a bad one.
+#[test]
+fn a_refused_batch_is_handed_to_nobody() {
+    loom::model(|| {
+        let source = Source::begun();
+        let other = {
+            let source = source.clone();
+            thread::spawn(move || source.batches.take(|_| None))
+        };
+        let mut taken = vec![source.take(), source.take()];
+        taken.extend(other.join().expect("no panic"));
+        taken.push(source.take());
+        taken.sort_unstable();
+        assert!(taken[0] > 0 && taken.windows(2).all(|pair| pair[0] < pair[1]), "{taken:?}");
+    });
+}
+
+/// What thread `tid` does at a moment.
+fn by(tid: u32) -> Moment {
+    Moment { tid, stack: tid + 100 }
+}
+
+/// A slot with a block of 32 bytes from thread 1.
+fn live_slot() -> Arc<Slot> {
+    let slot = Slot::default();
+    assert!(slot.claim(State::Fresh));
+    slot.publish(16..48, by(1));
+    Arc::new(slot)
+}
+
+fn free(slot: &Slot, tid: u32) -> bool {
+    let claimed = slot.claim(State::Live);
+    if claimed {
+        slot.note_free(by(tid));
+        slot.retire();
+    }
+    claimed
+}
+
+#[test]
+fn of_two_frees_exactly_one_wins() {
+    loom::model(|| {
+        let slot = live_slot();
+        let other = {
+            let slot = slot.clone();
+            thread::spawn(move || free(&slot, 2))
+        };
+        let ours = free(&slot, 3);
+        assert_ne!(ours, other.join().expect("no panic"));
+        let freed = slot.snapshot().expect("it held a block");
+        assert_eq!((slot.state(), freed.live), (State::Freed, false));
+        assert_eq!(freed.freed, by(if ours { 3 } else { 2 }));
+    });
+}
+
+#[test]
+fn who_sees_a_block_live_sees_all_of_it() {
+    loom::model(|| {
+        let slot = Arc::new(Slot::default());
+        let publisher = {
+            let slot = slot.clone();
+            thread::spawn(move || {
+                assert!(slot.claim(State::Fresh));
+                slot.publish(16..48, by(1));
+            })
+        };
+        if slot.state() == State::Live {
+            let seen = slot.snapshot().expect("live");
+            assert_eq!((seen.block(), seen.allocated), (16..48, by(1)));
+        }
+        publisher.join().expect("no panic");
+    });
+}
+
+/// The block may have been freed and its slot used again: a claimer has the one or the other.
+#[test]
+fn a_claimer_sees_the_old_block_or_the_new_one() {
+    loom::model(|| {
+        let slot = live_slot();
+        let user = {
+            let slot = slot.clone();
+            thread::spawn(move || {
+                if free(&slot, 2) && slot.claim(State::Freed) {
+                    slot.publish(64..72, by(2));
+                }
+            })
+        };
+        if slot.claim(State::Live) {
+            let seen = slot.snapshot().expect("it holds a block");
+            let whole = [(16..48, by(1)), (64..72, by(2))];
+            assert!(whole.contains(&(seen.block(), seen.allocated)), "{seen:?}");
+            assert_eq!(seen.freed, Moment { tid: 0, stack: 0 }, "not freed");
+            slot.put_back();
+        }
+        user.join().expect("no panic");
+    });
+}
+
+#[test]
+fn one_thread_makes_the_value_and_all_see_it() {
+    loom::model(|| {
+        let (once, made) = (Arc::new(Once::new()), Arc::new(AtomicU32::new(0)));
+        let get = |own: u32| {
+            let (once, made) = (once.clone(), made.clone());
+            move || {
+                let make = || (own, made.fetch_add(1, Ordering::Relaxed));
+                let value = *once.get_or_make(make);
+                assert_eq!(made.load(Ordering::Relaxed), 1, "what the maker did is seen");
+                assert_eq!(once.get(), Some(&value));
+                value
+            }
+        };
+        let other = thread::spawn(get(1));
+        let ours = get(2)();
+        assert_eq!(other.join().expect("no panic"), ours);
     });
 }

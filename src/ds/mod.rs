@@ -1,9 +1,11 @@
-//! Floor 0, pure. Data structures that allocate nothing.
+//! Floor 0. Data structures that allocate nothing. All are pure but [`once`].
 
+pub(crate) mod batches;
 pub(crate) mod cfi;
 pub(crate) mod depot;
 pub(crate) mod once;
-mod primitive;
+pub(crate) mod primitive;
+pub(crate) mod ready_stack;
 pub(crate) mod ring;
 
 pub(crate) use primitive::AtomicU64 as Word;

@@ -1,8 +1,12 @@
 //! Floor 0. A value made once, by whoever comes first; the others wait for it.
+//!
+//! They wait in a loop, with no system call, which is good enough for what is made by the first
+//! `malloc` of a process: that is before there are threads, so nobody waits, and no fork can copy a
+//! process whose value is half made, which would take a second thread.
 
+use super::primitive::{AtomicU8, Ordering, spin_loop};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicU8, Ordering};
 
 const EMPTY: u8 = 0;
 const BEING_MADE: u8 = 1;
@@ -18,7 +22,14 @@ pub(crate) struct Once<T> {
 unsafe impl<T: Send + Sync> Sync for Once<T> {}
 
 impl<T> Once<T> {
+    #[cfg(not(all(test, granule_loom)))]
     pub(crate) const fn new() -> Self {
+        Once { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }
+    }
+
+    /// Loom's atomics cannot be made in constants.
+    #[cfg(all(test, granule_loom))]
+    pub(crate) fn new() -> Self {
         Once { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
@@ -51,12 +62,12 @@ impl<T> Once<T> {
             if let Some(value) = self.get() {
                 return value;
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(granule_loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;

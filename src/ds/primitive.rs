@@ -2,6 +2,12 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(all(test, granule_loom)))]
-pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};
 #[cfg(all(test, granule_loom))]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};

@@ -10,35 +10,22 @@ use super::options::Options;
 use super::record::{Notice, Stack};
 use super::report;
 use super::slack;
-use super::slot::{Moment, ReadyStack, Slot, Snapshot, State, Table};
+use super::slot::{Moment, Slot, Snapshot, State};
+use super::table::Table;
 use super::trace::Traces;
+use crate::ds::batches::Batches;
+use crate::ds::ready_stack::ReadyStack;
 use crate::ds::ring::Ring;
 use crate::error::Error;
 use crate::sys::{self, Registers};
 use crate::vm::GuardKind;
+use core::array;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Mappings that guards by protection leave to the program.
 const MAPPINGS_LEFT: usize = 4096;
-
-/// Hands out the fresh slots of one class, a batch at a time.
-#[derive(Debug)]
-struct Cursor {
-    /// The current batch in the upper 48 bits, the next slot of it in the lower 16. Starts used up.
-    place: AtomicU64,
-    next_batch: AtomicU64,
-}
-
-/// The cursor's value before any batch: a batch that can have no slot left.
-const USED_UP: u64 = 0x8000;
-
-impl Cursor {
-    const fn new() -> Self {
-        Cursor { place: AtomicU64::new(USED_UP), next_batch: AtomicU64::new(0) }
-    }
-}
 
 /// Numbers for the summary at exit.
 #[derive(Debug)]
@@ -79,8 +66,10 @@ pub(crate) struct Finder {
     quarantine: Ring<'static>,
     /// Address space of the blocks in quarantine, in bytes.
     quarantined: AtomicUsize,
+    /// Freed slots whose addresses may be used again, by zone.
     ready: [ReadyStack; 2 * CLASSES],
-    cursors: [Cursor; 2 * CLASSES],
+    /// Slots that were never used, by zone.
+    fresh: [Batches; 2 * CLASSES],
     counts: Counts,
     limits: Limits,
     stopped_guarding: AtomicBool,
@@ -129,8 +118,10 @@ impl Finder {
             backend,
             quarantine,
             quarantined: AtomicUsize::new(0),
-            ready: [const { ReadyStack::new() }; 2 * CLASSES],
-            cursors: [const { Cursor::new() }; 2 * CLASSES],
+            ready: array::from_fn(|_| ReadyStack::default()),
+            fresh: array::from_fn(|zone| {
+                Batches::new(batch_slots(layout.stride_pages(zone % CLASSES)))
+            }),
             counts: Counts {
                 guarded: AtomicU64::new(0),
                 plain: AtomicU64::new(0),
@@ -219,7 +210,7 @@ impl Finder {
             // A slot whose surroundings may be accessible is never used again.
             if before != Before::FreshAlone {
                 self.table.slot(id).retire();
-                self.ready[zone(id)].push(&self.table, id);
+                self.make_ready(id);
             }
             return None;
         }
@@ -231,62 +222,41 @@ impl Finder {
 
     /// A slot for the caller alone, Busy.
     fn take(&self, of: SlotId) -> Option<(SlotId, Before)> {
-        if let Some(id) = self.ready[zone(of)].pop(&self.table, of) {
+        if let Some(id) = self.take_ready(of) {
             let claimed = self.table.slot(id).claim(State::Freed);
             assert!(claimed, "invariant 3: a slot on the ready stack is Freed");
             return Some((id, Before::Used));
         }
         let id = self.take_fresh(of)?;
         let claimed = self.table.slot(id).claim(State::Fresh);
-        assert!(claimed, "a cursor hands out each slot once");
-        let alone = self.batch_slots(of.class) == 1;
+        assert!(claimed, "each fresh slot is handed out once");
+        let alone = self.fresh[zone(of)].batch_len() == 1;
         Some((id, if alone { Before::FreshAlone } else { Before::FreshInBatch }))
     }
 
-    fn batch_slots(&self, class: usize) -> usize {
-        batch_slots(self.layout.stride_pages(class))
+    /// Lets the address of a freed slot be used again.
+    fn make_ready(&self, id: SlotId) {
+        self.ready[zone(id)].push(id.index as u32, self.table.slot(id).next_ready());
+    }
+
+    fn take_ready(&self, of: SlotId) -> Option<SlotId> {
+        let at = |index: u32| SlotId { index: index as usize, ..of };
+        self.ready[zone(of)].pop(|index| self.table.slot(at(index)).next_ready()).map(at)
     }
 
     fn take_fresh(&self, of: SlotId) -> Option<SlotId> {
-        let cursor = &self.cursors[zone(of)];
-        let batch_len = self.batch_slots(of.class);
-        let place = cursor.place.fetch_add(1, Ordering::Acquire);
-        let (batch, next) = (place >> 16, (place & 0xffff) as usize);
-        let (batch, next) = if next < batch_len {
-            (batch, next)
-        } else {
-            (self.start_batch(cursor, of, batch_len)?, 0)
-        };
-        let index = batch as usize * batch_len + next;
+        let index = self.fresh[zone(of)].take(|batch| self.prepare(of, batch))?;
         (index < self.layout.slots(of.class)).then_some(SlotId { index, ..of })
     }
 
-    /// Prepares a batch and makes it the current one; its slot 0 is the caller's. Two threads may do
-    /// so at once: then the slower one's other slots are never used, which costs addresses only.
-    fn start_batch(&self, cursor: &Cursor, of: SlotId, batch_len: usize) -> Option<u64> {
-        let used_up = cursor.place.load(Ordering::Relaxed) >> 16;
-        let batch = self.prepare_batch(cursor, of, batch_len)?;
-        let mut place = cursor.place.load(Ordering::Relaxed);
-        while place >> 16 == used_up && (place & 0xffff) as usize >= batch_len {
-            let new = batch << 16 | 1;
-            match cursor.place.compare_exchange(place, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return Some(batch),
-                Err(now) => place = now,
-            }
-        }
-        Some(batch)
-    }
-
-    fn prepare_batch(&self, cursor: &Cursor, of: SlotId, batch_len: usize) -> Option<u64> {
-        let batch = cursor.next_batch.fetch_add(1, Ordering::Relaxed);
-        let index = batch as usize * batch_len;
-        let count = batch_len.min(self.layout.slots(of.class).checked_sub(index)?);
-        if count == 0 {
+    /// Makes a batch of fresh slots ready, as far as the zone has them.
+    fn prepare(&self, of: SlotId, batch: Range<usize>) -> Option<()> {
+        let slots = batch.start..batch.end.min(self.layout.slots(of.class));
+        if slots.is_empty() {
             return None;
         }
-        let first = SlotId { index, ..of };
-        self.backend.prepare(&self.layout, first, count).ok()?;
-        Some(batch)
+        let first = SlotId { index: slots.start, ..of };
+        self.backend.prepare(&self.layout, first, slots.len()).ok()
     }
 
     /// The block of an address given to `free`, `realloc` or `malloc_usable_size`.
@@ -363,7 +333,7 @@ impl Finder {
             let Some(oldest) = self.quarantine.pop().map(SlotId::from_bits) else { return };
             let len = self.layout.stride(oldest.class);
             waiting = self.quarantined.fetch_sub(len, Ordering::Relaxed) - len;
-            self.ready[zone(oldest)].push(&self.table, oldest);
+            self.make_ready(oldest);
         }
     }
 
@@ -415,9 +385,8 @@ impl Finder {
         for bank in Bank::ALL {
             for class in 0..CLASSES {
                 let of = SlotId { bank, class, index: 0 };
-                let batches = self.cursors[zone(of)].next_batch.load(Ordering::Relaxed) as usize;
-                let used = batches * self.batch_slots(class);
-                for index in 0..used.min(self.layout.slots(class)) {
+                let used = self.fresh[zone(of)].end().min(self.layout.slots(class));
+                for index in 0..used {
                     let id = SlotId { index, ..of };
                     visit(id, self.table.slot(id));
                 }

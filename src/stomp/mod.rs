@@ -28,6 +28,7 @@ mod report;
 mod setup;
 mod slack;
 mod slot;
+mod table;
 mod trace;
 
 pub use crate::sys::SignalAction;

@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::options::{GuardChoice, Options, VARIABLE};
 use super::record::Notice;
 use super::report;
-use super::slot::Table;
+use super::table::Table;
 use super::trace::Traces;
 use crate::ds::Word;
 use crate::ds::depot::Depot;

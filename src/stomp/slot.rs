@@ -1,4 +1,4 @@
-//! Floor 4. The books: one small record for each slot, kept far from the blocks.
+//! Floor 4, pure. The record of one slot, and who may change it when.
 //!
 //! # A slot's life
 //! ```text
@@ -12,11 +12,10 @@
 //!
 //! Every arrow is one compare-and-swap or one store: a second free loses the swap and is a double
 //! free, exactly, with any number of threads. There is no lock that a fork or a signal could leave held.
+#![forbid(unsafe_code)]
 
-use super::layout::{CLASSES, Layout, SlotId};
+use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
 use core::ops::Range;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Where a slot stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +31,14 @@ pub(crate) enum State {
     Freed = 3,
 }
 
-/// The record of one slot.
-#[derive(Debug)]
+/// The record of one slot. All zeros is a fresh one.
+#[derive(Debug, Default)]
 pub(crate) struct Slot {
     state: AtomicU32,
     allocated_tid: AtomicU32,
     freed_tid: AtomicU32,
     allocated_stack: AtomicU32,
     freed_stack: AtomicU32,
-    /// The next slot of the ready stack: its index + 1, or 0.
     next_ready: AtomicU32,
     start: AtomicUsize,
     size: AtomicUsize,
@@ -112,6 +110,11 @@ impl Slot {
         self.state.store(State::Freed as u32, Ordering::Release);
     }
 
+    /// The link that its class's ready stack uses.
+    pub(crate) fn next_ready(&self) -> &AtomicU32 {
+        &self.next_ready
+    }
+
     pub(crate) fn start(&self) -> usize {
         self.start.load(Ordering::Relaxed)
     }
@@ -140,100 +143,4 @@ impl Slot {
             freed: moment(&self.freed_tid, &self.freed_stack),
         })
     }
-}
-
-/// The books of a whole region.
-#[derive(Debug)]
-pub(crate) struct Table {
-    slots: NonNull<Slot>,
-    /// Slots of the classes before each one; the last entry is the sum of a bank.
-    before: [usize; CLASSES + 1],
-}
-
-// SAFETY: the table is a shared array of atomics that lives as long as the process.
-unsafe impl Send for Table {}
-// SAFETY: as above.
-unsafe impl Sync for Table {}
-
-impl Table {
-    const fn slots_before(layout: &Layout) -> [usize; CLASSES + 1] {
-        let mut before = [0; CLASSES + 1];
-        let mut class = 0;
-        while class < CLASSES {
-            before[class + 1] = before[class] + layout.slots(class);
-            class += 1;
-        }
-        before
-    }
-
-    /// Bytes of memory that [`Table::new`] wants.
-    pub(crate) const fn len(layout: &Layout) -> usize {
-        2 * Table::slots_before(layout)[CLASSES] * size_of::<Slot>()
-    }
-
-    /// A table in `memory`.
-    ///
-    /// # Safety
-    /// 1. `memory` is aligned to 8, has [`Table::len`] bytes that read zero, is used by nothing else,
-    ///    and is never released.
-    pub(crate) const unsafe fn new(memory: NonNull<u8>, layout: &Layout) -> Self {
-        Table { slots: memory.cast(), before: Table::slots_before(layout) }
-    }
-
-    pub(crate) fn slot(&self, id: SlotId) -> &Slot {
-        let index = self.before[id.class] + id.index;
-        assert!(index < self.before[id.class + 1], "no such slot");
-        let index = self.before[CLASSES] * id.bank as usize + index;
-        // SAFETY: promise (1) of `new`; the index is below the number of slots, as asserted.
-        let slot = unsafe { self.slots.add(index) };
-        // SAFETY: zero bytes are a valid Fresh slot, and all fields are atomics.
-        unsafe { slot.as_ref() }
-    }
-}
-
-/// Freed slots of one class whose addresses may be used again: a stack (Treiber 1986) linked through
-/// the slots, with a counter beside the head so that a slot that left and came back is noticed.
-#[derive(Debug)]
-pub(crate) struct ReadyStack {
-    /// Counter in the upper half, index + 1 (or 0) in the lower.
-    head: AtomicU64,
-}
-
-impl ReadyStack {
-    pub(crate) const fn new() -> Self {
-        ReadyStack { head: AtomicU64::new(0) }
-    }
-
-    /// Puts a freed slot on the stack.
-    pub(crate) fn push(&self, table: &Table, id: SlotId) {
-        let slot = table.slot(id);
-        let mut head = self.head.load(Ordering::Relaxed);
-        loop {
-            slot.next_ready.store(head as u32, Ordering::Relaxed);
-            let new = next_count(head) | (id.index as u64 + 1);
-            match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Takes a slot off the stack; `of` gives the class and bank.
-    pub(crate) fn pop(&self, table: &Table, of: SlotId) -> Option<SlotId> {
-        let mut head = self.head.load(Ordering::Acquire);
-        loop {
-            let index = (head as u32).checked_sub(1)? as usize;
-            let id = SlotId { index, ..of };
-            let next = table.slot(id).next_ready.load(Ordering::Relaxed);
-            let new = next_count(head) | u64::from(next);
-            match self.head.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) => return Some(id),
-                Err(now) => head = now,
-            }
-        }
-    }
-}
-
-fn next_count(head: u64) -> u64 {
-    (head >> 32).wrapping_add(1) << 32
 }
