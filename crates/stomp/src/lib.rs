@@ -7,9 +7,12 @@
 #![no_std]
 
 mod family;
+#[cfg(target_env = "gnu")]
+mod jumps;
 mod locks;
 mod next;
 mod signals;
 mod start;
+mod threads;
 
 granule::stand_alone!();

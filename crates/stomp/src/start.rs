@@ -28,6 +28,9 @@ extern "C" fn begin() {
         stomp::own_allocator();
     } else {
         stomp::start();
+        stomp::adopt_mask();
+        #[cfg(target_env = "gnu")]
+        crate::jumps::prepare();
     }
 }
 
