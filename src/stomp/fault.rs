@@ -1,11 +1,11 @@
 //! Floor 4. The fault handler: ours first, everything else exactly as the program wants it.
 //!
-//! The kernel's action for SIGSEGV and SIGBUS is our handler. The action that the program believes to
-//! have set is kept here, and a fault that is none of our business goes there. Our kernel action
-//! carries the flags and the mask of the program's, so that its handler runs on the stack and with the
-//! signals blocked that it asked for. Only the fault signals themselves are never blocked: a report
-//! walks damaged stacks, and the program's handler may touch a guard. Which of them the program
-//! believes to have blocked is kept apart (`mask`), and its handlers see that.
+//! The kernel's action for SIGSEGV and SIGBUS is our handler. The action that the program believes
+//! to have set is kept here, and a fault that is none of our business goes there. Our kernel action
+//! carries the flags and the mask of the program's, so that its handler runs on the stack and with
+//! the signals blocked that it asked for. Only the fault signals themselves are never blocked: a
+//! report walks damaged stacks, and the program's handler may touch a guard. Which of them the
+//! program believes to have blocked is kept apart (`mask`), and its handlers see that.
 
 use super::mask::{self, FAULTS};
 use super::record::Access;
@@ -47,8 +47,8 @@ fn wanted(signal: i32) -> Option<&'static Wanted> {
     FAULT_SIGNALS.iter().position(|&fault| fault == signal).map(|index| &WANTED[index])
 }
 
-/// Our kernel action under the flags and the mask of the program's, without the fault signals. Without
-/// a handler of the program's: on the alternate stack if there is one.
+/// Our kernel action under the flags and the mask of the program's, without the fault signals. With
+/// no handler of the program's: on the alternate stack if there is one.
 fn our_action(wanted: &SignalAction) -> SignalAction {
     let own: Handler = on_fault;
     let inherited = if wanted.has_handler() {
@@ -77,9 +77,9 @@ pub(crate) fn install() {
 }
 
 /// What the program's `sigaction` does: reads, and with `new` sets, the action of a signal. For a
-/// fault signal that is the action we keep; the others go to the kernel, with the fault signals taken
-/// out of their masks, so that a crime inside a handler is still seen. Returns the old action; `Err`
-/// holds the errno.
+/// fault signal that is the action we keep; the others go to the kernel, with the fault signals
+/// taken out of their masks, so that a crime inside a handler is still seen. Returns the old
+/// action; `Err` holds the errno.
 ///
 /// # Safety
 /// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
@@ -202,7 +202,7 @@ unsafe fn forward(signal: i32, fault: &Fault, info: *mut c_void, context: *mut c
     }
 }
 
-/// Calls the program's handler with the fault signals blocked, as far as it can see, that the kernel
+/// Calls the program's handler with the fault signals blocked, as far as it sees, that the kernel
 /// would have blocked, and shows them in the context: what stands there when it returns is the mask
 /// that goes on, as with the kernel.
 ///
@@ -210,17 +210,23 @@ unsafe fn forward(signal: i32, fault: &Fault, info: *mut c_void, context: *mut c
 /// 1. As for `on_fault`.
 /// 2. `action` has a handler, and it is one for `signal`.
 unsafe fn call(signal: i32, action: &SignalAction, info: *mut c_void, context: *mut c_void) {
+    // SAFETY: (2): sigaction takes the address of a function as a handler.
+    let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(action.handler) };
+    let own = if action.flags & SignalAction::NO_DEFER == 0 { sys::signal_bit(signal) } else { 0 };
+    let added = (action.mask | own) & FAULTS;
+    if !mask::is_followed() {
+        sys::block(added);
+        // SAFETY: the arguments are the kernel's; a handler of one argument ignores the others.
+        return unsafe { handler(signal, info, context) };
+    }
     // SAFETY: (1).
     let mask = unsafe { sys::interrupted_mask(context) };
     // SAFETY: (1): the mask is a part of the context, which this handler has for itself.
     let before = unsafe { mask.read_unaligned() } | sys::blocked_word();
     // SAFETY: as above.
     unsafe { mask.write_unaligned(before) };
-    let own = if action.flags & SignalAction::NO_DEFER == 0 { sys::signal_bit(signal) } else { 0 };
-    sys::set_blocked_word((before | action.mask | own) & FAULTS);
-    // SAFETY: (2): sigaction takes the address of a function as a handler.
-    let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(action.handler) };
-    // SAFETY: the arguments are the kernel's; a handler of one argument ignores the others.
+    sys::set_blocked_word(before & FAULTS | added);
+    // SAFETY: as for the other call.
     unsafe { handler(signal, info, context) };
     // SAFETY: as above; the handler may have changed it.
     let after = unsafe { mask.read_unaligned() };

@@ -4,15 +4,15 @@
 //! kernel's masks. What the program believes to have blocked is a word of the thread, and the
 //! handler (`fault`) acts by it:
 //! - a fault of the program's own while it believes to block it kills, as the kernel would;
-//! - a signal that is sent is then blocked for real, and so waits. Until the program unblocks it (or
-//!   sets a mask without a wait), a crime in this thread dies without a report.
+//! - a signal that is sent is then blocked for real, and so waits. As long as it does, a crime in
+//!   this thread dies without a report.
 //!
 //! The word follows what the kernel's mask would: `program_mask`, the program's handlers of fault
 //! signals, `siglongjmp`, new threads, fork. It does not follow the masks of `sigsuspend`, `ppoll`
 //! and their like while they wait, handlers of other signals, `setcontext`, and exec.
 
 use crate::sys::{self, FAULT_SIGNALS, SignalAction};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The bits of the fault signals.
 pub(crate) const FAULTS: u64 =
@@ -50,12 +50,23 @@ pub fn set_program_blocked(bits: u64) {
     sys::set_blocked_word(bits & FAULTS);
 }
 
-/// Takes over the mask that the process was started with.
-pub fn adopt_mask() {
-    if let Ok(mask) = sys::signal_mask(0, None)
+/// True if whatever changes a mask of the program comes through here.
+static FOLLOWED: AtomicBool = AtomicBool::new(false);
+
+/// True if a belief set now is taken back when the program leaves a handler, by whatever way.
+/// Without that, handlers of fault signals get the kernel's mask, and a crime in one has no report.
+pub(crate) fn is_followed() -> bool {
+    FOLLOWED.load(Ordering::Relaxed)
+}
+
+/// Says that this library stands in front of `pthread_sigmask`, `siglongjmp` and `pthread_create`,
+/// and takes over the mask that the process was started with.
+pub fn follow_masks() {
+    FOLLOWED.store(true, Ordering::Relaxed);
+    if let Ok(mask) = sys::signal_mask(sys::SET_MASK, None)
         && mask & FAULTS != 0
     {
-        // Nobody has changed the mask in between: the same set, the fault signals as a belief.
+        // The same set, the fault signals as a belief: it was read from the kernel, which takes it.
         let _ = program_mask(sys::SET_MASK, Some(mask));
     }
 }
@@ -126,7 +137,7 @@ mod tests {
     fn the_program_sees_the_mask_it_has_set() {
         let before = program_mask(sys::SET_MASK, Some(!0)).expect("a mask can be set");
         let full = program_mask(sys::SET_MASK, None).expect("a mask can be read");
-        let real = sys::signal_mask(0, None).expect("a mask can be read");
+        let real = sys::signal_mask(sys::SET_MASK, None).expect("a mask can be read");
         assert_eq!((full & FAULTS, real & FAULTS), (FAULTS, 0));
         assert_eq!(program_mask(77, Some(0)), Err(22));
         assert_eq!(program_mask(sys::SET_MASK, Some(before)), Ok(full));

@@ -33,7 +33,7 @@ mod trace;
 pub use crate::sys::SignalAction;
 pub use fault::program_action;
 pub use mask::{
-    adopt_mask, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
+    follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };
 pub use options::{Options, Placement};
 

@@ -7,8 +7,7 @@ static void on_fault(int number) { printf("came %d\n", number); }
 static void *work(void *argument)
 {
     sigset_t now, pending;
-    pthread_sigmask(SIG_BLOCK, NULL, &now);
-    pthread_kill(pthread_self(), SIGSEGV);
+    pthread_sigmask(SIG_BLOCK, NULL, &now), pthread_kill(pthread_self(), SIGSEGV);
     sigpending(&pending);
     printf("%d %d\n", sigismember(&now, SIGSEGV), sigismember(&pending, SIGSEGV));
     return *(void **volatile)argument;

@@ -1,4 +1,4 @@
-/* Not ours: SIGSEGV and SIGBUS are sent to the process and wait; sigwaitinfo takes one with its data. */
+/* Not ours: both signals are sent to the process and wait; sigwaitinfo takes one as sent. */
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* Not ours: a blocked SIGBUS kills, and a fault with SIGSEGV blocked instead goes to the handler. */
+/* Not ours: a blocked SIGBUS kills; with SIGSEGV blocked instead it has its handler. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>

@@ -15,9 +15,8 @@ static int blocked(void)
 int main(void)
 {
     sigset_t all;
-    sigfillset(&all);
     printf("%d\n", blocked());
-    if (sigsetjmp(with, 1) == 0 && sigprocmask(SIG_BLOCK, &all, NULL) == 0)
+    if (sigfillset(&all) == 0 && sigsetjmp(with, 1) == 0 && sigprocmask(SIG_BLOCK, &all, NULL) == 0)
         siglongjmp(with, blocked());
     printf("%d\n", blocked());
     if (sigsetjmp(without, 0) == 0 && sigprocmask(SIG_BLOCK, &all, NULL) == 0)

@@ -1,4 +1,4 @@
-/* Not ours: with SA_NODEFER a handler may fault in itself; a signal of its mask is blocked in it. */
+/* Not ours: with SA_NODEFER a handler may fault in itself; its mask is blocked in it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-//! sigsetjmp(3) and siglongjmp(3) keep, beside the mask, what the program believes of the fault signals.
+//! sigsetjmp(3) and siglongjmp(3) keep, beside the mask, what the program believes of the fault
+//! signals.
 //!
-//! The kernel's mask has one word; a `sigjmp_buf` of glibc has room for more. The second word of the
-//! mask in it, which nobody uses, carries the belief. All functions here pass through with the stack as
-//! they found it: `sigsetjmp` returns twice, and to its caller.
+//! The kernel's mask has one word; a `sigjmp_buf` of glibc has room for more. The second word of
+//! the mask in it, which nobody uses, carries the belief. All functions here pass through with the
+//! stack as they found it: `sigsetjmp` returns twice, and to its caller.
 
 use crate::next::{Search, find};
 use core::ffi::{c_int, c_void};
@@ -22,8 +23,8 @@ const REGISTERS: usize = 8;
 #[cfg(target_arch = "aarch64")]
 const REGISTERS: usize = 22;
 
-/// What the second word of the mask is when it carries a belief. Signals have bits 0 to 63; the fault
-/// signals are below 32.
+/// The upper half of the second word of the mask when the lower carries a belief: both fault
+/// signals have numbers below 32.
 const MARK: u64 = 0x6772_616e << 32;
 
 /// # Safety
@@ -75,8 +76,8 @@ unsafe extern "C" fn recall_checked(buffer: *const JumpBuffer) -> usize {
     }
 }
 
-// Both arguments are kept over the call, the stack is aligned for it, and the jump leaves the stack as
-// the caller had it.
+// Both arguments are kept over the call, or known; the stack is aligned for it, and the jump leaves
+// the stack as the caller had it.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn __sigsetjmp(buffer: *mut c_void, with_mask: c_int) -> c_int {

@@ -1,6 +1,6 @@
-//! sigaction(2), sigprocmask(2) and their relatives: the program is told, and gets, what it asked for,
-//! while our handler stays in front for the signals of a fault, and those are never blocked. In a
-//! program with its own malloc nothing is guarded, and all goes to the C library.
+//! sigaction(2), sigprocmask(2) and their relatives: the program is told, and gets, what it asked
+//! for, while our handler stays in front for the signals of a fault, and those are never blocked.
+//! In a program with its own malloc nothing is guarded, and all goes to the C library.
 //!
 //! All but the old `signal` forms of other signals are bare system calls: they may be called in a
 //! signal handler, where looking up the C library's function could wait for the loader's lock.

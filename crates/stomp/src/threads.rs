@@ -20,8 +20,8 @@ struct Inheritance {
     blocked: u64,
 }
 
-/// A thread inherits the kernel's mask from the kernel, and only when the program believes to block a
-/// fault signal there is more to hand over.
+/// A thread inherits the kernel's mask from the kernel, and only when the program believes to block
+/// a fault signal there is more to hand over.
 ///
 /// # Safety
 /// 1. As for the C library's.
@@ -74,8 +74,8 @@ unsafe extern "C" fn take(block: NonNull<Inheritance>) -> Begin {
     begin
 }
 
-// Leaves no frame behind: the thread may end by pthread_exit or be cancelled, which unwinds its stack.
-// `take` gives two words, in the registers of a struct of that size.
+// Leaves no frame behind: the thread may end by pthread_exit or be cancelled, which unwinds its
+// stack. `take` gives two words, in the registers of a struct of that size.
 #[unsafe(naked)]
 unsafe extern "C" fn begin_with_mask(block: *mut c_void) -> *mut c_void {
     #[cfg(target_arch = "x86_64")]

@@ -137,6 +137,12 @@ pub(crate) fn signal_mask(how: i32, set: Option<u64>) -> Result<u64, Errno> {
     Ok(old)
 }
 
+/// Blocks the signals of `set` in this thread.
+pub(crate) fn block(set: u64) {
+    // The set and the way are good, and nothing else can be wrong with the call.
+    let _ = signal_mask(libc::SIG_BLOCK, Some(set));
+}
+
 /// The way of `signal_mask` that replaces the set.
 pub(crate) const SET_MASK: i32 = libc::SIG_SETMASK;
 
@@ -169,8 +175,7 @@ pub(crate) fn is_pending(signal: i32) -> bool {
 /// # Safety
 /// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
 pub(crate) unsafe fn send_back(signal: i32, info: *const c_void, context: *mut c_void) {
-    // A set of one signal is a fine mask: this cannot fail.
-    let _ = signal_mask(libc::SIG_BLOCK, Some(signal_bit(signal)));
+    block(signal_bit(signal));
     // SAFETY: (1).
     let mask = unsafe { interrupted_mask(context) };
     // SAFETY: (1): the kernel's context has a mask.

@@ -16,7 +16,7 @@ pub(crate) use blocked::{blocked_word, set_blocked_word};
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
 pub(crate) use fault::{
-    ABORT, FAULT_SIGNALS, Fault, Handler, SET_MASK, call_on_stack, die_by, interrupted_mask,
+    ABORT, FAULT_SIGNALS, Fault, Handler, SET_MASK, block, call_on_stack, die_by, interrupted_mask,
     is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
     signal_mask, unblocks,
 };
