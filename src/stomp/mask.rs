@@ -8,8 +8,8 @@
 //!   this thread dies without a report.
 //!
 //! The word follows what the kernel's mask would: `program_mask`, the program's handlers of fault
-//! signals, `siglongjmp`, new threads, fork. It does not follow the masks of `sigsuspend`, `ppoll`
-//! and their like while they wait, handlers of other signals, `setcontext`, and exec.
+//! signals, `siglongjmp`, `setcontext`, `sigsuspend` and its like, new threads, fork. It does not
+//! follow the masks of handlers of other signals, and exec.
 
 use crate::sys::{self, FAULT_SIGNALS, SignalAction};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

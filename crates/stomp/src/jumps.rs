@@ -1,21 +1,28 @@
-//! sigsetjmp(3) and siglongjmp(3) keep, beside the mask, what the program believes of the fault
-//! signals.
+//! sigsetjmp(3), siglongjmp(3), getcontext(3) and their relatives keep, beside the mask, what the
+//! program believes of the fault signals.
 //!
-//! The kernel's mask has one word; a `sigjmp_buf` of glibc has room for more. The second word of
-//! the mask in it, which nobody uses, carries the belief. All functions here pass through with the
-//! stack as they found it: `sigsetjmp` returns twice, and to its caller.
+//! The kernel's mask has one word; those that glibc keeps have room for more. The second word, which
+//! nobody uses, carries the belief. Every function here does its work and goes on to the C
+//! library's with the stack as it found it: some return twice, and to their caller.
 
 use crate::next::{Search, find};
-use core::ffi::{c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use granule::stomp::{program_blocked, set_program_blocked};
+
+/// The upper half of the second word of a mask when the lower carries a belief: both fault signals
+/// have numbers below 32.
+const MARK: u64 = 0x6772_616e << 32;
+
+/// The start of a mask as glibc keeps it.
+type Mask = [u64; 2];
 
 /// The start of glibc's `struct __jmp_buf_tag`.
 #[repr(C)]
 struct JumpBuffer {
     registers: [u64; REGISTERS],
     mask_was_saved: c_int,
-    mask: [u64; 2],
+    mask: Mask,
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -23,29 +30,56 @@ const REGISTERS: usize = 8;
 #[cfg(target_arch = "aarch64")]
 const REGISTERS: usize = 22;
 
-/// The upper half of the second word of the mask when the lower carries a belief: both fault
-/// signals have numbers below 32.
-const MARK: u64 = 0x6772_616e << 32;
-
-/// # Safety
-/// 1. `buffer` is the argument of `sigsetjmp`.
-unsafe extern "C" fn remember(buffer: *mut JumpBuffer) {
-    // SAFETY: (1): the buffer is the caller's to be written.
-    unsafe { (*buffer).mask[1] = MARK | program_blocked() };
+fn remember(mask: &mut Mask) {
+    mask[1] = MARK | program_blocked();
 }
 
-/// # Safety
-/// 1. `buffer` is the argument of `siglongjmp`.
-unsafe extern "C" fn recall(buffer: *const JumpBuffer) {
-    // SAFETY: (1): `sigsetjmp` or `setjmp` has filled it.
-    if unsafe { (*buffer).mask_was_saved } == 0 {
-        return;
+/// Bits in the first word are the program's doing, or of a context that a handler got. They must not
+/// reach the kernel. The second word is written only if it is a mask's: in the context of a handler
+/// the kernel has something else there.
+fn recall(mask: &mut Mask) {
+    let is_marked = mask[1] >> 32 == MARK >> 32;
+    set_program_blocked(mask[0] | if is_marked { mask[1] & !MARK } else { 0 });
+    if is_marked {
+        remember(mask);
     }
-    // SAFETY: as above.
-    let word = unsafe { (*buffer).mask[1] };
-    // A buffer that was not filled through us: then nothing is known to be blocked.
-    let is_ours = word >> 32 == MARK >> 32;
-    set_program_blocked(if is_ours { word & !MARK } else { 0 });
+    mask[0] &= !program_blocked();
+}
+
+/// A function of the C library, looked up before it is needed: in a signal handler, the loader's
+/// lock may be held.
+struct Next {
+    name: &'static CStr,
+    addr: AtomicUsize,
+}
+
+impl Next {
+    const fn new(name: &'static CStr) -> Self {
+        Next { name, addr: AtomicUsize::new(0) }
+    }
+
+    fn addr(&self) -> usize {
+        match self.addr.load(Ordering::Relaxed) {
+            0 => {
+                let addr = find(Search::Next, self.name).addr();
+                self.addr.store(addr, Ordering::Relaxed);
+                addr
+            }
+            addr => addr,
+        }
+    }
+}
+
+static CHECKED_JUMP: Next = Next::new(c"__longjmp_chk");
+static GET: Next = Next::new(c"getcontext");
+static SET: Next = Next::new(c"setcontext");
+static SWAP: Next = Next::new(c"swapcontext");
+
+/// Looks all up.
+pub(crate) fn prepare() {
+    for next in [&CHECKED_JUMP, &GET, &SET, &SWAP] {
+        next.addr();
+    }
 }
 
 unsafe extern "C" {
@@ -57,115 +91,113 @@ unsafe extern "C" {
     fn _longjmp(buffer: *mut c_void, value: c_int) -> !;
 }
 
-/// glibc's `longjmp` that refuses to jump into dead frames; 0 when there is none.
-static CHECKED: AtomicUsize = AtomicUsize::new(0);
-
-/// Looks up what cannot be looked up in a signal handler, where the loader's lock may be held.
-pub(crate) fn prepare() {
-    CHECKED.store(find(Search::Next, c"__longjmp_chk").addr(), Ordering::Relaxed);
+/// # Safety
+/// 1. `buffer` is the argument of `sigsetjmp`.
+unsafe extern "C" fn before_sigsetjmp(buffer: *mut JumpBuffer, with_mask: c_int) -> usize {
+    if with_mask == 0 {
+        return _setjmp as *const () as usize;
+    }
+    // SAFETY: (1): the buffer is the caller's to be written, and holds plain numbers.
+    let buffer = unsafe { &mut *buffer };
+    remember(&mut buffer.mask);
+    setjmp as *const () as usize
 }
 
 /// # Safety
-/// 1. As for [`recall`].
-unsafe extern "C" fn recall_checked(buffer: *const JumpBuffer) -> usize {
-    // SAFETY: (1).
-    unsafe { recall(buffer) };
-    match CHECKED.load(Ordering::Relaxed) {
-        0 => _longjmp as *const () as usize,
-        function => function,
+/// 1. `buffer` is the argument of `siglongjmp`.
+unsafe extern "C" fn before_longjmp(buffer: *mut JumpBuffer) -> usize {
+    // SAFETY: (1): `sigsetjmp` or `setjmp` has filled it.
+    let buffer = unsafe { &mut *buffer };
+    if buffer.mask_was_saved != 0 {
+        recall(&mut buffer.mask);
     }
+    _longjmp as *const () as usize
 }
 
-// Both arguments are kept over the call, or known; the stack is aligned for it, and the jump leaves
-// the stack as the caller had it.
-#[unsafe(no_mangle)]
-#[unsafe(naked)]
-unsafe extern "C" fn __sigsetjmp(buffer: *mut c_void, with_mask: c_int) -> c_int {
-    #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!(
-        "test esi, esi",
-        "jz 2f",
-        "push rdi",
-        "call {remember}",
-        "pop rdi",
-        "jmp {with}@PLT",
-        "2:",
-        "jmp {without}@PLT",
-        remember = sym remember, with = sym setjmp, without = sym _setjmp,
-    );
-    #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!(
-        "cbz w1, 2f",
-        "stp x29, x30, [sp, -32]!",
-        "str x0, [sp, 16]",
-        "bl {remember}",
-        "ldr x0, [sp, 16]",
-        "ldp x29, x30, [sp], 32",
-        "b {with}",
-        "2:",
-        "b {without}",
-        remember = sym remember, with = sym setjmp, without = sym _setjmp,
-    );
+/// # Safety
+/// 1. As for [`before_longjmp`].
+unsafe extern "C" fn before_longjmp_chk(buffer: *mut JumpBuffer) -> usize {
+    // SAFETY: (1).
+    unsafe { before_longjmp(buffer) };
+    CHECKED_JUMP.addr()
 }
 
-macro_rules! jump {
-    ($name:ident) => {
+/// # Safety
+/// 1. `context` points to a `ucontext_t`, used by this thread alone.
+unsafe fn mask_of<'a>(context: *mut libc::ucontext_t) -> &'a mut Mask {
+    // SAFETY: (1): a place in the struct.
+    let mask = unsafe { &raw mut (*context).uc_sigmask };
+    // SAFETY: (1): a set is longer than two words, and aligned as they are.
+    unsafe { &mut *mask.cast::<Mask>() }
+}
+
+/// # Safety
+/// 1. `context` is the argument of `getcontext`.
+unsafe extern "C" fn before_getcontext(context: *mut libc::ucontext_t) -> usize {
+    // SAFETY: (1).
+    remember(unsafe { mask_of(context) });
+    GET.addr()
+}
+
+/// # Safety
+/// 1. `context` is the argument of `setcontext`.
+unsafe extern "C" fn before_setcontext(context: *mut libc::ucontext_t) -> usize {
+    // SAFETY: (1).
+    recall(unsafe { mask_of(context) });
+    SET.addr()
+}
+
+/// # Safety
+/// 1. `old` and `new` are the arguments of `swapcontext`.
+unsafe extern "C" fn before_swapcontext(
+    old: *mut libc::ucontext_t,
+    new: *mut libc::ucontext_t,
+) -> usize {
+    // SAFETY: (1).
+    remember(unsafe { mask_of(old) });
+    // SAFETY: (1).
+    recall(unsafe { mask_of(new) });
+    SWAP.addr()
+}
+
+/// A function of two arguments at most, which calls `before` with them and goes on, with them and
+/// the caller's stack, to where that says.
+macro_rules! go_on {
+    ($name:ident, $before:ident) => {
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(buffer: *mut c_void, value: c_int) -> ! {
+        unsafe extern "C" fn $name(first: *mut c_void, second: *mut c_void) -> c_int {
             #[cfg(target_arch = "x86_64")]
             core::arch::naked_asm!(
                 "push rdi",
                 "push rsi",
                 "sub rsp, 8",
-                "call {recall}",
+                "call {before}",
                 "add rsp, 8",
                 "pop rsi",
                 "pop rdi",
-                "jmp {jump}@PLT",
-                recall = sym recall, jump = sym _longjmp,
+                "jmp rax",
+                before = sym $before,
             );
             #[cfg(target_arch = "aarch64")]
             core::arch::naked_asm!(
                 "stp x29, x30, [sp, -32]!",
                 "stp x0, x1, [sp, 16]",
-                "bl {recall}",
+                "bl {before}",
+                "mov x16, x0",
                 "ldp x0, x1, [sp, 16]",
                 "ldp x29, x30, [sp], 32",
-                "b {jump}",
-                recall = sym recall, jump = sym _longjmp,
+                "br x16",
+                before = sym $before,
             );
         }
     };
 }
 
-jump!(longjmp);
-jump!(siglongjmp);
-
-#[unsafe(no_mangle)]
-#[unsafe(naked)]
-unsafe extern "C" fn __longjmp_chk(buffer: *mut c_void, value: c_int) -> ! {
-    #[cfg(target_arch = "x86_64")]
-    core::arch::naked_asm!(
-        "push rdi",
-        "push rsi",
-        "sub rsp, 8",
-        "call {recall}",
-        "add rsp, 8",
-        "pop rsi",
-        "pop rdi",
-        "jmp rax",
-        recall = sym recall_checked,
-    );
-    #[cfg(target_arch = "aarch64")]
-    core::arch::naked_asm!(
-        "stp x29, x30, [sp, -32]!",
-        "stp x0, x1, [sp, 16]",
-        "bl {recall}",
-        "mov x16, x0",
-        "ldp x0, x1, [sp, 16]",
-        "ldp x29, x30, [sp], 32",
-        "br x16",
-        recall = sym recall_checked,
-    );
-}
+go_on!(__sigsetjmp, before_sigsetjmp);
+go_on!(longjmp, before_longjmp);
+go_on!(siglongjmp, before_longjmp);
+go_on!(__longjmp_chk, before_longjmp_chk);
+go_on!(getcontext, before_getcontext);
+go_on!(setcontext, before_setcontext);
+go_on!(swapcontext, before_swapcontext);

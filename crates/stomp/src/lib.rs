@@ -14,5 +14,6 @@ mod next;
 mod signals;
 mod start;
 mod threads;
+mod waits;
 
 granule::stand_alone!();
