@@ -1,4 +1,4 @@
-/* Not ours: a SIGSEGV waits until sigsuspend and ppoll let it through, and is blocked behind them. */
+/* Not ours: a SIGSEGV waits until sigsuspend or ppoll lets it in, and is blocked behind them. */
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 //! sigsetjmp(3), siglongjmp(3), getcontext(3) and their relatives keep, beside the mask, what the
 //! program believes of the fault signals.
 //!
-//! The kernel's mask has one word; those that glibc keeps have room for more. The second word, which
-//! nobody uses, carries the belief. Every function here does its work and goes on to the C
+//! The kernel's mask has one word; those that glibc keeps have room for more. The second word,
+//! which nobody uses, carries the belief. Every function here does its work and goes on to the C
 //! library's with the stack as it found it: some return twice, and to their caller.
 
 use crate::next::{Search, find};
@@ -34,8 +34,8 @@ fn remember(mask: &mut Mask) {
     mask[1] = MARK | program_blocked();
 }
 
-/// Bits in the first word are the program's doing, or of a context that a handler got. They must not
-/// reach the kernel. The second word is written only if it is a mask's: in the context of a handler
+/// Bits in the first word are the program's doing, or of a context that a handler got. They must
+/// not reach the kernel. The second word is written only if it is a mask's: in the context of a handler
 /// the kernel has something else there.
 fn recall(mask: &mut Mask) {
     let is_marked = mask[1] >> 32 == MARK >> 32;
