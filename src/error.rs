@@ -96,7 +96,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `op` on `len` bytes at `addr`; `code` is the system's number, 0 if it was not asked.
+    /// An error of `op` on `len` bytes at `addr`; `code` is the system's number, 0 if it was not
+    /// asked.
     pub const fn new(op: Op, kind: ErrorKind, addr: usize, len: usize, code: i32) -> Self {
         Error { op, kind, addr, len, code }
     }

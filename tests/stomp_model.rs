@@ -1,5 +1,5 @@
-//! The stomp finder against a model: random allocations, frees and reallocations, from one thread and
-//! from several, never overlap, keep their content, and are known by their exact size.
+//! The stomp finder against a model: random allocations, frees and reallocations, from one thread
+//! and from several, never overlap, keep their content, and are known by their exact size.
 
 use granule::stomp::{self, Caller};
 use proptest::prelude::*;

@@ -47,6 +47,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     // Memcheck has no guards: it looks at every access instead.
     tools.retain(|tool| tool.name != "valgrind");
     let mut cells = cells(flags, &tools);
+    if cells.is_empty() {
+        return Err("--only is a number of live blocks: 2000, 31000 or 1000000".into());
+    }
     let mut random = machine.random();
     for round in 1..=flags.rounds {
         let wanted = |cell: &&mut Cell| cell.installed && cell.failure.is_none();

@@ -19,6 +19,12 @@ const SLOW_ROUNDS: usize = 2;
 /// How much memory is touched before a run whose need is not known yet, in bytes.
 const FIRST_TOUCH: u64 = 512 << 20;
 
+/// Which time of a run.
+type Time = fn(&Run) -> f64;
+
+const WALL: Time = |run| run.seconds;
+const PROCESSOR: Time = |run| run.cpu_seconds;
+
 /// All runs of one program under one tool.
 #[derive(Clone, Debug, Serialize)]
 struct Cell {
@@ -61,9 +67,9 @@ impl Cell {
         self.runs.len() < rounds && !slow && !hopeless
     }
 
-    /// The median time, if the program finishes with the right output.
-    fn seconds(&self) -> Option<f64> {
-        let times: Vec<f64> = self.runs.iter().map(|run| run.seconds).collect();
+    /// The median of a time, if the program finishes with the right output.
+    fn time(&self, of: Time) -> Option<f64> {
+        let times: Vec<f64> = self.runs.iter().map(of).collect();
         let finished = self.same_output && self.runs.iter().all(|run| run.end == End::Exit(0));
         if finished { median(&times) } else { None }
     }
@@ -120,6 +126,9 @@ impl Bench<'_> {
             let output = |name: &str| self.folder.join(name).join(&program).join("output");
             fs::copy(output(PLAIN), self.folder.join(format!("{program}.expected")))?;
             cells.extend(self.tools.iter().map(|tool| Cell::new(&program, tool)));
+        }
+        if cells.is_empty() {
+            return Err("no program of that name is installed".into());
         }
         let mut random = machine.random();
         for round in 1..=self.flags.rounds {
@@ -218,7 +227,9 @@ fn describe(machine: &Machine, flags: &Flags, tools: &[Tool], cells: &[Cell]) ->
         });
         text += &format!("- {}: {words}\n", tool.name);
     }
-    text += &format!("\nTime, relative to plain glibc\n\n{}", grid.times().markdown());
+    text += &format!("\nTime, relative to plain glibc\n\n{}", grid.times(WALL).markdown());
+    text += "\nTime on processors, in programs and kernel, relative to plain glibc\n\n";
+    text += &grid.times(PROCESSOR).markdown();
     text += &format!("\nPeak resident memory\n\n{}", grid.memory().markdown());
     let requests = grid.requests();
     if !requests.is_empty() {
@@ -245,25 +256,25 @@ impl Grid<'_> {
         std::iter::once("program").chain(self.tools.iter().map(|tool| tool.name))
     }
 
-    fn times(&self) -> Table {
+    fn times(&self, of: Time) -> Table {
         let mut table = Table::new(self.names());
         for row in self.rows() {
-            let plain = row[0].seconds();
-            let cells = row.iter().map(|cell| match (cell.seconds(), plain) {
+            let plain = row[0].time(of);
+            let cells = row.iter().map(|cell| match (cell.time(of), plain) {
                 (Some(own), _) if cell.tool == PLAIN => seconds(own),
                 (Some(own), Some(plain)) => ratio(own / plain),
                 _ => cell.failure(),
             });
             table.row([row[0].program.clone()].into_iter().chain(cells));
         }
-        let means = (0..self.tools.len()).map(|tool| self.mean(tool, tool));
+        let means = (0..self.tools.len()).map(|tool| self.mean(of, tool, tool));
         table.row(["geometric mean of what finishes".to_string()].into_iter().chain(means));
         if let Some(granule) = self.tools.iter().position(|tool| tool.name == GRANULE) {
-            let means = (0..self.tools.len()).map(|tool| self.mean(granule, tool));
+            let means = (0..self.tools.len()).map(|tool| self.mean(of, granule, tool));
             table.row(["granule on the same programs".to_string()].into_iter().chain(means));
         }
         let finished = (0..self.tools.len()).map(|tool| {
-            let count = self.rows().filter(|row| row[tool].seconds().is_some()).count();
+            let count = self.rows().filter(|row| row[tool].time(of).is_some()).count();
             format!("{count} of {}", self.rows().count())
         });
         table.row(["finished, same output".to_string()].into_iter().chain(finished));
@@ -271,10 +282,10 @@ impl Grid<'_> {
     }
 
     /// The geometric mean of the ratios of `tool` over the programs that `among` finishes.
-    fn mean(&self, tool: usize, among: usize) -> String {
+    fn mean(&self, of: Time, tool: usize, among: usize) -> String {
         let ratios = self.rows().filter_map(|row| {
-            row[among].seconds()?;
-            Some(row[tool].seconds()? / row[0].seconds()?)
+            row[among].time(of)?;
+            Some(row[tool].time(of)? / row[0].time(of)?)
         });
         geometric_mean(&ratios.collect::<Vec<_>>()).map_or_else(|| "-".to_string(), ratio)
     }
@@ -283,7 +294,7 @@ impl Grid<'_> {
         let mut table = Table::new(self.names());
         for row in self.rows() {
             let cells = row.iter().map(|cell| match cell.peak_rss() {
-                Some(len) if cell.seconds().is_some() => megabytes(len),
+                Some(len) if cell.time(WALL).is_some() => megabytes(len),
                 _ => "-".to_string(),
             });
             table.row([row[0].program.clone()].into_iter().chain(cells));

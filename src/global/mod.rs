@@ -3,8 +3,8 @@
 
 mod rust;
 
-/// Defines what a `no_std` library crate needs: a panic handler that says where and aborts. Expands to
-/// nothing when this crate was built with `std`, which brings its own.
+/// Defines what a `no_std` library crate needs: a panic handler that says where and aborts. Expands
+/// to nothing when this crate was built with `std`, which brings its own.
 #[cfg(not(feature = "std"))]
 #[macro_export]
 macro_rules! stand_alone {
@@ -16,8 +16,8 @@ macro_rules! stand_alone {
     };
 }
 
-/// Defines what a `no_std` library crate needs: a panic handler that says where and aborts. Expands to
-/// nothing when this crate was built with `std`, which brings its own.
+/// Defines what a `no_std` library crate needs: a panic handler that says where and aborts. Expands
+/// to nothing when this crate was built with `std`, which brings its own.
 #[cfg(feature = "std")]
 #[macro_export]
 macro_rules! stand_alone {

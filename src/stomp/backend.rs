@@ -1,7 +1,8 @@
 //! Floor 4. The seam: how pages of the region become accessible and inaccessible.
 //!
-//! Everything above it speaks of three verbs; a new mechanism is a new variant here and nothing else.
-//! A backend may be used by any number of threads at once as long as they name different pages.
+//! Everything above it speaks of three verbs; a new mechanism is a new variant here and nothing
+//! else. A backend may be used by any number of threads at once as long as they name different
+//! pages.
 
 use super::layout::{Bank, Layout, SlotId};
 use crate::error::Error;

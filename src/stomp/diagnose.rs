@@ -1,7 +1,7 @@
 //! Floor 4, pure. The verdict: from an address and the blocks near it to what happened.
 //!
-//! Nothing here touches memory: the same function runs in the fault handler and in tests (the idea is
-//! GWP-ASan's crash handler).
+//! Nothing here touches memory: the same function runs in the fault handler and in tests (the idea
+//! is GWP-ASan's crash handler).
 #![forbid(unsafe_code)]
 
 use super::record::{Kind, Side};

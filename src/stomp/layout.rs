@@ -6,11 +6,12 @@
 //! slot   | ........ pages of the block ........ | guard |             (`stride` pages in all)
 //! ```
 //! A slot has room for one block. Its last page is never accessible, the page before a zone's first
-//! slot neither, and of the other pages only the block's own ones are, and only while it lives. So a
-//! block always lies between inaccessible pages, and an address says by arithmetic which slot it is in.
+//! slot neither, and of the other pages only the block's own ones are, and only while it lives. So
+//! a block always lies between inaccessible pages, and an address says by arithmetic which slot it
+//! is in.
 //!
-//! Bank 0 is guarded. Bank 1 has the same shape and takes the blocks that the system will not let us
-//! guard: its pages are always accessible.
+//! Bank 0 is guarded. Bank 1 has the same shape and takes the blocks that the system will not let
+//! us guard: its pages are always accessible.
 #![forbid(unsafe_code)]
 
 use super::options::Placement;
@@ -44,7 +45,7 @@ const fn stride_pages(class: usize) -> usize {
 /// The smallest class whose stride is at least `pages`.
 const fn class_for(pages: usize) -> usize {
     if pages <= 8 {
-        return if pages < 2 { 0 } else { pages - 2 };
+        return pages.saturating_sub(2);
     }
     let exponent = (pages - 1).ilog2() as usize;
     let step = (pages - (1 << exponent)).div_ceil(1 << (exponent - 2));
@@ -97,7 +98,7 @@ impl Layout {
 
     /// Bytes of both banks.
     pub(crate) const fn region_len(&self) -> usize {
-        2 * CLASSES << self.zone_shift
+        (2 * CLASSES) << self.zone_shift
     }
 
     /// The bytes of a bank in the region.
@@ -131,8 +132,8 @@ impl Layout {
         start..start + self.stride(slot.class)
     }
 
-    /// The slot an offset lies in. A zone's first page belongs to its slot 0. `None` behind the last
-    /// slot of a zone.
+    /// The slot an offset lies in. A zone's first page belongs to its slot 0. `None` behind the
+    /// last slot of a zone.
     pub(crate) fn slot_at(&self, offset: usize) -> Option<SlotId> {
         let zone = offset >> self.zone_shift;
         let bank = *Bank::ALL.get(zone / CLASSES)?;
@@ -155,7 +156,8 @@ impl Layout {
         (class < CLASSES && self.slots(class) > 0).then_some(class)
     }
 
-    /// Where a block starts in its slot. `align` is a power of two, the class is that of `class_of`.
+    /// Where a block starts in its slot. `align` is a power of two, the class is that of
+    /// `class_of`.
     pub(crate) fn block_start(
         &self,
         slot: SlotId,

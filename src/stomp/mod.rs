@@ -7,9 +7,10 @@
 //! ```
 //! - Every block lies between inaccessible pages (`layout`), which the kernel makes faults of.
 //! - The bytes of its pages that are not the block's are slack, checked later (`slack`).
-//! - A freed block is inaccessible at once; its memory goes back, its addresses wait in a quarantine.
-//! - The fault handler (`fault`) asks a pure function (`diagnose`) what happened and tells it to the
-//!   supervisor as plain data (`record`).
+//! - A freed block is inaccessible at once; its memory goes back, its addresses wait in a
+//!   quarantine.
+//! - The fault handler (`fault`) asks a pure function (`diagnose`) what happened and tells it to
+//!   the supervisor as plain data (`record`).
 //!
 //! The idea is the notes' StompAllocator, which is the Unreal Engine's and before it Electric Fence
 //! (Perens 1987).
@@ -47,9 +48,9 @@ use slot::State;
 
 /// The stomp finder as a Rust program's allocator, in one line.
 ///
-/// Run the program under `granule stomp` for a report with names and lines; alone it prints addresses.
-/// The options come from the variable [`options::VARIABLE`] either way. Rust gives every size its exact
-/// alignment, so that most blocks have no slack at all.
+/// Run the program under `granule stomp` for a report with names and lines; alone it prints
+/// addresses. The options come from the variable [`options::VARIABLE`] either way. Rust gives every
+/// size its exact alignment, so that most blocks have no slack at all.
 ///
 /// ```
 /// #[global_allocator]
@@ -89,6 +90,15 @@ pub fn start() {
 }
 
 /// A point of the program: where a stack is walked from.
+///
+/// ```
+/// use granule::stomp::{self, Caller};
+/// let block = stomp::allocate(100, 16, Caller::here()).expect("memory for 100 bytes");
+/// assert_eq!(stomp::size_of_block(block), Some(100));
+/// let block = stomp::reallocate(block, 200, 16, Caller::here()).expect("memory for 200");
+/// stomp::free(block, Caller::here());
+/// assert_eq!(stomp::size_of_block(block), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(Registers);
 
@@ -101,8 +111,8 @@ impl Caller {
     }
 }
 
-/// A block of `size` bytes at a multiple of `align`, a power of two, reading zero. `None` if there is
-/// no memory or address space for it, which is also said on standard error.
+/// A block of `size` bytes at a multiple of `align`, a power of two, reading zero. `None` if there
+/// is no memory or address space for it, which is also said on standard error.
 pub fn allocate(size: usize, align: usize, caller: Caller) -> Option<NonNull<u8>> {
     let finder = started();
     let block = finder.allocate(size, align, &caller.0);
@@ -176,8 +186,8 @@ pub fn forget_code() {
     sys::forget();
 }
 
-/// Checks the slack of every live block and reports all damage; says how many blocks were guarded if
-/// not all were. For the end of the program.
+/// Checks the slack of every live block and reports all damage; says how many blocks were guarded
+/// if not all were. For the end of the program.
 pub fn sweep(caller: Caller) {
     let Some(finder) = finder() else { return };
     finder.sweeping.store(true, Ordering::Release);
@@ -203,7 +213,8 @@ pub fn own_allocator() {
 /// signal handlers and of its end: takes its place in front of handlers that came later (Rust's own
 /// among them, set after the first allocation), and asks to sweep at exit.
 pub(crate) fn keep_watch() {
-    /// So many allocations are watched one by one, then only the ones whose number is a power of two.
+    /// So many allocations are watched one by one, then only the ones whose number is a power of
+    /// two.
     const EARLY: usize = 64;
     static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
     extern "C" fn at_exit() {

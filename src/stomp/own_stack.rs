@@ -1,8 +1,8 @@
 //! Floor 4. A stack of our own for the report.
 //!
-//! A handler may find itself on an alternate stack of 8 KiB, half of which the kernel's frame takes.
-//! Reports want more, so they run here: one at a time, because each ends the process or finds that it
-//! has nothing to say.
+//! A handler may find itself on an alternate stack of 8 KiB, half of which the kernel's frame
+//! takes. Reports want more, so they run here: one at a time, because each ends the process or
+//! finds that it has nothing to say.
 
 use crate::sys;
 use core::cell::UnsafeCell;
@@ -22,8 +22,8 @@ static MEMORY: Memory = Memory(UnsafeCell::new([0; LEN]));
 /// The thread that is on the stack; 0 for none.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
-/// Runs `work` on the stack and returns its answer. Waits while another thread is on it. `None` if the
-/// calling thread is: then its report itself has faulted.
+/// Runs `work` on the stack and returns its answer. Waits while another thread is on it. `None` if
+/// the calling thread is: then its report itself has faulted.
 pub(crate) fn run<T>(work: impl FnOnce() -> T) -> Option<T> {
     let me = sys::thread_id();
     while let Err(owner) = OWNER.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
@@ -44,7 +44,8 @@ fn call<T, F: FnOnce() -> T>(work: F) -> Option<T> {
     }
 
     unsafe extern "C" fn enter<T, F: FnOnce() -> T>(call: *mut c_void) {
-        // SAFETY: the argument is the `Call` below, which outlives this call and is used by it alone.
+        // SAFETY: the argument is the `Call` below, which outlives this call and is used by it
+        // alone.
         let call = unsafe { &mut *call.cast::<Call<T, F>>() };
         call.answer = call.work.take().map(|work| work());
     }
@@ -52,8 +53,8 @@ fn call<T, F: FnOnce() -> T>(work: F) -> Option<T> {
     let mut call = Call { work: Some(work), answer: None };
     let top = MEMORY.0.get().cast::<u8>().wrapping_add(LEN);
     let argument = (&raw mut call).cast();
-    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16; (2) `enter` gets
-    // the call it expects, and nothing here unwinds: a panic of ours ends the process.
+    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16; (2) `enter`
+    // gets the call it expects, and nothing here unwinds: a panic of ours ends the process.
     unsafe { sys::call_on_stack(argument, enter::<T, F>, top) };
     call.answer
 }

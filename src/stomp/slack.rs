@@ -1,7 +1,8 @@
 //! Floor 4. Slack: the bytes of a block's pages that are not the block's.
 //!
 //! They are accessible, because access is given by the page. The ones nearest to the block are
-//! filled with a pattern when it is allocated and checked when it is freed, reallocated, or at exit.
+//! filled with a pattern when it is allocated and checked when it is freed, reallocated, or at
+//! exit.
 
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -9,9 +10,9 @@ use core::ptr::NonNull;
 /// The pattern: no likely text, no small number, not zero.
 const PATTERN: u8 = 0xc7;
 
-/// Bytes on each side that are filled and checked. The page that holds them is touched anyway; more
-/// would cost time on every allocation and find little.
-const NEAR: usize = 256;
+/// Bytes on each side that are filled and checked: all there are, with pages of 4 KiB. The page that
+/// holds them is touched anyway.
+const NEAR: usize = 4096;
 
 /// The slack of a block: its pages' bytes before and behind it, at most [`NEAR`] on each side.
 fn sides(block: &Range<usize>, pages: &Range<usize>) -> [Range<usize>; 2] {
@@ -36,7 +37,8 @@ pub(crate) unsafe fn fill(base: NonNull<u8>, block: &Range<usize>, pages: &Range
     }
 }
 
-/// The overwritten byte of slack that is nearest to the block, if any: behind it first.
+/// The first overwritten byte of slack, if any: of the damage nearest to the block, and behind it
+/// rather than before it.
 ///
 /// # Safety
 /// 1. `base` plus any offset in `pages` is readable memory whose slack [`fill`] has filled.
@@ -53,7 +55,10 @@ pub(crate) unsafe fn damage(
         return read(&behind).iter().position(damaged).map(|position| behind.start + position);
     }
     if !is_intact(read(&before)) {
-        return read(&before).iter().rposition(damaged).map(|position| before.start + position);
+        let bytes = read(&before);
+        let last = bytes.iter().rposition(damaged)?;
+        let first = bytes[..last].iter().rposition(|byte| !damaged(byte)).map_or(0, |ok| ok + 1);
+        return Some(before.start + first);
     }
     None
 }
@@ -96,10 +101,24 @@ mod tests {
 
     #[test]
     fn damage_near_the_block_is_found() {
-        for at in [1000 - NEAR, 999, 1013, 1015, 1012 + NEAR] {
+        for at in [0, 999, 1013, 1015, 4095] {
             assert_eq!(damaged(1000..1013, Some(at)), Some(at));
         }
         assert_eq!(damaged(4000..4093, Some(4095)), Some(4095));
+    }
+
+    #[test]
+    fn damage_is_named_by_its_first_byte() {
+        let mut page = [PATTERN; 4096];
+        page[990..994].fill(0);
+        page[1..3].fill(0);
+        let base = NonNull::new(page.as_mut_ptr()).expect("an array's pointer");
+        // SAFETY: the page is ours and 4096 bytes long.
+        assert_eq!(unsafe { damage(base, &(1000..1010), &(0..4096)) }, Some(990));
+        page[1012..1014].fill(0);
+        let base = NonNull::new(page.as_mut_ptr()).expect("an array's pointer");
+        // SAFETY: as above.
+        assert_eq!(unsafe { damage(base, &(1000..1010), &(0..4096)) }, Some(1012));
     }
 
     #[test]

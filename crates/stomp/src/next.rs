@@ -1,4 +1,5 @@
-//! The functions that ours stand in front of: the next definition of a symbol in the loader's order.
+//! The functions that ours stand in front of: the next definition of a symbol in the loader's
+//! order.
 
 use core::ffi::{CStr, c_void};
 

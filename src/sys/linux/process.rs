@@ -102,9 +102,10 @@ pub(crate) fn thread_id() -> u32 {
 /// The calling thread's number without a system call, where that is possible: for books that are
 /// written at every allocation.
 ///
-/// glibc keeps the number in the thread's control block and keeps it right across fork. Where in the
-/// block is no part of its interface, so it is looked for once, and if it is not found the kernel is
-/// asked every time. In the child of a vfork or of a bare clone the answer may be the parent's.
+/// glibc keeps the number in the thread's control block and keeps it right across fork. Where in
+/// the block is no part of its interface, so it is looked for once, and if it is not found the
+/// kernel is asked every time. In the child of a vfork or of a bare clone the answer may be the
+/// parent's.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn thread_id_quick() -> u32 {
     const UNKNOWN: usize = 0;
@@ -127,8 +128,8 @@ pub(crate) fn thread_id_quick() -> u32 {
     thread_id()
 }
 
-/// The words of a control block that may hold the number, counted in four bytes: behind the part that
-/// the ABI fixes, inside the smallest block that a glibc has had.
+/// The words of a control block that may hold the number, counted in four bytes: behind the part
+/// that the ABI fixes, inside the smallest block that a glibc has had.
 #[cfg(target_arch = "x86_64")]
 const FIRST_WORD: usize = 16;
 #[cfg(target_arch = "x86_64")]

@@ -70,12 +70,12 @@ pub(crate) fn crime(program: &Program, verdict: &Verdict, outcome: &Outcome) -> 
             Err(error) => wrong.add(format!("the report cannot be read: {error}: {report}")),
         }
     }
-    if !outcome.stderr.contains(&verdict.kind) {
-        wrong.add(format!("the text does not say {:?}", verdict.kind));
-    }
-    let size = verdict.row.size.map_or(String::new(), |size| size.to_string());
-    if !outcome.stderr.contains(&size) {
-        wrong.add(format!("the text does not say the size {size}"));
+    let kind = format!("granule: {}: ", verdict.kind);
+    let size = verdict.row.size.map(|size| format!("{size}-byte block"));
+    for words in [Some(kind), size].into_iter().flatten() {
+        if !outcome.stderr.contains(&words) {
+            wrong.add(format!("the text does not say {words:?}"));
+        }
     }
     wrong.0
 }

@@ -1,5 +1,6 @@
-//! Every program of `tests/crimes` under the finder: each crime is reported as `verdicts.toml` says,
-//! its innocent twin runs clean, and faults that are no crime of the heap stay what they were.
+//! Every program of `tests/crimes` under the finder: each crime is reported as `verdicts.toml`
+//! says, its innocent twin runs clean, and faults that are no crime of the heap stay what they
+//! were.
 
 mod build;
 mod judge;
@@ -161,7 +162,7 @@ impl Trial<'_> {
     }
 
     fn ways(&self) -> impl Iterator<Item = Way> + '_ {
-        [Placement::End, Placement::Start]
+        Placement::ALL
             .into_iter()
             .flat_map(|placement| self.guards.iter().map(move |&guard| Way { guard, placement }))
     }

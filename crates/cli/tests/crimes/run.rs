@@ -48,10 +48,8 @@ pub(crate) fn under_finder(
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_granule"));
     command.env_remove("GRANULE_GUARD");
-    command.args(["stomp", "--guard", way.guard, "--json"]).arg(&json);
-    if way.placement == Placement::Start {
-        command.arg("--start");
-    }
+    command.args(["stomp", "--guard", way.guard]).args(way.placement.options());
+    command.arg("--json").arg(&json);
     command.arg("--").arg(&executable.path).args(&executable.arguments);
     let outcome = finish(command, directory)?;
     let json = fs::read_to_string(json).map_err(|error| format!("the file of --json: {error}"))?;

@@ -17,6 +17,7 @@ struct Table {
     end: Kinds,
     start: Kinds,
     both: Kinds,
+    unaligned: Kinds,
     none: BTreeMap<String, Ending>,
 }
 
@@ -65,11 +66,28 @@ pub(crate) struct Ending {
     pub(crate) stderr: Option<String>,
 }
 
-/// On which side of a block the guard is.
+/// Where the guard is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
+    /// Behind the block and its slack.
     End,
+    /// Before the block.
     Start,
+    /// Behind the block, which has no slack.
+    Unaligned,
+}
+
+impl Placement {
+    pub(crate) const ALL: [Placement; 3] = [Placement::End, Placement::Start, Placement::Unaligned];
+
+    /// The options that ask for it.
+    pub(crate) fn options(self) -> &'static [&'static str] {
+        match self {
+            Placement::End => &["--end"],
+            Placement::Start => &["--start"],
+            Placement::Unaligned => &["--align", "1"],
+        }
+    }
 }
 
 /// A report that must come.
@@ -125,9 +143,13 @@ pub(crate) fn programs() -> Vec<Program> {
     let text = fs::read_to_string(folder().join("verdicts.toml")).expect("the verdicts are there");
     let table: Table = toml::from_str(&text).expect("the verdicts can be read");
     let mut cases: BTreeMap<String, Vec<Verdict>> = BTreeMap::new();
-    let both = [Placement::End, Placement::Start];
-    let placements = [(&table.end, &both[..1]), (&table.start, &both[1..]), (&table.both, &both)];
-    for (kinds, placements) in placements {
+    let sections: [(_, &[_]); 4] = [
+        (&table.end, &[Placement::End]),
+        (&table.start, &[Placement::Start]),
+        (&table.both, &[Placement::End, Placement::Start]),
+        (&table.unaligned, &[Placement::Unaligned]),
+    ];
+    for (kinds, placements) in sections {
         for (kind, rows) in kinds {
             for (source, row) in rows {
                 let verdicts = placements.iter().map(|&placement| Verdict {

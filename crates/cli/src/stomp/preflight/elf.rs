@@ -49,10 +49,9 @@ fn check_content(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let Some(loader) = loader else {
         return Err(cannot(
             path,
-            "it is statically linked, and nothing can be put between a static \
-            program and its malloc",
-            "link it dynamically, or build granule's finder in \
-            (granule::stomp)",
+            "it is statically linked, and nothing can be put between a static program and its \
+             malloc",
+            "link it dynamically, or in Rust make granule::stomp::Stomp its #[global_allocator]",
         ));
     };
     if loader.windows(7).any(|window| window == b"ld-musl") {

@@ -145,8 +145,10 @@ fn source_place(file: &str, frame: &Frame) -> String {
     {
         path = straight;
     }
-    let here = std::env::current_dir().unwrap_or_default();
-    let mut text = path.strip_prefix(&here).unwrap_or(&path).display().to_string();
+    // Below the root directory everything is; there the path stays whole.
+    let here = std::env::current_dir().ok().filter(|here| here.parent().is_some());
+    let below = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    let mut text = below.unwrap_or(&path).display().to_string();
     if let Some(line) = frame.line {
         text += &format!(":{line}");
         if let Some(column) = frame.column {
