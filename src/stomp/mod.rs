@@ -20,6 +20,7 @@ mod diagnose;
 mod fault;
 mod finder;
 pub(crate) mod layout;
+mod mask;
 pub mod options;
 mod own_stack;
 mod raw_text;
@@ -32,7 +33,10 @@ mod table;
 mod trace;
 
 pub use crate::sys::SignalAction;
-pub use fault::{program_action, program_mask};
+pub use fault::program_action;
+pub use mask::{
+    follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
+};
 pub use options::{Options, Placement};
 
 use crate::ds::once::Once;
