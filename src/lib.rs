@@ -22,3 +22,8 @@ pub mod stomp;
 pub mod vm;
 
 pub use error::{Error, ErrorKind, Op};
+
+/// The README's programs are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

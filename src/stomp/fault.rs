@@ -1,10 +1,13 @@
 //! Floor 4. The fault handler: ours first, everything else exactly as the program wants it.
 //!
-//! The kernel's action for SIGSEGV and SIGBUS is our handler. The action that the program believes to
-//! have set is kept here, and a fault that is none of our business goes there. Our kernel action
-//! carries the flags and the mask of the program's, so that its handler runs on the stack and with the
-//! signals blocked that it asked for.
+//! The kernel's action for SIGSEGV and SIGBUS is our handler. The action that the program believes
+//! to have set is kept here, and a fault that is none of our business goes there. Our kernel action
+//! carries the flags and the mask of the program's, so that its handler runs on the stack and with
+//! the signals blocked that it asked for. Only the fault signals themselves are never blocked: a
+//! report walks damaged stacks, and the program's handler may touch a guard. Which of them the
+//! program believes to have blocked is kept apart (`mask`), and its handlers see that.
 
+use super::mask::{self, FAULTS};
 use super::record::Access;
 use super::{finder, own_stack, report};
 use crate::sys::{self, FAULT_SIGNALS, Fault, Handler, Registers, SignalAction};
@@ -44,8 +47,8 @@ fn wanted(signal: i32) -> Option<&'static Wanted> {
     FAULT_SIGNALS.iter().position(|&fault| fault == signal).map(|index| &WANTED[index])
 }
 
-/// Our kernel action under the flags of the program's. Without a handler of the program's: on the
-/// alternate stack if there is one.
+/// Our kernel action under the flags and the mask of the program's, without the fault signals. With
+/// no handler of the program's: on the alternate stack if there is one.
 fn our_action(wanted: &SignalAction) -> SignalAction {
     let own: Handler = on_fault;
     let inherited = if wanted.has_handler() {
@@ -53,7 +56,8 @@ fn our_action(wanted: &SignalAction) -> SignalAction {
     } else {
         SignalAction::ON_STACK
     };
-    SignalAction::new(own as usize, inherited | SignalAction::WITH_INFO, wanted.mask)
+    let flags = inherited | SignalAction::WITH_INFO | SignalAction::NO_DEFER;
+    SignalAction::new(own as usize, flags, wanted.mask & !FAULTS)
 }
 
 /// Puts our handler in front of whatever is there, unless it is there already.
@@ -73,36 +77,41 @@ pub(crate) fn install() {
 }
 
 /// What the program's `sigaction` does: reads, and with `new` sets, the action of a signal. For a
-/// fault signal that is the action we keep; the others go to the kernel, with the fault signals taken
-/// out of their masks, so that a crime inside a handler is still seen. Returns the old action; `Err`
-/// holds the errno.
+/// fault signal that is the action we keep; the others go to the kernel, with the fault signals
+/// taken out of their masks, so that a crime inside a handler is still seen. Returns the old
+/// action; `Err` holds the errno.
 ///
 /// # Safety
 /// 1. `new.handler` is 0, 1 or a function that may run as a handler of `signal` at any moment.
 pub unsafe fn program_action(signal: i32, new: Option<&SignalAction>) -> Result<SignalAction, i32> {
     let Some(wanted) = wanted(signal) else {
-        let open = new.map(|new| new.with(new.handler, new.flags, without_faults(new.mask)));
         // SAFETY: (1).
-        return unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0);
+        return unsafe { other_action(signal, new) };
     };
     // Ours must be in place first: it takes what it finds there for the program's.
     super::start();
     let old = wanted.get();
     if let Some(new) = new {
-        wanted.set(new);
-        reinstall(signal, new);
+        let new = new.with(new.handler, new.flags, sys::maskable(new.mask));
+        wanted.set(&new);
+        reinstall(signal, &new);
     }
     Ok(old)
 }
 
-/// What the program's `pthread_sigmask` does, except that the fault signals are never blocked: a
-/// blocked fault would kill the process without a word. Returns the old mask; `Err` holds the errno.
-pub fn program_mask(how: i32, set: Option<u64>) -> Result<u64, i32> {
-    sys::signal_mask(how, set.map(without_faults)).map_err(|errno| errno.0)
-}
-
-fn without_faults(mask: u64) -> u64 {
-    FAULT_SIGNALS.iter().fold(mask, |mask, &signal| mask & !sys::signal_bit(signal))
+/// An action of a signal that is no fault.
+///
+/// # Safety
+/// 1. As for [`program_action`].
+unsafe fn other_action(signal: i32, new: Option<&SignalAction>) -> Result<SignalAction, i32> {
+    let open = new.map(|new| new.with(new.handler, new.flags, new.mask & !FAULTS));
+    // SAFETY: (1).
+    let old = unsafe { sys::signal_action(signal, open.as_ref()) }.map_err(|errno| errno.0)?;
+    let mask = old.mask | mask::taken_out(signal, &old);
+    if let Some(new) = new {
+        mask::strip(signal, new.handler, new.mask);
+    }
+    Ok(old.with(old.handler, old.flags, mask))
 }
 
 /// Takes over the flags of the program's new action, unless somebody stands in front of us.
@@ -111,6 +120,11 @@ fn reinstall(signal: i32, wanted: &SignalAction) {
     let Ok(current) = (unsafe { sys::signal_action(signal, None) }) else { return };
     let own: Handler = on_fault;
     if current.handler == own as usize {
+        if wanted.is_ignored() && sys::is_pending(signal) {
+            // The kernel throws away what waits when a signal becomes ignored.
+            // SAFETY: runs no code.
+            let _ = unsafe { sys::signal_action(signal, Some(wanted)) };
+        }
         // SAFETY: as in `install`. It worked there, with other flags; the kernel checks no flag.
         let _ = unsafe { sys::signal_action(signal, Some(&our_action(wanted))) };
     }
@@ -169,18 +183,54 @@ fn die_at_return(signal: i32) {
 unsafe fn forward(signal: i32, fault: &Fault, info: *mut c_void, context: *mut c_void) {
     let Some(wanted) = wanted(signal) else { return };
     let action = wanted.get();
-    if action.has_handler() {
-        if action.flags & SignalAction::RESET_HANDLER != 0 {
-            wanted.set(&SignalAction::DEFAULT);
+    let is_blocked = sys::blocked_word() & sys::signal_bit(signal) != 0;
+    match (fault.real, is_blocked) {
+        // The kernel calls no handler for a blocked fault, and does not let one be ignored.
+        (true, true) => die_at_return(signal),
+        (true, false) if !action.has_handler() => die_at_return(signal),
+        // SAFETY: (1).
+        (false, true) => unsafe { sys::send_back(signal, info, context) },
+        (false, false) if action.is_ignored() => {}
+        (false, false) if !action.has_handler() => sys::die_by(signal),
+        (_, false) => {
+            if action.flags & SignalAction::RESET_HANDLER != 0 {
+                wanted.handler.store(SignalAction::DEFAULT.handler, Ordering::Release);
+            }
+            // SAFETY: (1), and the program gave this action for this signal.
+            unsafe { call(signal, &action, info, context) }
         }
-        // SAFETY: the program gave this address to sigaction as a handler of this signal.
-        let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(action.handler) };
-        // SAFETY: the arguments are the kernel's; a handler of one argument ignores the others.
-        unsafe { handler(signal, info, context) };
-    } else if fault.real {
-        // The kernel does not let a processor's fault be ignored either.
-        die_at_return(signal);
-    } else if action.handler == SignalAction::DEFAULT.handler {
-        sys::die_by(signal);
     }
+}
+
+/// Calls the program's handler with the fault signals blocked, as far as it sees, that the kernel
+/// would have blocked, and shows them in the context: what stands there when it returns is the mask
+/// that goes on, as with the kernel.
+///
+/// # Safety
+/// 1. As for `on_fault`.
+/// 2. `action` has a handler, and it is one for `signal`.
+unsafe fn call(signal: i32, action: &SignalAction, info: *mut c_void, context: *mut c_void) {
+    // SAFETY: (2): sigaction takes the address of a function as a handler.
+    let handler: Handler = unsafe { core::mem::transmute::<usize, Handler>(action.handler) };
+    let own = if action.flags & SignalAction::NO_DEFER == 0 { sys::signal_bit(signal) } else { 0 };
+    let added = (action.mask | own) & FAULTS;
+    if !mask::is_followed() {
+        sys::block(added);
+        // SAFETY: the arguments are the kernel's; a handler of one argument ignores the others.
+        return unsafe { handler(signal, info, context) };
+    }
+    // SAFETY: (1).
+    let mask = unsafe { sys::interrupted_mask(context) };
+    // SAFETY: (1): the mask is a part of the context, which this handler has for itself.
+    let before = unsafe { mask.read_unaligned() } | sys::blocked_word();
+    // SAFETY: as above.
+    unsafe { mask.write_unaligned(before) };
+    sys::set_blocked_word(before & FAULTS | added);
+    // SAFETY: as for the other call.
+    unsafe { handler(signal, info, context) };
+    // SAFETY: as above; the handler may have changed it.
+    let after = unsafe { mask.read_unaligned() };
+    sys::set_blocked_word(after & FAULTS);
+    // SAFETY: as above. A signal that waits comes again, and is sent back if it still has to wait.
+    unsafe { mask.write_unaligned(after & !FAULTS) };
 }

@@ -20,6 +20,7 @@ mod diagnose;
 mod fault;
 mod finder;
 pub(crate) mod layout;
+mod mask;
 pub mod options;
 mod own_stack;
 mod raw_text;
@@ -32,7 +33,10 @@ mod table;
 mod trace;
 
 pub use crate::sys::SignalAction;
-pub use fault::{program_action, program_mask};
+pub use fault::program_action;
+pub use mask::{
+    follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
+};
 pub use options::{Options, Placement};
 
 use crate::ds::once::Once;
@@ -87,6 +91,15 @@ pub fn start() {
 }
 
 /// A point of the program: where a stack is walked from.
+///
+/// ```
+/// use granule::stomp::{self, Caller};
+/// let block = stomp::allocate(100, 16, Caller::here()).expect("memory for 100 bytes");
+/// assert_eq!(stomp::size_of_block(block), Some(100));
+/// let block = stomp::reallocate(block, 200, 16, Caller::here()).expect("memory for 200");
+/// stomp::free(block, Caller::here());
+/// assert_eq!(stomp::size_of_block(block), None);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(Registers);
 

@@ -11,6 +11,11 @@ use core::fmt::{self, Write};
 pub const VARIABLE: &str = "GRANULE_STOMP";
 
 /// On which side of a block the inaccessible page touches it.
+///
+/// ```
+/// use granule::stomp::options::{Options, Placement};
+/// assert_eq!(Options::parse(b"placement=start").map(|o| o.placement), Ok(Placement::Start));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// The block ends at it: an overflow faults.
@@ -20,6 +25,11 @@ pub enum Placement {
 }
 
 /// Which guards to use.
+///
+/// ```
+/// use granule::stomp::options::{GuardChoice, Options};
+/// assert_eq!(Options::new().guard, GuardChoice::Auto);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardChoice {
     /// The best that the kernel has.
@@ -35,6 +45,16 @@ pub const SOCKET_LEN_MAX: usize = 100;
 pub const DEPTH_MAX: usize = 32;
 
 /// How the stomp finder works.
+///
+/// ```
+/// use granule::stomp::options::Options;
+/// let mut options = Options::new();
+/// options.align = 1;
+/// let text = options.to_string();
+/// assert!(text.starts_with("placement=end,align=1,"));
+/// assert_eq!(Options::parse(text.as_bytes()), Ok(options));
+/// assert_eq!(Options::parse(b"align=3"), Err(&b"align=3"[..]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Which side of the block is guarded to the byte.

@@ -8,6 +8,11 @@
 use super::options::{DEPTH_MAX, Placement};
 
 /// What happened: exactly the six words of the report.
+///
+/// ```
+/// use granule::stomp::record::Kind;
+/// assert_eq!(Kind::UseAfterFree.word(), "use-after-free");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A read or write behind the end of a live block.
@@ -49,6 +54,12 @@ impl Kind {
 }
 
 /// What the guilty instruction did.
+///
+/// ```
+/// use granule::stomp::record::Access;
+/// let done = |access| if access == Access::Write { "written" } else { "read" };
+/// assert_eq!(done(Access::Read), "read");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// It read.
@@ -58,6 +69,16 @@ pub enum Access {
 }
 
 /// Where an address lies, seen from a block.
+///
+/// ```
+/// use granule::stomp::record::Side;
+/// let says = |side, distance: u64| match side {
+///     Side::After => format!("{distance} bytes after"),
+///     Side::Before => format!("{distance} bytes before"),
+///     Side::Inside => format!("{distance} bytes inside"),
+/// };
+/// assert_eq!(says(Side::After, 3), "3 bytes after");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
     /// At or behind the end; distance 0 is the first byte behind it.
@@ -69,6 +90,12 @@ pub enum Side {
 }
 
 /// Return addresses, innermost first.
+///
+/// ```
+/// use granule::stomp::record::Stack;
+/// assert_eq!(Stack::from_frames([0x1000, 0x2000]).frames(), [0x1000, 0x2000]);
+/// assert!(Stack::EMPTY.frames().is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stack {
     len: usize,
@@ -96,6 +123,19 @@ impl Stack {
 }
 
 /// The block that the report is about.
+///
+/// ```
+/// use granule::stomp::record::Block;
+/// let block = Block {
+///     address: 0x1fe0,
+///     size: 32,
+///     pages_address: 0x1000,
+///     pages_len: 4096,
+///     allocated_tid: 71,
+///     freed_tid: 0,
+/// };
+/// assert_eq!(block.address + block.size, block.pages_address + block.pages_len);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Its first byte.
@@ -113,6 +153,30 @@ pub struct Block {
 }
 
 /// One crime, as plain data.
+///
+/// ```
+/// use granule::stomp::Placement;
+/// use granule::stomp::record::{Access, Kind, Message, Record, Side, Stack};
+/// let record = Record {
+///     kind: Kind::InvalidFree,
+///     access: None,
+///     pid: 71,
+///     tid: 71,
+///     address: 0x7fff_0000,
+///     side: Side::Inside,
+///     distance: 0,
+///     block: None,
+///     placement: Placement::End,
+///     exact: false,
+///     at_exit: false,
+///     accessed: Stack::from_frames([0x1000]),
+///     allocated: Stack::EMPTY,
+///     freed: Stack::EMPTY,
+/// };
+/// let message = Message::Report(record);
+/// let arrived = Message::from_bytes(&message.to_bytes());
+/// assert!(matches!(arrived, Some(Message::Report(record)) if record.kind == Kind::InvalidFree));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// What happened.
@@ -148,6 +212,15 @@ pub struct Record {
 }
 
 /// Sentences that need no answer.
+///
+/// ```
+/// use granule::stomp::record::{Message, Notice};
+/// let packet = Message::Notice(Notice::GuardedOf, 71, [30_000, 40_000]).to_bytes();
+/// assert!(matches!(
+///     Message::from_bytes(&packet),
+///     Some(Message::Notice(Notice::GuardedOf, 71, [30_000, 40_000]))
+/// ));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Guards are protection changes: slower, and limited to about half of `numbers[0]` mappings.
@@ -182,6 +255,11 @@ impl Notice {
 }
 
 /// What travels through the socket: one packet each.
+///
+/// ```
+/// use granule::stomp::record::Message;
+/// assert_eq!(Message::from_bytes(b"something else"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is no allocator to box it with")]
 pub enum Message {

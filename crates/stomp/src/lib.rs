@@ -7,9 +7,13 @@
 #![no_std]
 
 mod family;
+#[cfg(target_env = "gnu")]
+mod jumps;
 mod locks;
 mod next;
 mod signals;
 mod start;
+mod threads;
+mod waits;
 
 granule::stand_alone!();

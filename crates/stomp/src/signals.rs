@@ -1,14 +1,16 @@
-//! sigaction(2), sigprocmask(2) and their relatives: the program is told, and gets, what it asked for,
-//! while our handler stays in front for the signals of a fault, and those are never blocked.
+//! sigaction(2), sigprocmask(2) and their relatives: the program is told, and gets, what it asked
+//! for, while our handler stays in front for the signals of a fault, and those are never blocked.
+//! In a program with its own malloc nothing is guarded, and all goes to the C library.
 //!
 //! All but the old `signal` forms of other signals are bare system calls: they may be called in a
 //! signal handler, where looking up the C library's function could wait for the loader's lock.
 
 use crate::family::set_errno;
 use crate::next::call_next;
+use crate::start::is_passive;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
-use granule::stomp::{SignalAction, program_action, program_mask};
+use granule::stomp::{SignalAction, forget_handler_mask, program_action, program_mask};
 
 /// A handler's address, `SIG_DFL` or `SIG_IGN`.
 type Address = usize;
@@ -50,6 +52,13 @@ unsafe extern "C" fn sigaction(
     new: *const libc::sigaction,
     old: *mut libc::sigaction,
 ) -> c_int {
+    if is_passive() {
+        return call_next!(
+            sigaction as fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int,
+            (signal, new, old),
+            -1
+        );
+    }
     if C_LIBRARY.contains(&signal) {
         set_errno(libc::EINVAL);
         return -1;
@@ -74,7 +83,7 @@ unsafe extern "C" fn sigaction(
 
 /// Sets a handler for a fault signal with the given flags; `None` for other signals.
 fn set_fault(signal: c_int, handler: Address, flags: c_int) -> Option<Address> {
-    if signal != libc::SIGSEGV && signal != libc::SIGBUS {
+    if is_passive() || signal != libc::SIGSEGV && signal != libc::SIGBUS {
         return None;
     }
     let action = SignalAction::new(handler, flags as usize, 0);
@@ -93,6 +102,7 @@ macro_rules! old_form {
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name(signal: c_int, handler: Address) -> Address {
             set_fault(signal, handler, $flags).unwrap_or_else(|| {
+                forget_handler_mask(signal);
                 call_next!($name as fn(c_int, Address) -> Address, (signal, handler), libc::SIG_ERR)
             })
         }
@@ -135,6 +145,13 @@ unsafe extern "C" fn pthread_sigmask(
     set: *const libc::sigset_t,
     old: *mut libc::sigset_t,
 ) -> c_int {
+    if is_passive() {
+        return call_next!(
+            pthread_sigmask as fn(c_int, *const libc::sigset_t, *mut libc::sigset_t) -> c_int,
+            (how, set, old),
+            libc::ENOSYS
+        );
+    }
     // SAFETY: (1).
     unsafe { mask(how, set, old) }
 }
@@ -148,7 +165,7 @@ unsafe extern "C" fn sigprocmask(
     old: *mut libc::sigset_t,
 ) -> c_int {
     // SAFETY: (1).
-    let errno = unsafe { mask(how, set, old) };
+    let errno = unsafe { pthread_sigmask(how, set, old) };
     if errno != 0 {
         set_errno(errno);
         return -1;

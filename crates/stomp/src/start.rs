@@ -22,12 +22,16 @@ static BEGIN: extern "C" fn() = begin;
 static END: extern "C" fn() = end;
 
 extern "C" fn begin() {
+    #[cfg(target_env = "gnu")]
+    crate::jumps::prepare();
     let ours: unsafe extern "C" fn(usize) -> *mut c_void = crate::family::malloc;
     if find(Search::All, c"malloc") != ours as *mut c_void {
         PASSIVE.store(true, Ordering::Relaxed);
         stomp::own_allocator();
     } else {
         stomp::start();
+        #[cfg(target_env = "gnu")]
+        stomp::follow_masks();
     }
 }
 

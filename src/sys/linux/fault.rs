@@ -36,8 +36,20 @@ impl SignalAction {
     pub const WITH_INFO: usize = libc::SA_SIGINFO as usize;
     /// Bit of `flags`: run on the alternate stack.
     pub const ON_STACK: usize = libc::SA_ONSTACK as usize;
+    /// Bit of `flags`: the handler's own signal is not blocked while it runs.
+    pub const NO_DEFER: usize = libc::SA_NODEFER as usize;
     /// Bit of `flags`: back to the default action before the handler runs.
     pub const RESET_HANDLER: usize = libc::SA_RESETHAND as usize;
+
+    /// True if its handler was for one time and has had it.
+    pub const fn has_been_reset(&self) -> bool {
+        self.handler == libc::SIG_DFL && self.flags & Self::RESET_HANDLER != 0
+    }
+
+    /// True if the signal is ignored.
+    pub const fn is_ignored(&self) -> bool {
+        self.handler == libc::SIG_IGN
+    }
 
     /// True if it runs code of the program.
     pub const fn has_handler(&self) -> bool {
@@ -125,6 +137,85 @@ pub(crate) fn signal_mask(how: i32, set: Option<u64>) -> Result<u64, Errno> {
     Ok(old)
 }
 
+/// Blocks the signals of `set` in this thread.
+pub(crate) fn block(set: u64) {
+    // The set and the way are good, and nothing else can be wrong with the call.
+    let _ = signal_mask(libc::SIG_BLOCK, Some(set));
+}
+
+/// The way of `signal_mask` that replaces the set.
+pub(crate) const SET_MASK: i32 = libc::SIG_SETMASK;
+
+/// True for the way of `signal_mask` that takes signals out.
+pub(crate) const fn unblocks(how: i32) -> bool {
+    how == libc::SIG_UNBLOCK
+}
+
+/// What `signal_mask` makes of the mask `before`; `None` for a way that does not exist.
+pub(crate) const fn mask_after(how: i32, set: u64, before: u64) -> Option<u64> {
+    match how {
+        libc::SIG_BLOCK => Some(before | set),
+        libc::SIG_UNBLOCK => Some(before & !set),
+        libc::SIG_SETMASK => Some(set),
+        _ => None,
+    }
+}
+
+/// True if the signal waits, for this thread or for the process, until it is unblocked.
+pub(crate) fn is_pending(signal: i32) -> bool {
+    let mut set = 0u64;
+    let addr = core::ptr::from_mut(&mut set).expose_provenance();
+    // SAFETY: the set lives through the call and has the kernel's size.
+    let answer = unsafe { syscall(libc::SYS_rt_sigpending, [addr, size_of::<u64>(), 0, 0, 0, 0]) };
+    answer.is_ok() && set & signal_bit(signal) != 0
+}
+
+/// Blocks a signal that was sent, and sends it again as it came, so that it waits.
+///
+/// # Safety
+/// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
+pub(crate) unsafe fn send_back(signal: i32, info: *const c_void, context: *mut c_void) {
+    block(signal_bit(signal));
+    // SAFETY: (1).
+    let mask = unsafe { interrupted_mask(context) };
+    // SAFETY: (1): the kernel's context has a mask.
+    let before = unsafe { mask.read_unaligned() };
+    // SAFETY: as above; it counts when the handler returns.
+    unsafe { mask.write_unaligned(before | signal_bit(signal)) };
+    // SAFETY: (1): the kernel filled the struct.
+    let code = unsafe { (*info.cast::<libc::siginfo_t>()).si_code };
+    let (process, thread) = (super::process_id() as usize, super::thread_id() as usize);
+    let (number, addr) = (signal as usize, info.addr());
+    let sent = if code == libc::SI_TKILL {
+        let args = [process, thread, number, addr, 0, 0];
+        // SAFETY: (1): reads the struct.
+        unsafe { syscall(libc::SYS_rt_tgsigqueueinfo, args) }
+    } else {
+        // SAFETY: as above.
+        unsafe { syscall(libc::SYS_rt_sigqueueinfo, [process, number, addr, 0, 0, 0]) }
+    };
+    if sent.is_err() {
+        // Only the first thread may say for the process who has sent it.
+        // SAFETY: sends a signal to the process itself.
+        let _ = unsafe { syscall(libc::SYS_kill, [process, number, 0, 0, 0, 0]) };
+    }
+}
+
+/// The mask that an interrupted thread gets back when the handler returns.
+///
+/// # Safety
+/// 1. `context` is the one the kernel gave to a handler that is still running.
+pub(crate) unsafe fn interrupted_mask(context: *mut c_void) -> *mut u64 {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: (1): a place in the struct; the kernel's set is the first 64 bits.
+    unsafe { &raw mut (*context).uc_sigmask }.cast()
+}
+
+/// The signals of a set that the kernel lets anybody block.
+pub(crate) const fn maskable(set: u64) -> u64 {
+    set & !signal_bit(libc::SIGKILL) & !signal_bit(libc::SIGSTOP)
+}
+
 /// The bit of a signal in a set.
 pub(crate) const fn signal_bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -158,13 +249,14 @@ impl Fault {
     /// # Safety
     /// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
     pub(crate) unsafe fn read(info: *const c_void, context: *const c_void) -> Fault {
-        let info = info.cast::<libc::siginfo_t>();
         // SAFETY: (1): the kernel filled the struct.
-        let code = unsafe { (*info).si_code };
-        // SAFETY: as above; for signals without an address the bytes are still initialised.
-        let addr = unsafe { (*info).si_addr() }.addr();
+        let info = unsafe { &*info.cast::<libc::siginfo_t>() };
+        let code = info.si_code;
+        // SAFETY: for signals without an address the bytes are still initialised.
+        let addr = unsafe { info.si_addr() }.addr();
         // SAFETY: (1).
-        Fault { addr, write: unsafe { access_is_write(context) }, real: code > 0 }
+        let write = unsafe { access_is_write(context) };
+        Fault { addr, write, real: code > 0 }
     }
 }
 
@@ -189,7 +281,9 @@ unsafe fn access_is_write(_: *const c_void) -> Option<bool> {
 /// 1. `context` is the one the kernel gave to a handler that is still running.
 pub(crate) unsafe fn resume_probe(context: *mut c_void) -> bool {
     // SAFETY: (1).
-    let pc = unsafe { &mut *program_counter(context) };
+    let place = unsafe { program_counter(context) };
+    // SAFETY: (1): the register is a part of the context, which the handler has for itself.
+    let pc = unsafe { &mut *place };
     match probe_fixup(*pc as u64) {
         None => false,
         Some(way_out) => {

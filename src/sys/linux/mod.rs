@@ -1,5 +1,6 @@
 //! Floor 1. The door on Linux: one file per kind of call.
 
+mod blocked;
 mod channel;
 mod fault;
 mod info;
@@ -11,11 +12,13 @@ pub(crate) mod raw;
 pub(crate) mod truth;
 pub(crate) mod unwind;
 
+pub(crate) use blocked::{blocked_word, set_blocked_word};
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
 pub(crate) use fault::{
-    ABORT, FAULT_SIGNALS, Fault, Handler, call_on_stack, die_by, resume_probe, signal_action,
-    signal_bit, signal_mask,
+    ABORT, FAULT_SIGNALS, Fault, Handler, SET_MASK, block, call_on_stack, die_by, interrupted_mask,
+    is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
+    signal_mask, unblocks,
 };
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::mapping_at_or_above;
