@@ -46,8 +46,8 @@ impl Batches {
         self.begun.load(Ordering::Relaxed) as usize * self.batch_len
     }
 
-    /// An index for the caller alone. At the end of a batch calls `prepare` with the indices of a new
-    /// one, which nobody has heard of yet; if that is `None`, so is this, and the batch is lost.
+    /// An index for the caller alone. At the end of a batch calls `prepare` with the indices of a
+    /// new one, which nobody has heard of yet; if that is `None`, so is this, and they are lost.
     pub(crate) fn take(&self, prepare: impl FnOnce(Range<usize>) -> Option<()>) -> Option<usize> {
         if self.has_left(self.place.load(Ordering::Relaxed)) {
             let place = self.place.fetch_add(1, Ordering::Acquire);
