@@ -96,7 +96,7 @@ fn overflow() {
     if is_asked_for("overflow") {
         let mut bytes = vec![1u8; 13].into_boxed_slice();
         // SAFETY: none: this is the crime. Rust's alignment of 1 leaves no slack.
-        unsafe { bytes.as_mut_ptr().add(13).write_volatile(1) };
+        unsafe { bytes.as_mut_ptr().wrapping_add(13).write_volatile(1) };
     }
 }
 
@@ -112,7 +112,7 @@ fn use_after_free() {
         let dangling = words.as_ptr();
         drop(words);
         // SAFETY: none: this is the crime.
-        let _ = unsafe { dangling.add(1).read_volatile() };
+        let _ = unsafe { dangling.wrapping_add(1).read_volatile() };
     }
 }
 
@@ -151,7 +151,7 @@ fn underflow() {
     if is_asked_for("underflow") {
         let mut bytes = vec![1u8; 100];
         // SAFETY: none: this is the crime.
-        unsafe { bytes.as_mut_ptr().sub(1).write_volatile(1) };
+        unsafe { bytes.as_mut_ptr().wrapping_sub(1).write_volatile(1) };
     }
 }
 

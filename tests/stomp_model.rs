@@ -111,11 +111,17 @@ fn assert_content(start: NonNull<u8>, len: usize, fill: u8, why: &str) {
     assert!(bytes.iter().step_by(step).all(|&byte| byte == fill), "{why}");
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
-    fn blocks_keep_apart_and_keep_their_content(verbs in prop::collection::vec(any_verb(), 1..200)) {
+    fn blocks_keep_apart_and_keep_their_content(
+        verbs in prop::collection::vec(any_verb(), 1..200),
+    ) {
         let mut model = Model::default();
         for verb in verbs {
             model.run(verb);

@@ -6,6 +6,7 @@
 
 use super::layout::{Bank, Layout, SlotId};
 use crate::error::Error;
+use crate::sys;
 use crate::vm::{Advice, CommitPolicy, GuardKind, Protection, Reservation};
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -51,7 +52,14 @@ impl Backend {
         // Huge pages would give every block 2 MiB; a kernel without them refuses the advice.
         let _ = region.advise(Advice::NoHugePages);
         if kind == GuardKind::Split {
-            region.commit(layout.bank_range(Bank::Plain), Protection::ReadWrite)?;
+            let plain = layout.bank_range(Bank::Plain);
+            region.commit(plain.clone(), Protection::ReadWrite)?;
+            let start = NonNull::new(region.as_ptr()).expect("a reservation is not at address 0");
+            // SAFETY: the bank is a part of the region.
+            let start = unsafe { start.add(plain.start) };
+            // A core dump would walk through all of it; a kernel that refuses the advice does.
+            // SAFETY: whole pages of the region.
+            let _ = unsafe { sys::advise(start, plain.len(), Advice::NoDump) };
         }
         Ok(Backend { region })
     }

@@ -2,7 +2,11 @@
 //!
 //! No lock anywhere: a slot is owned by whoever moved it to Busy, fresh slots are handed out by a
 //! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point,
-//! and the others go on; the worst that is lost is a range of addresses.
+//! No lock anywhere: a slot is owned by whoever moved it to Busy, fresh slots are handed out by a
+//! counter, freed ones wait in a ring. So any thread may die, fork or be interrupted at any point,
+//! and the others go on. The worst that is lost is addresses: a fork in the middle of a push leaves
+//! the child a quarantine that takes and gives nothing more, so that its freed slots are not used
+//! again.
 
 use super::backend::{Backend, Before, batch_slots};
 use super::layout::{Bank, CLASSES, Layout, SlotId};
@@ -72,8 +76,9 @@ pub(crate) struct Finder {
     fresh: [Batches; 2 * CLASSES],
     counts: Counts,
     limits: Limits,
+    /// Live guarded blocks that the system's mappings are enough for.
+    live_max: AtomicUsize,
     stopped_guarding: AtomicBool,
-    pub(crate) sweeping: AtomicBool,
 }
 
 /// When damage of slack was found.
@@ -128,8 +133,9 @@ impl Finder {
                 live: AtomicUsize::new(0),
             },
             limits,
+            // Each live block parts its surroundings, which makes two mappings more.
+            live_max: AtomicUsize::new(limits.mappings_max.saturating_sub(MAPPINGS_LEFT) / 2),
             stopped_guarding: AtomicBool::new(false),
-            sweeping: AtomicBool::new(false),
         }
     }
 
@@ -147,6 +153,15 @@ impl Finder {
     /// The address the region starts at.
     pub(crate) fn base(&self) -> usize {
         self.backend.base()
+    }
+
+    /// Takes the region out of the program's locked memory, in one piece: unlocked block by block,
+    /// it would fall apart into mappings.
+    pub(crate) fn unlock(&self) {
+        let len = self.layout.region_len();
+        // SAFETY: (1) the region is a reservation of ours. Should the kernel refuse, guards unlock
+        // their own pages.
+        let _ = unsafe { sys::unlock(self.memory(), len) };
     }
 
     /// A block of `size` bytes at a multiple of `align` (a power of two), reading zero. `None` if
@@ -193,7 +208,7 @@ impl Finder {
         }
         let start = self.fill_slot(bank, size, align, allocated);
         match start {
-            None => self.uncount_live(bank),
+            None => self.guards_are_used_up(bank),
             Some(_) => drop(self.counts.of(bank).fetch_add(1, Ordering::Relaxed)),
         }
         start
@@ -264,7 +279,7 @@ impl Finder {
         let Some(offset) = self.offset(addr) else { return Lookup::Foreign };
         let Some(id) = self.layout.slot_at(offset) else { return Lookup::Wrong(None) };
         let slot = self.table.slot(id);
-        if slot.state() == State::Live && slot.start() == offset {
+        if slot.is_live() && slot.start() == offset {
             return Lookup::Live(id);
         }
         Lookup::Wrong(slot.snapshot())
@@ -283,58 +298,83 @@ impl Finder {
     /// Frees a live block. `Err` if another thread was faster.
     pub(crate) fn free(&self, id: SlotId, from: &Registers) -> Result<(), ()> {
         let slot = self.table.slot(id);
-        while !slot.claim(State::Live) {
-            if !self.sweeping.load(Ordering::Acquire) {
-                return Err(());
+        if !self.claim_live(slot) {
+            return Err(());
+        }
+        if let Some(offset) = self.damage(slot) {
+            report::damage(self, id, offset, from, Found::AtFree);
+        }
+        slot.note_free(self.moment(from));
+        let hidden = self.backend.hide(id.bank, self.pages(slot));
+        slot.retire();
+        match hidden {
+            Ok(()) => {
+                self.uncount_live(id.bank);
+                self.wait_in_quarantine(id);
+            }
+            Err(error) => self.cannot_hide(error),
+        }
+        Ok(())
+    }
+
+    /// Live -> Busy, waiting for the sweep if that is reading the block. A looker that does not end
+    /// was left behind by a fork, and is not waited for.
+    fn claim_live(&self, slot: &Slot) -> bool {
+        const PATIENCE: usize = 100_000;
+        for _ in 0..PATIENCE {
+            if slot.claim(State::Live) {
+                return true;
+            }
+            if slot.state() != State::Looked {
+                return false;
             }
             sys::yield_now();
         }
-        self.check(id, from, Found::AtFree);
-        slot.note_free(self.moment(from));
-        let pages = self.pages(slot);
-        self.backend.hide(id.bank, pages).unwrap_or_else(|error| self.cannot_hide(error));
-        self.uncount_live(id.bank);
-        slot.retire();
-        self.wait_in_quarantine(id);
-        Ok(())
+        slot.claim(State::Looked)
     }
 
     fn pages(&self, slot: &Slot) -> Range<usize> {
         self.layout.pages_of(slot.start()..slot.start() + slot.size())
     }
 
-    /// A freed block that stays accessible would be a silent gap: say so. It is never used again as
-    /// far as the program is concerned, so nothing else breaks.
+    /// A freed block that stays accessible is a gap: say so. Its slot is never used again, because
+    /// its pages would not read zero.
     fn cannot_hide(&self, error: Error) {
         let numbers = [error.code() as u64, 0];
         report::notice(self.options.socket(), Notice::FreedNotHidden, numbers);
     }
 
-    /// Looks at the slack of a block that the caller owns (Busy) and reports damage.
-    pub(crate) fn check(&self, id: SlotId, from: &Registers, found: Found) {
-        let slot = self.table.slot(id);
+    /// The first overwritten byte of the slack of a block that the caller keeps from being freed.
+    pub(crate) fn damage(&self, slot: &Slot) -> Option<usize> {
         let (block, pages) = (slot.start()..slot.start() + slot.size(), self.pages(slot));
         // SAFETY: the block is not freed, so its pages are accessible and were filled.
-        let damage = unsafe { slack::damage(self.memory(), &block, &pages) };
-        if let Some(offset) = damage {
-            report::damage(self, id, offset, from, found);
-        }
+        unsafe { slack::damage(self.memory(), &block, &pages) }
     }
 
     /// Freed slots wait here; when the budget is exceeded the oldest become ready for use again. A
     /// slot that finds no place in the ring is never used again, which is safe.
     fn wait_in_quarantine(&self, id: SlotId) {
-        let len = self.layout.stride(id.class);
+        let charge = self.charge(id);
+        let mut waiting = self.quarantined.fetch_add(charge, Ordering::Relaxed) + charge;
         if !self.quarantine.push(id.to_bits()) {
+            self.quarantined.fetch_sub(charge, Ordering::Relaxed);
             return;
         }
-        let mut waiting = self.quarantined.fetch_add(len, Ordering::Relaxed) + len;
         while waiting > self.options.quarantine_len {
             let Some(oldest) = self.quarantine.pop().map(SlotId::from_bits) else { return };
-            let len = self.layout.stride(oldest.class);
-            waiting = self.quarantined.fetch_sub(len, Ordering::Relaxed) - len;
+            let charge = self.charge(oldest);
+            waiting = self.quarantined.fetch_sub(charge, Ordering::Relaxed) - charge;
             self.make_ready(oldest);
         }
+    }
+
+    /// What a slot takes of the quarantine's budget: its addresses, but never so much that a few
+    /// large blocks drive out all the others.
+    fn charge(&self, id: SlotId) -> usize {
+        /// The smallest part of the budget that a single slot may take.
+        const PARTS: usize = 64;
+        let most = (self.options.quarantine_len / PARTS).max(self.layout.stride(0));
+        self.layout.stride(id.class).min(most)
     }
 
     /// The calling thread and its stack, now.
@@ -349,23 +389,27 @@ impl Finder {
         self.traces.recall(id)
     }
 
-    /// Live blocks that guards by protection may have: each parts its surroundings, which makes two
-    /// mappings more.
-    fn live_max(&self) -> usize {
-        self.limits.mappings_max.saturating_sub(MAPPINGS_LEFT) / 2
-    }
-
     /// Counts one more live guarded block, unless that is more than guards may be.
     fn count_live(&self) -> bool {
         if self.backend.kind() == GuardKind::Marker {
             return true;
         }
         let before = self.counts.live.fetch_add(1, Ordering::Relaxed);
-        if before >= self.live_max() {
+        if before >= self.live_max.load(Ordering::Relaxed) {
             self.uncount_live(Bank::Guarded);
             return false;
         }
         true
+    }
+
+    /// The system refused a guard before our own limit was reached: the program has many mappings
+    /// too. What there is now is the limit from now on, so that not every call is refused anew.
+    fn guards_are_used_up(&self, bank: Bank) {
+        self.uncount_live(bank);
+        if self.backend.kind() == GuardKind::Split && bank == Bank::Guarded {
+            let live = self.counts.live.load(Ordering::Relaxed);
+            self.live_max.fetch_min(live, Ordering::Relaxed);
+        }
     }
 
     fn uncount_live(&self, bank: Bank) {

@@ -42,10 +42,9 @@ pub use options::{Options, Placement};
 use crate::ds::once::Once;
 use crate::sys::{self, Registers};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use finder::{Finder, Found, Lookup};
 use record::Notice;
-use slot::State;
 
 /// The stomp finder as a Rust program's allocator, in one line.
 ///
@@ -117,7 +116,8 @@ impl Caller {
 pub fn allocate(size: usize, align: usize, caller: Caller) -> Option<NonNull<u8>> {
     let finder = started();
     let block = finder.allocate(size, align, &caller.0);
-    if block.is_none() && size <= finder.size_max() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if block.is_none() && size <= finder.size_max() && !SAID.swap(true, Ordering::Relaxed) {
         report::notice(finder.options.socket(), Notice::OutOfMemory, [size as u64, 0]);
     }
     block
@@ -191,17 +191,35 @@ pub fn forget_code() {
 /// if not all were. For the end of the program.
 pub fn sweep(caller: Caller) {
     let Some(finder) = finder() else { return };
-    finder.sweeping.store(true, Ordering::Release);
+    // Alone, it can read without keeping anybody off, and a child of fork keeps sharing the books.
+    let alone = sys::is_single_threaded();
     finder.for_each_slot(|id, slot| {
-        if slot.claim(State::Live) {
-            finder.check(id, &caller.0, Found::AtExit);
+        if !slot.is_live() || (!alone && !slot.look()) {
+            return;
+        }
+        let damage = finder.damage(slot);
+        if !alone {
             slot.put_back();
         }
+        if let Some(offset) = damage {
+            report::damage(finder, id, offset, &caller.0, Found::AtExit);
+        }
     });
-    finder.sweeping.store(false, Ordering::Release);
     let [guarded, all] = finder.guarded_of();
     if guarded < all {
         report::notice(finder.options.socket(), Notice::GuardedOf, [guarded, all]);
+    }
+}
+
+/// True for an address of the finder's region: nobody else's blocks are there.
+pub fn is_ours(block: NonNull<u8>) -> bool {
+    finder().is_some_and(|finder| finder.offset(block.addr().get()).is_some())
+}
+
+/// The program has locked its memory: the region is not to be, since locked pages take no guards.
+pub fn unlock() {
+    if let Some(finder) = finder() {
+        finder.unlock();
     }
 }
 

@@ -30,6 +30,10 @@ pub(crate) fn run<T>(work: impl FnOnce() -> T) -> Option<T> {
         if owner == me {
             return None;
         }
+        if !sys::is_thread(owner) {
+            // It stayed behind in the parent of a fork.
+            let _ = OWNER.compare_exchange(owner, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
         sys::yield_now();
     }
     let answer = call(work);

@@ -14,7 +14,7 @@ use crate::ds::depot::Depot;
 use crate::ds::ring::Ring;
 use crate::error::Error;
 use crate::sys;
-use crate::vm::{CommitPolicy, GuardKind, Info, Protection, Reservation};
+use crate::vm::{Advice, CommitPolicy, GuardKind, Info, Protection, Reservation};
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
@@ -23,7 +23,7 @@ const ZONE_LEN: usize = 1 << 38;
 const ZONE_LEN_MIN: usize = 1 << 30;
 
 /// Address space for stacks.
-const DEPOT_LEN: usize = 1 << 32;
+const DEPOT_LEN: usize = 1 << 30;
 
 /// The exit status when the finder cannot work at all.
 const CANNOT: i32 = 125;
@@ -64,10 +64,7 @@ fn guard_kind(options: &Options, info: &Info) -> GuardKind {
 }
 
 fn build(options: Options, info: &Info) -> Result<Finder, Error> {
-    let (layout, backend) = region(&options, info)?;
-    let table_len = Table::len(&layout);
-    // SAFETY: the memory is zero, as long as asked for, known to nobody else and never released.
-    let table = unsafe { Table::new(books(table_len)?, &layout) };
+    let (layout, backend, table) = ground(&options, info)?;
     let depot = Depot::new(words(DEPOT_LEN)?);
     let quarantine = Ring::new(words(ring_len(&options, info))?);
     let limits = Limits {
@@ -78,13 +75,19 @@ fn build(options: Options, info: &Info) -> Result<Finder, Error> {
     Ok(Finder::new(options, layout, backend, table, Traces::new(depot), quarantine, limits))
 }
 
-/// The largest region that the system gives.
-fn region(options: &Options, info: &Info) -> Result<(Layout, Backend), Error> {
+/// The largest region, with its table, that the system gives.
+fn ground(options: &Options, info: &Info) -> Result<(Layout, Backend, Table), Error> {
     let mut zone_len = ZONE_LEN;
     loop {
         let layout = Layout::new(info.page_len, zone_len);
-        match Backend::new(&layout, guard_kind(options, info)) {
-            Ok(backend) => return Ok((layout, backend)),
+        let parts = Backend::new(&layout, guard_kind(options, info))
+            .and_then(|backend| Ok((backend, books(Table::len(&layout))?)));
+        match parts {
+            Ok((backend, memory)) => {
+                // SAFETY: the memory is zero, as long as asked for, known to nobody else and never
+                // released.
+                return Ok((layout, backend, unsafe { Table::new(memory, &layout) }));
+            }
             Err(error) if zone_len == ZONE_LEN_MIN => return Err(error),
             Err(_) => zone_len /= 2,
         }
@@ -100,8 +103,11 @@ fn ring_len(options: &Options, info: &Info) -> usize {
 /// Memory for books: reads zero, costs what is touched, stays for ever.
 fn books(len: usize) -> Result<NonNull<u8>, Error> {
     let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
-    let memory = ManuallyDrop::new(builder.reserve()?);
+    let memory = builder.reserve()?;
     memory.commit(0..memory.len(), Protection::ReadWrite)?;
+    // Of no use in a core dump, and mostly empty; a kernel that refuses the advice writes zeros.
+    let _ = memory.advise(Advice::NoDump);
+    let memory = ManuallyDrop::new(memory);
     Ok(NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0"))
 }
 

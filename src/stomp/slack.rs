@@ -10,8 +10,8 @@ use core::ptr::NonNull;
 /// The pattern: no likely text, no small number, not zero.
 const PATTERN: u8 = 0xc7;
 
-/// Bytes on each side that are filled and checked: all there are, with pages of 4 KiB. The page that
-/// holds them is touched anyway.
+/// Bytes on each side that are filled and checked: all there are, with pages of 4 KiB. The page
+/// that holds them is touched anyway.
 const NEAR: usize = 4096;
 
 /// The slack of a block: its pages' bytes before and behind it, at most [`NEAR`] on each side.

@@ -31,6 +31,8 @@ pub(crate) enum State {
     Live = 2,
     /// Its block was freed; its pages are inaccessible.
     Freed = 3,
+    /// Live, and the sweep is reading its slack: whoever frees it waits a moment.
+    Looked = 4,
 }
 
 /// The record of one slot. All zeros is a fresh one.
@@ -75,6 +77,7 @@ impl Slot {
             0 => State::Fresh,
             2 => State::Live,
             3 => State::Freed,
+            4 => State::Looked,
             _ => State::Busy,
         }
     }
@@ -96,9 +99,20 @@ impl Slot {
         self.state.store(State::Live as u32, Ordering::Release);
     }
 
-    /// Busy -> Live, unchanged: the one who looked is done.
+    /// Live -> Looked. False if the slot holds no block, or not any more.
+    pub(crate) fn look(&self) -> bool {
+        let (from, to) = (State::Live as u32, State::Looked as u32);
+        self.state.compare_exchange(from, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Looked -> Live, unchanged: the one who looked is done.
     pub(crate) fn put_back(&self) {
         self.state.store(State::Live as u32, Ordering::Release);
+    }
+
+    /// True while it holds a block that the program may use.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state(), State::Live | State::Looked)
     }
 
     /// Notes who frees, while Busy, so that a fault from now on already finds it.
@@ -138,7 +152,7 @@ impl Slot {
             stack: stack.load(Ordering::Relaxed),
         };
         Some(Snapshot {
-            live: state == State::Live,
+            live: matches!(state, State::Live | State::Looked),
             start,
             size: self.size(),
             allocated: moment(&self.allocated_tid, &self.allocated_stack),

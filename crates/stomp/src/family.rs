@@ -15,6 +15,12 @@ pub(crate) fn set_errno(code: c_int) {
     unsafe { *errno = code };
 }
 
+/// True for a block of ours. In a program with its own malloc there may be some, given out before
+/// that was known.
+fn is_ours(block: *mut c_void) -> bool {
+    NonNull::new(block.cast()).is_some_and(stomp::is_ours)
+}
+
 /// Gives a block to C: null and ENOMEM if there is none.
 fn give(block: Option<NonNull<u8>>) -> *mut c_void {
     block.map_or_else(
@@ -57,7 +63,7 @@ unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn free(block: *mut c_void) {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(free as fn(*mut c_void) -> (), (block), ());
     }
     if let Some(block) = NonNull::new(block.cast()) {
@@ -68,7 +74,7 @@ unsafe extern "C" fn free(block: *mut c_void) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(free_sized as fn(*mut c_void, usize) -> (), (block, size), ());
     }
     if let Some(block) = NonNull::new(block.cast()) {
@@ -79,7 +85,7 @@ unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn free_aligned_sized(block: *mut c_void, align: usize, size: usize) {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(
             free_aligned_sized as fn(*mut c_void, usize, usize) -> (),
             (block, align, size),
@@ -105,7 +111,7 @@ fn reallocate(block: *mut c_void, size: usize, caller: Caller) -> *mut c_void {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(
             realloc as fn(*mut c_void, usize) -> *mut c_void,
             (block, size),
@@ -118,7 +124,7 @@ unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 #[inline(never)]
 unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize) -> *mut c_void {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(
             reallocarray as fn(*mut c_void, usize, usize) -> *mut c_void,
             (block, count, size),
@@ -209,7 +215,7 @@ unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
-    if is_passive() {
+    if is_passive() && !is_ours(block) {
         return call_next!(malloc_usable_size as fn(*mut c_void) -> usize, (block), 0);
     }
     NonNull::new(block.cast()).and_then(stomp::size_of_block).unwrap_or(0)

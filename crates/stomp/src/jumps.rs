@@ -5,9 +5,8 @@
 //! which nobody uses, carries the belief. Every function here does its work and goes on to the C
 //! library's with the stack as it found it: some return twice, and to their caller.
 
-use crate::next::{Search, find};
-use core::ffi::{CStr, c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering};
+use crate::next::Next;
+use core::ffi::{c_int, c_void};
 use granule::stomp::{program_blocked, set_program_blocked};
 
 /// The upper half of the second word of a mask when the lower carries a belief: both fault signals
@@ -35,8 +34,8 @@ fn remember(mask: &mut Mask) {
 }
 
 /// Bits in the first word are the program's doing, or of a context that a handler got. They must
-/// not reach the kernel. The second word is written only if it is a mask's: in the context of a handler
-/// the kernel has something else there.
+/// not reach the kernel. The second word is written only if it is a mask's: in the context of a
+/// handler the kernel has something else there.
 fn recall(mask: &mut Mask) {
     let is_marked = mask[1] >> 32 == MARK >> 32;
     set_program_blocked(mask[0] | if is_marked { mask[1] & !MARK } else { 0 });
@@ -44,30 +43,6 @@ fn recall(mask: &mut Mask) {
         remember(mask);
     }
     mask[0] &= !program_blocked();
-}
-
-/// A function of the C library, looked up before it is needed: in a signal handler, the loader's
-/// lock may be held.
-struct Next {
-    name: &'static CStr,
-    addr: AtomicUsize,
-}
-
-impl Next {
-    const fn new(name: &'static CStr) -> Self {
-        Next { name, addr: AtomicUsize::new(0) }
-    }
-
-    fn addr(&self) -> usize {
-        match self.addr.load(Ordering::Relaxed) {
-            0 => {
-                let addr = find(Search::Next, self.name).addr();
-                self.addr.store(addr, Ordering::Relaxed);
-                addr
-            }
-            addr => addr,
-        }
-    }
 }
 
 static CHECKED_JUMP: Next = Next::new(c"__longjmp_chk");

@@ -2,6 +2,7 @@
 //! order.
 
 use core::ffi::{CStr, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Two lists of loaded objects: all, from the program on; or those behind this library.
 #[derive(Clone, Copy)]
@@ -22,6 +23,31 @@ pub(crate) fn find(search: Search, name: &CStr) -> *mut c_void {
     unsafe { libc::dlsym(handle, name.as_ptr()) }
 }
 
+/// The next definition of a function, looked up once: best before it is needed, because in a signal
+/// handler the loader's lock may be held.
+pub(crate) struct Next {
+    name: &'static CStr,
+    addr: AtomicUsize,
+}
+
+impl Next {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Next { name, addr: AtomicUsize::new(0) }
+    }
+
+    /// Its address; 0 if nobody defines it.
+    pub(crate) fn addr(&self) -> usize {
+        match self.addr.load(Ordering::Relaxed) {
+            0 => {
+                let addr = find(Search::Next, self.name).addr();
+                self.addr.store(addr, Ordering::Relaxed);
+                addr
+            }
+            addr => addr,
+        }
+    }
+}
+
 /// Calls the next definition of a function with a given type; the third part is the answer when
 /// there is none.
 macro_rules! call_next {
@@ -32,13 +58,14 @@ macro_rules! call_next {
             Ok(name) => name,
             Err(_) => panic!("a name without NUL"),
         };
-        let function = $crate::next::find($crate::next::Search::Next, NAME);
-        if function.is_null() {
+        static NEXT: $crate::next::Next = $crate::next::Next::new(NAME);
+        let function = NEXT.addr();
+        if function == 0 {
             $missing
         } else {
             type Function = unsafe extern "C" fn($($type),*) -> $result;
             // SAFETY: the C library defines the function with this type.
-            let function: Function = unsafe { core::mem::transmute(function) };
+            let function: Function = unsafe { core::mem::transmute::<usize, Function>(function) };
             // SAFETY: the arguments are those of our caller, who meant this function.
             unsafe { function($($argument),*) }
         }

@@ -115,6 +115,16 @@ old_form!(ssignal, BSD);
 old_form!(sysv_signal, SYSTEM_V);
 old_form!(__sysv_signal, SYSTEM_V);
 
+/// Has the old forms look up the C library's functions: a look-up clears what `dlerror` would say,
+/// and may not happen in a signal handler. There is no signal 0, so nothing else happens.
+pub(crate) fn prepare() {
+    for form in [signal, bsd_signal, ssignal, sysv_signal, __sysv_signal] {
+        // SAFETY: any number may be given for a signal.
+        let refused = unsafe { form(0, libc::SIG_DFL) };
+        debug_assert_eq!(refused, libc::SIG_ERR, "signal 0 exists");
+    }
+}
+
 /// # Safety
 /// 1. `set` and `old` are null or point to a signal set.
 unsafe fn mask(how: c_int, set: *const libc::sigset_t, old: *mut libc::sigset_t) -> c_int {
@@ -126,9 +136,8 @@ unsafe fn mask(how: c_int, set: *const libc::sigset_t, old: *mut libc::sigset_t)
     match program_mask(how, wanted) {
         Ok(before) => {
             if !old.is_null() {
+                // As glibc: the kernel's signals are the first 64 bits, the rest is left alone.
                 // SAFETY: (1).
-                unsafe { old.write_bytes(0, 1) };
-                // SAFETY: (1): the kernel's signals are the first 64 bits.
                 unsafe { old.cast::<u64>().write_unaligned(before) };
             }
             0

@@ -24,10 +24,10 @@ pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::mapping_at_or_above;
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard,
+    reserve_at, unguard, unlock,
 };
 pub(crate) use process::{
-    call_at_exit, env, exit_now, memory_and_swap_len, process_id, thread_id, thread_id_quick,
-    write_error, yield_now,
+    call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
+    thread_id, thread_id_quick, write_error, yield_now,
 };
 pub(crate) use unwind::{Registers, capture, forget};

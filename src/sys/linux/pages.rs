@@ -73,14 +73,23 @@ unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Err
         .map(drop)
 }
 
+/// Lets pages be swapped again that were locked (`mlock`, `mlockall`). Call: munlock.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours. Its content and its rights stay.
+pub(crate) unsafe fn unlock(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let addr = ptr.as_ptr().expose_provenance();
+    // SAFETY: (1).
+    unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.
 unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
     // SAFETY: the caller's: our pages, content unused.
     match unsafe { madvise(ptr, len, advice) } {
         Err(Errno(libc::EINVAL)) => {
-            let addr = ptr.as_ptr().expose_provenance();
-            // SAFETY: unlocking changes no content and no right.
-            unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }?;
+            // SAFETY: the caller's.
+            unsafe { unlock(ptr, len) }?;
             // SAFETY: the caller's, as above.
             unsafe { madvise(ptr, len, advice) }
         }

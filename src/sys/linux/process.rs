@@ -198,6 +198,28 @@ pub(crate) fn exit_now(status: i32) -> ! {
     }
 }
 
+/// True if the process has one thread. Call: newfstatat of its task directory, one entry a thread.
+pub(crate) fn is_single_threaded() -> bool {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    let target = status.as_mut_ptr().expose_provenance();
+    let path = c"/proc/self/task".as_ptr().addr();
+    let args = [libc::AT_FDCWD as usize, path, target, 0, 0, 0];
+    // SAFETY: the path is NUL-terminated, the kernel fills the struct, both live through the call.
+    if unsafe { syscall(libc::SYS_newfstatat, args) }.is_err() {
+        return false;
+    }
+    // SAFETY: zeroed and filled; all its fields are numbers.
+    let status = unsafe { status.assume_init() };
+    status.st_nlink == 2 + 1
+}
+
+/// True if a thread of this process has the number `id`.
+pub(crate) fn is_thread(id: u32) -> bool {
+    let args = [process_id() as usize, id as usize, 0, 0, 0, 0];
+    // SAFETY: signal 0 is sent to nobody; only the answer counts.
+    unsafe { syscall(libc::SYS_tgkill, args) }.is_ok()
+}
+
 /// Calls `function` when the process exits in order. Call: atexit.
 pub(crate) fn call_at_exit(function: extern "C" fn()) {
     // SAFETY: the function lives as long as the program, and takes and returns nothing. If the C

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Runs `granule stomp` with these words; expects the status, one line, and words in it.
 fn refused(arguments: &[&str], status: i32, words: &str) {
-    let output = output(&mut granule(["stomp"]).args(arguments));
+    let output = output(granule(["stomp"]).args(arguments));
     let text = error_text(&output);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
     assert!(text.starts_with("granule: ") && text.contains(words), "{arguments:?}: {text}");

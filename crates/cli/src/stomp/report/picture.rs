@@ -229,7 +229,7 @@ mod tests {
             let lines = picture(&at_end(1, 15, address));
             assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:#?}");
             let caret = lines[1].find('^').expect("a caret");
-            let expected = if address < 0x10_0000 || address > 0x10_0fff { b'X' } else { b'.' };
+            let expected = if (0x10_0000..=0x10_0fff).contains(&address) { b'.' } else { b'X' };
             assert_eq!(lines[0].as_bytes()[caret], expected, "{lines:#?}");
         }
     }
