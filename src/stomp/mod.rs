@@ -49,8 +49,8 @@ use record::Notice;
 /// The stomp finder as a Rust program's allocator, in one line.
 ///
 /// Run the program under `granule stomp` for a report with names and lines; alone it prints
-/// addresses. The options come from the variable [`options::VARIABLE`] either way. Rust gives every
-/// size its exact alignment, so that most blocks have no slack at all.
+/// offsets in files. The options come from the variable [`options::VARIABLE`] either way. Rust
+/// gives every size its exact alignment, so that most blocks have no slack at all.
 ///
 /// ```
 /// #[global_allocator]

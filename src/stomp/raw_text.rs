@@ -1,4 +1,4 @@
-//! Floor 4. The report when no supervisor listens: plain text to standard error, addresses only.
+//! Floor 4. The report when no supervisor listens: plain text to standard error, without names.
 
 use super::record::{Access, Notice, Record, Side, Stack};
 use crate::sys;
@@ -74,8 +74,19 @@ fn stack(title: &str, stack: &Stack) {
         return;
     }
     print(format_args!("  {title}:\n"));
-    for frame in stack.frames() {
-        print(format_args!("    {frame:#x}\n"));
+    for &frame in stack.frames() {
+        print_frame(frame);
+    }
+}
+
+/// A frame as `module+offset`, which symbolising tools take.
+fn print_frame(frame: u64) {
+    let mut name = [0u8; 512];
+    let file = sys::file_at(frame as usize, &mut name).map(|len| &name[..len]);
+    let file = file.and_then(|file| core::str::from_utf8(file).ok());
+    match (file, sys::module_offset(frame)) {
+        (Some(file), Some(offset)) => print(format_args!("    {file}+{offset:#x}\n")),
+        _ => print(format_args!("    {frame:#x}\n")),
     }
 }
 

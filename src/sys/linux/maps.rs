@@ -43,26 +43,56 @@ pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno>
     answer
 }
 
+/// Writes the path of the file that is mapped at `addr` to `name` and returns its length. `None` if
+/// none is, if it does not fit, or before Linux 6.11. Calls: openat, ioctl(PROCMAP_QUERY), close.
+pub(crate) fn file_at(addr: usize, name: &mut [u8]) -> Option<usize> {
+    let file = open_read(c"/proc/self/maps")?;
+    let mut query = ProcmapQuery::new(addr, 0);
+    query.name = name.as_mut_ptr().expose_provenance() as u64;
+    query.name_len = name.len().min(4096) as u32;
+    // SAFETY: (1) the name is a buffer of ours, of the length given.
+    let answer = unsafe { query.ask(file) };
+    close(file);
+    answer.ok()?;
+    // The kernel counts the closing zero.
+    (query.name_len as usize).checked_sub(1).filter(|&len| len > 0)
+}
+
+impl ProcmapQuery {
+    fn new(addr: usize, flags: u64) -> Self {
+        ProcmapQuery {
+            size: size_of::<ProcmapQuery>() as u64,
+            flags,
+            addr: addr as u64,
+            start: 0,
+            end: 0,
+            rights: 0,
+            page_len: 0,
+            offset: 0,
+            inode: 0,
+            device: [0; 2],
+            name_len: 0,
+            build_id_len: 0,
+            name: 0,
+            build_id: 0,
+        }
+    }
+
+    /// Has the kernel fill in the answers.
+    ///
+    /// # Safety
+    /// 1. `name` is 0, or the address of `name_len` bytes that may be written.
+    unsafe fn ask(&mut self, file: usize) -> Result<(), Errno> {
+        let target = (&raw mut *self).expose_provenance();
+        // SAFETY: the kernel fills in the structure of which we say the size, and (1).
+        unsafe { syscall(libc::SYS_ioctl, [file, PROCMAP_QUERY, target, 0, 0, 0]) }.map(drop)
+    }
+}
+
 fn ask(file: usize, addr: usize) -> Result<Mapping, Errno> {
-    let mut query = ProcmapQuery {
-        size: size_of::<ProcmapQuery>() as u64,
-        flags: COVERING_OR_NEXT,
-        addr: addr as u64,
-        start: 0,
-        end: 0,
-        rights: 0,
-        page_len: 0,
-        offset: 0,
-        inode: 0,
-        device: [0; 2],
-        name_len: 0,
-        build_id_len: 0,
-        name: 0,
-        build_id: 0,
-    };
-    let target = (&raw mut query).expose_provenance();
-    // SAFETY: the kernel fills in the structure of which we say the size, and asks for no name.
-    unsafe { syscall(libc::SYS_ioctl, [file, PROCMAP_QUERY, target, 0, 0, 0]) }?;
+    let mut query = ProcmapQuery::new(addr, COVERING_OR_NEXT);
+    // SAFETY: (1) no name is asked for.
+    unsafe { query.ask(file) }?;
     let has = |right| query.rights & right != 0;
     Ok(Mapping {
         start: query.start as usize,

@@ -21,7 +21,7 @@ pub(crate) use fault::{
     signal_mask, unblocks,
 };
 pub(crate) use info::{guards, info, limits};
-pub(crate) use maps::mapping_at_or_above;
+pub(crate) use maps::{file_at, mapping_at_or_above};
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard, unlock,
@@ -30,4 +30,4 @@ pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
     thread_id, thread_id_quick, write_error, yield_now,
 };
-pub(crate) use unwind::{Registers, capture, forget};
+pub(crate) use unwind::{Registers, capture, forget, module_offset};

@@ -29,6 +29,7 @@ mod tests;
 pub(crate) use cache::forget;
 pub(crate) use probe::{probe_fixup, probe_read};
 pub(crate) use registers::Registers;
+pub(crate) use tables::module_offset;
 
 use crate::ds::cfi::{self, FP, Frame, PC, SP, Step};
 

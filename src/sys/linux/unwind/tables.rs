@@ -37,6 +37,11 @@ pub(super) fn is_code(pc: u64) -> bool {
     module_of(pc.wrapping_sub(1)).is_some()
 }
 
+/// Where `address` lies in the file of its module, as its symbols count.
+pub(crate) fn module_offset(address: u64) -> Option<u64> {
+    module_of(address).map(|module| address.wrapping_sub(module.bias))
+}
+
 fn module_of(address: u64) -> Option<Module> {
     match find_object() {
         Some(find) => by_find_object(find, address),
