@@ -176,7 +176,13 @@ fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
     let block = match finder.lookup(addr) {
         // Another thread freed it in between.
         Lookup::Live(id) => finder.table.slot(id).snapshot(),
-        Lookup::Wrong(block) => block,
+        // The start of a block that was freed; else the block that is nearest is meant.
+        Lookup::Wrong(block) => match finder.offset(addr) {
+            Some(offset) if block.is_none_or(|block| block.start != offset) => {
+                report::nearest(finder, offset)
+            }
+            _ => block,
+        },
         Lookup::Foreign => None,
     };
     report::wrong_free(finder, addr, block.as_ref(), &caller.0)

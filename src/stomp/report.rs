@@ -92,8 +92,8 @@ pub(crate) fn access(
 /// How many slots away the block of a wild access is looked for.
 const SLOTS_NEAR: usize = 256;
 
-/// The block that an inaccessible address is nearest to, if one is near.
-fn nearest(finder: &Finder, offset: usize) -> Option<Snapshot> {
+/// The block that an address is nearest to, if one is near.
+pub(crate) fn nearest(finder: &Finder, offset: usize) -> Option<Snapshot> {
     let id = finder.layout.slot_at(offset)?;
     let at = |index: Option<usize>| {
         let index = index.filter(|&index| index < finder.layout.slots(id.class))?;
