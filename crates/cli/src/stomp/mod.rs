@@ -18,6 +18,9 @@ use supervisor::{Outcome, Supervisor};
 
 pub(crate) use signals::die_by;
 
+const KILLED: &str = "the program was killed, perhaps by the system for lack of memory: every live \
+                      block takes at least a page (4 KiB) under granule";
+
 /// Runs a program, or the demonstration, under the stomp finder.
 ///
 /// # Errors
@@ -37,6 +40,9 @@ pub(crate) fn run(arguments: &StompArguments) -> Result<ExitCode, Failure> {
     let outcome = supervisor.run(&program, &library, arguments.options())?;
     if arguments.program.is_empty() {
         return end_of_demonstration(&outcome);
+    }
+    if outcome.status.signal() == Some(libc::SIGKILL) {
+        say(KILLED);
     }
     Ok(verdict(&outcome, arguments.error_exitcode))
 }

@@ -9,22 +9,18 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Signals to hand on to the program: a request to the supervisor to end means the program.
-const FORWARDED: [i32; 2] = [libc::SIGTERM, libc::SIGHUP];
-/// Signals that the terminal sends to the program as well: it decides, the supervisor waits.
-const LEFT_TO_THE_PROGRAM: [i32; 2] = [libc::SIGINT, libc::SIGQUIT];
+/// Signals that would end the supervisor, and the one that tells of a child's end.
+const TAKEN_OVER: [i32; 5] =
+    [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGCHLD];
+/// Signals to hand on to the program: a request to the supervisor to end means the program. The
+/// terminal sends SIGINT and SIGQUIT to the program as well: it decides, the supervisor waits.
+const FORWARDED: [Signal; 2] = [Signal::TERM, Signal::HUP];
 
 /// The signals of the supervisor while a program runs.
 pub(crate) struct Signals {
     queue: File,
-    before: Dispositions,
-}
-
-/// What the program inherits, as if the supervisor were not there.
-#[derive(Clone, Copy)]
-struct Dispositions {
-    mask: libc::sigset_t,
-    handlers: [libc::sighandler_t; 2],
+    /// What the program inherits, as if the supervisor were not there.
+    mask_before: libc::sigset_t,
 }
 
 impl Signals {
@@ -33,39 +29,31 @@ impl Signals {
     /// # Errors
     /// The system's, if there is no descriptor left.
     pub(crate) fn take_over() -> io::Result<Signals> {
-        let handlers = LEFT_TO_THE_PROGRAM.map(|signal| {
-            // SAFETY: SIG_IGN runs no code of ours.
-            unsafe { libc::signal(signal, libc::SIG_IGN) }
-        });
-        let forwarded = set_of(&FORWARDED);
-        let mask = change_mask(libc::SIG_BLOCK, &forwarded);
+        let set = set_of(&TAKEN_OVER);
+        let mask_before = change_mask(libc::SIG_BLOCK, &set);
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
         // SAFETY: an initialised set; -1 asks for a new descriptor.
-        let descriptor = unsafe { libc::signalfd(-1, &raw const forwarded, flags) };
+        let descriptor = unsafe { libc::signalfd(-1, &raw const set, flags) };
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the descriptor was made above and nobody else knows it.
         let queue = unsafe { File::from_raw_fd(descriptor) };
-        Ok(Signals { queue, before: Dispositions { mask, handlers } })
+        Ok(Signals { queue, mask_before })
     }
 
-    /// Lets `command` start with the signals as they were: what is ignored or blocked is inherited.
+    /// Lets `command` start with the signals as they were: what is blocked is inherited.
     pub(crate) fn restore_in(&self, command: &mut Command) {
-        let before = self.before;
+        let mask = self.mask_before;
         let restore = move || {
-            for (signal, handler) in LEFT_TO_THE_PROGRAM.into_iter().zip(before.handlers) {
-                // SAFETY: the handler is SIG_DFL or SIG_IGN: nothing else outlives an exec.
-                unsafe { libc::signal(signal, handler) };
-            }
-            change_mask(libc::SIG_SETMASK, &before.mask);
+            change_mask(libc::SIG_SETMASK, &mask);
             Ok(())
         };
         // SAFETY: between fork and exec the closure makes system calls only.
         unsafe { command.pre_exec(restore) };
     }
 
-    /// The next signal that waits to be handed on.
+    /// The next signal that has come.
     pub(crate) fn next(&mut self) -> Option<Signal> {
         let mut facts = [0u8; size_of::<libc::signalfd_siginfo>()];
         let count = self.queue.read(&mut facts).ok()?;
@@ -117,8 +105,11 @@ pub(crate) fn readable<'a>(descriptor: &'a impl AsFd) -> PollFd<'a> {
     PollFd::new(descriptor, PollFlags::IN)
 }
 
-/// Hands `signal` on to a child that was not waited for yet, so that its number is still its own.
+/// Hands `signal` on, if it is one for the program, to a child that was not waited for yet, so
+/// that its number is still its own.
 pub(crate) fn forward(child: Pid, signal: Signal) {
-    // A child that is already dead takes no signal.
-    let _ = rustix::process::kill_process(child, signal);
+    if FORWARDED.contains(&signal) {
+        // A child that is already dead takes no signal.
+        let _ = rustix::process::kill_process(child, signal);
+    }
 }

@@ -4,6 +4,9 @@
 //! waits for one byte; the report is printed in between, while the process stands still. The
 //! supervisor has one thread and one poll loop; a process that dies in the middle only closes its
 //! end.
+//!
+//! What the program leaves running is heard to its end as well: orphans become the supervisor's
+//! children, and it ends when it has none left.
 #![forbid(unsafe_code)]
 
 use super::library::{Library, preload_list};
@@ -18,15 +21,21 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::{Pid, Signal, WaitOptions};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 /// How long a process that has connected but not yet sent is waited for after the program's end.
 const GRACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long processes may outlive the program before a sentence says what is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Signals that end the wait for what the program has left running.
+const ENDS_THE_WATCH: [Signal; 2] = [Signal::INT, Signal::TERM];
 /// Steps from a process up to its ancestors that are looked at.
 const ANCESTORS_MAX: usize = 64;
 
@@ -36,6 +45,8 @@ pub(crate) trait Listener {
     fn report(&mut self, record: &Record);
     /// A sentence.
     fn notice(&mut self, notice: Notice, pid: u32, numbers: [u64; 2]);
+    /// A sentence of the supervisor itself.
+    fn remark(&mut self, sentence: &str);
     /// Something that only `--verbose` shows.
     fn detail(&mut self, sentence: &str);
 }
@@ -68,6 +79,30 @@ struct Peer {
     pid: u32,
 }
 
+/// The program and its orphans.
+struct Family {
+    main: Pid,
+    /// How the program ended.
+    status: Option<ExitStatus>,
+}
+
+impl Family {
+    /// Waits for all that have ended; true when nobody is left.
+    fn reap(&mut self) -> io::Result<bool> {
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.main => {
+                    self.status = Some(ExitStatus::from_raw(status.as_raw()));
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return Ok(false),
+                Err(Errno::CHILD) if self.status.is_some() => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
 /// What is left to do with a connection.
 enum Next {
     Keep,
@@ -96,7 +131,7 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         })
     }
 
-    /// Runs `program` to its end, with `library` preloaded.
+    /// Runs `program` and all that it leaves running to their end, with `library` preloaded.
     ///
     /// # Errors
     /// When it cannot be started, or the system refuses what watching it needs.
@@ -110,8 +145,10 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         assert!(fits, "the name has 14 + 10 + 1 + 16 bytes at most");
         let unwatched = |error| Failure::cannot(format!("the program cannot be watched: {error}"));
         let signals = Signals::take_over().map_err(unwatched)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|error| unwatched(error.into()))?;
         let child = self.spawn(program, library, &options, &signals)?;
-        let status = self.watch(child, signals).map_err(unwatched)?;
+        let status = self.watch(&child, &program.name, signals).map_err(unwatched)?;
         let was_not_guarded = self.was_not_guarded;
         Ok(Outcome { status, findings: self.findings, was_not_guarded })
     }
@@ -140,25 +177,49 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         Ok(child)
     }
 
-    fn watch(&mut self, mut child: Child, mut signals: Signals) -> io::Result<ExitStatus> {
-        let pid = Pid::from_child(&child);
-        let ended = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    /// Serves until no process is left, or until a signal ends the wait for the last ones.
+    fn watch(
+        &mut self,
+        child: &Child,
+        name: &OsStr,
+        mut signals: Signals,
+    ) -> io::Result<ExitStatus> {
+        let mut family = Family { main: Pid::from_child(child), status: None };
+        let mut ended_at = None;
+        let mut is_patient = true;
         loop {
-            let ready = self.wait(&[ended.as_fd(), signals.as_fd()], None)?;
+            let left = ended_at.filter(|_| is_patient).map(|at: Instant| {
+                // A patience is a second at most: it fits.
+                Timespec::try_from(PATIENCE.saturating_sub(at.elapsed())).unwrap_or_default()
+            });
+            self.wait(&[signals.as_fd()], left.as_ref())?;
             while let Some(signal) = signals.next() {
-                forward(pid, signal);
+                match family.status {
+                    None => forward(family.main, signal),
+                    Some(status) if ENDS_THE_WATCH.contains(&signal) => return Ok(status),
+                    Some(_) => {}
+                }
             }
             self.serve()?;
-            if ready[0] {
-                break;
+            let is_over = family.reap()?;
+            if let (true, Some(status)) = (is_over, family.status) {
+                self.drain()?;
+                return Ok(status);
+            }
+            if family.status.is_some() {
+                let at = *ended_at.get_or_insert_with(Instant::now);
+                if is_patient && at.elapsed() >= PATIENCE {
+                    is_patient = false;
+                    let name = name.display();
+                    self.listener.remark(&format!(
+                        "still watching what {name} left running; Ctrl-C ends the watch"
+                    ));
+                }
             }
         }
-        let status = child.wait()?;
-        self.drain()?;
-        Ok(status)
     }
 
-    /// After the program's end: hears out whoever is already there.
+    /// After the end of all processes: hears out whoever is already there.
     fn drain(&mut self) -> io::Result<()> {
         loop {
             self.serve()?;

@@ -25,6 +25,43 @@ fn the_death_by_a_signal() {
 }
 
 #[test]
+fn a_kill_is_explained() {
+    let text = error_text(&stomp_shell("kill -KILL $$"));
+    assert!(text.contains("was killed, perhaps by the system for lack of memory"), "{text}");
+}
+
+#[test]
+fn what_outlives_the_program_is_watched() {
+    let crime = format!("sleep 0.3; exec {} demo-crime", env!("CARGO_BIN_EXE_granule"));
+    let output = stomp_shell(&format!("({crime}) & exit 3"));
+    let text = error_text(&output);
+    assert_eq!(output.status.code(), Some(99), "{text}");
+    assert!(text.contains("granule: overflow: write"), "{text}");
+    let output = stomp_shell("(sleep 0.1; exit 7) & exit 3");
+    assert_eq!(output.status.code(), Some(3), "{}", error_text(&output));
+    assert_eq!(error_text(&output), "");
+}
+
+#[test]
+fn a_signal_ends_the_watch() {
+    let line = "sleep 600 >&- 2>&- & echo $!; exit 3";
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = granule(["stomp", "--", "sh", "-c", line]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("granule can be started");
+        let first = |stream: &mut dyn std::io::Read| {
+            BufReader::new(stream).lines().next().expect("a line").expect("readable")
+        };
+        let left = first(child.stdout.as_mut().expect("piped")).parse().expect("a number");
+        let remark = first(child.stderr.as_mut().expect("piped"));
+        assert_eq!(remark, "granule: still watching what sh left running; Ctrl-C ends the watch");
+        kill_process(Pid::from_child(&child), signal).expect("it runs");
+        assert_eq!(child.wait().expect("it ends").code(), Some(3));
+        kill_process(Pid::from_raw(left).expect("a process"), Signal::KILL).expect("it sleeps");
+    }
+}
+
+#[test]
 fn streams_arguments_and_name() {
     let mut command = granule(["stomp", "sh", "-c", "cat; echo \"$0 $1\" >&2", "name", "--end"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -74,9 +74,13 @@ impl Listener for Reporter {
         print(&format!("granule: {}\n", notices::sentence(notice, pid, numbers)));
     }
 
+    fn remark(&mut self, sentence: &str) {
+        print(&format!("granule: {sentence}\n"));
+    }
+
     fn detail(&mut self, sentence: &str) {
         if self.verbose {
-            print(&format!("granule: {sentence}\n"));
+            self.remark(sentence);
         }
     }
 }
