@@ -6,6 +6,8 @@ use granule::stomp::options::{DEPTH_MAX, GuardChoice, Options, Placement};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Largest quarantine in bytes: as much of the addresses as leaves room for the live blocks.
+const QUARANTINE_MAX: usize = 16 << 40;
 const STOMP_HELP: &str = "\
 Exit status: the program's own if nothing was found, else 99 (--error-exitcode).
   125  granule cannot do what was asked    126  the program cannot be executed
@@ -48,7 +50,7 @@ pub(crate) struct StompArguments {
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_align)]
     align: usize,
     /// Address space that freed blocks wait in before it is used again, for example 512M or 8G.
-    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "8G", value_parser = parse_quarantine)]
     quarantine: usize,
     /// Frames kept of every stack, 0 to 32.
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_depth)]
@@ -130,6 +132,13 @@ fn parse_depth(text: &str) -> Result<usize, String> {
     depth.ok_or_else(|| format!("must be a number from 0 to {DEPTH_MAX}"))
 }
 
+fn parse_quarantine(text: &str) -> Result<usize, String> {
+    match parse_size(text)? {
+        size if size <= QUARANTINE_MAX => Ok(size),
+        _ => Err("--quarantine takes 16T at most".to_owned()),
+    }
+}
+
 /// Bytes, or a number with K, M, G or T (powers of 1024; `KiB` and `KB` are read the same).
 fn parse_size(text: &str) -> Result<usize, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -171,6 +180,7 @@ mod tests {
             assert!(!arguments.verbose);
             assert_eq!(arguments.options(), Options::new());
         }
+        assert_eq!(parse_quarantine("16T"), Ok(QUARANTINE_MAX));
         assert!(stomp("granule stomp").expect("the demonstration").program.is_empty());
     }
 
@@ -192,6 +202,7 @@ mod tests {
             "--quarantine x",
             "--quarantine 8Q",
             "--quarantine 99999999999T",
+            "--quarantine 17T",
             "--error-exitcode 256",
             "--guard none",
             "--start --end",

@@ -9,8 +9,8 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-/// Mappings that a process needs for itself, its libraries and its threads; a round figure.
-const OTHER_MAPPINGS: usize = 256;
+/// Mappings that the finder leaves to the program, its libraries and its threads.
+const MAPPINGS_LEFT: usize = 4096;
 /// Columns before the facts.
 const NAME_COLUMNS: usize = 20;
 /// Columns of the whole.
@@ -71,7 +71,7 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
         },
         guard_markers: info.guard_markers,
         mappings_max: info.mappings_max,
-        split_guards_max: split_guards_max(info),
+        split_guards_max: split_guards_max(info.mappings_max),
         overcommit: info.overcommit,
         huge_page_len: info.huge_page_len,
         huge_pages: match info.huge_pages {
@@ -94,9 +94,9 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
     }
 }
 
-/// A guard by protection splits a mapping: two for every guarded block.
-fn split_guards_max(info: &Info) -> usize {
-    info.mappings_max.saturating_sub(OTHER_MAPPINGS) / 2
+/// Blocks guarded at a time where a guard by protection splits a mapping: two for every block.
+pub(crate) const fn split_guards_max(mappings_max: usize) -> usize {
+    mappings_max.saturating_sub(MAPPINGS_LEFT) / 2
 }
 
 fn sentences(info: &Info, library: &LibraryPlace) -> String {
@@ -145,7 +145,7 @@ fn guards(info: &Info) -> String {
         (false, _) => format!(
             "split mappings: this kernel has no guard markers (Linux has them from 6.13 on). Every \
              guard costs mappings, so that about {} blocks can be guarded at a time.",
-            split_guards_max(info)
+            split_guards_max(info.mappings_max)
         ),
     }
 }
@@ -158,7 +158,7 @@ fn mappings(info: &Info) -> String {
         "at most {} in a process (vm.max_map_count). With split guards that is about {} guarded \
          blocks; more after `sysctl vm.max_map_count=1048576`.",
         info.mappings_max,
-        split_guards_max(info)
+        split_guards_max(info.mappings_max)
     )
 }
 
@@ -287,7 +287,7 @@ mod tests {
         info.guard = GuardKind::Split;
         assert!(guards(&info).contains("GRANULE_GUARD"));
         (info.guard_markers, info.mappings_max) = (false, 65_530);
-        assert!(guards(&info).contains("about 32637 blocks"), "{}", guards(&info));
+        assert!(guards(&info).contains("about 30717 blocks"), "{}", guards(&info));
     }
 
     #[test]

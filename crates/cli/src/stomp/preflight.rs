@@ -41,6 +41,7 @@ pub(crate) struct Program {
 pub(crate) fn check(name: &OsStr, arguments: &[OsString]) -> Result<Program, Failure> {
     check_limits()?;
     let path = find(name, std::env::var_os("PATH").as_deref())?;
+    check_tool(&path)?;
     let mut notes = Vec::new();
     check_file(&path, 0, &mut notes)?;
     Ok(Program { path, name: name.to_owned(), arguments: arguments.to_vec(), notes })
@@ -48,14 +49,30 @@ pub(crate) fn check(name: &OsStr, arguments: &[OsString]) -> Result<Program, Fai
 
 /// The finder reserves terabytes of addresses, and no memory with them.
 fn check_limits() -> Result<(), Failure> {
-    match rustix::process::getrlimit(Resource::As).current {
-        None => Ok(()),
-        Some(limit) => Err(Failure::cannot(format!(
-            "cannot guard a program whose address space is limited to {} KiB: guarded blocks need \
-             terabytes of addresses (not of memory); run `ulimit -v unlimited` first",
-            limit / 1024
-        ))),
+    let limits = [(Resource::As, "address space is", 'v'), (Resource::Data, "data is", 'd')];
+    for (resource, what, letter) in limits {
+        if let Some(limit) = rustix::process::getrlimit(resource).current {
+            return Err(Failure::cannot(format!(
+                "cannot guard a program whose {what} limited to {} KiB: guarded blocks need \
+                 terabytes of addresses (not of memory); run `ulimit -{letter} unlimited` first",
+                limit / 1024
+            )));
+        }
     }
+    Ok(())
+}
+
+/// Valgrind runs its program on a processor of its own, with a heap of its own.
+fn check_tool(path: &Path) -> Result<(), Failure> {
+    let names = ["valgrind", "valgrind.bin"].map(OsStr::new);
+    if path.file_name().is_some_and(|name| names.contains(&name)) {
+        return Err(Failure::cannot(format!(
+            "cannot guard {}: valgrind replaces malloc itself and cannot run under granule; name \
+             the program alone",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// A name with a slash is a path; any other is looked up in `search`, as execvp does.

@@ -48,11 +48,14 @@ fn no_guard() {
 
 #[test]
 fn no_address_space() {
-    let line = format!("ulimit -v 4000000; exec {} stomp -- true", env!("CARGO_BIN_EXE_granule"));
-    let output = output(Command::new("sh").args(["-c", &line]));
-    let text = error_text(&output);
-    assert_eq!(output.status.code(), Some(125), "{text}");
-    assert!(text.contains("ulimit -v unlimited"), "{text}");
+    for letter in ['v', 'd'] {
+        let granule = env!("CARGO_BIN_EXE_granule");
+        let line = format!("ulimit -{letter} 4000000; exec {granule} stomp -- true");
+        let output = output(Command::new("sh").args(["-c", &line]));
+        let text = error_text(&output);
+        assert_eq!(output.status.code(), Some(125), "{text}");
+        assert!(text.contains(&format!("ulimit -{letter} unlimited")), "{text}");
+    }
 }
 
 #[test]

@@ -180,3 +180,10 @@ fn lines_of_interpreters() {
     assert_eq!(interpreter_of(b"/usr/bin/env\n"), path("/usr/bin/env"));
     assert_eq!(interpreter_of(b"  \n/bin/sh"), None);
 }
+
+#[test]
+fn valgrind_is_refused() {
+    let scratch = Scratch::new("tool");
+    let tool = scratch.file("valgrind.bin", b"#!/bin/sh\n", 0o700);
+    refused_with(&tool, ExitCode::Cannot, "valgrind replaces malloc");
+}

@@ -1,6 +1,7 @@
 //! The sentences of notices: what is so, and what to do next.
 #![forbid(unsafe_code)]
 
+use crate::info::split_guards_max;
 use granule::stomp::record::Notice;
 
 /// One sentence or two, without the leading `granule:`.
@@ -21,14 +22,14 @@ fn split_guards(pid: u32, [mappings_max, _]: [u64; 2]) -> String {
         "process {pid} is guarded by splitting mappings: slower, and only about {} blocks can be \
          guarded at a time; for more raise vm.max_map_count (now {mappings_max}) or use Linux 6.13 \
          or later",
-        mappings_max / 2
+        split_guards_max(mappings_max as usize)
     )
 }
 
 fn guarding_stops(pid: u32, [live, mappings_max]: [u64; 2]) -> String {
     format!(
-        "NOT GUARDED from here on: in process {pid} the kernel refused one more mapping at {live} \
-         live guarded blocks; raise the limit (now {mappings_max}): sysctl vm.max_map_count=1048576"
+        "NOT GUARDED from here on: process {pid} has no more mappings for guards at {live} live \
+         guarded blocks; raise the limit (now {mappings_max}): sysctl vm.max_map_count=1048576"
     )
 }
 
@@ -50,7 +51,8 @@ fn no_region(pid: u32, [code, _]: [u64; 2]) -> String {
     let reason = std::io::Error::from_raw_os_error(code as i32);
     format!(
         "process {pid} cannot be guarded and ends: the address space for its blocks cannot be \
-         reserved ({reason}); lift limits such as `ulimit -v`, or set vm.overcommit_memory to 0"
+         reserved ({reason}); lift `ulimit -v` and `ulimit -d`, set vm.overcommit_memory to 0, and do \
+         not run it under another tool such as valgrind"
     )
 }
 
@@ -82,7 +84,7 @@ mod tests {
             assert!(!text.ends_with('.') && !text.contains("  "), "{text}");
         }
         assert!(sentence(Notice::GuardedOf, 1, [12, 34]).contains("12 of 34 blocks"));
-        assert!(sentence(Notice::SplitGuards, 1, [65_530, 0]).contains("32765 blocks"));
+        assert!(sentence(Notice::SplitGuards, 1, [65_530, 0]).contains("30717 blocks"));
         assert!(sentence(Notice::NoRegion, 1, [12, 0]).contains("os error 12"));
     }
 }
