@@ -6,7 +6,7 @@
 //! is a memory file of the supervisor, which lives exactly as long as the supervisor does.
 #![forbid(unsafe_code)]
 
-use rustix::fs::{MemfdFlags, Mode, SealFlags, StatVfsMountFlags};
+use rustix::fs::{Access, MemfdFlags, Mode, SealFlags, StatVfsMountFlags};
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -38,11 +38,7 @@ impl Library {
     /// # Errors
     /// A sentence, if neither can be had.
     pub(crate) fn place() -> Result<Library, String> {
-        if !Library::is_embedded() {
-            return Err("this granule was built without the preload library: `granule stomp` \
-                        works on Linux only"
-                .to_owned());
-        }
+        check_embedded()?;
         let why = match cache_directory() {
             Ok(directory) => match place_in(&directory) {
                 Ok(path) => return Ok(Library { path, why_memory: None, _memory: None }),
@@ -52,6 +48,26 @@ impl Library {
         };
         place_in_memory(why)
     }
+
+    /// Where [`Library::place`] would put it, without making anything: the file, or the reason for
+    /// a memory file.
+    ///
+    /// # Errors
+    /// A sentence, if there is no library.
+    pub(crate) fn foresee() -> Result<Result<PathBuf, String>, String> {
+        check_embedded()?;
+        Ok(cache_directory().and_then(|directory| {
+            foresee_in(&directory).map_err(|why| format!("{}: {why}", directory.display()))
+        }))
+    }
+}
+
+fn check_embedded() -> Result<(), String> {
+    if Library::is_embedded() {
+        return Ok(());
+    }
+    Err("this granule was built without the preload library: `granule stomp` works on Linux only"
+        .to_owned())
 }
 
 /// $XDG_CACHE_HOME/granule or ~/.cache/granule.
@@ -59,16 +75,37 @@ fn cache_directory() -> Result<PathBuf, String> {
     let absolute = |name: &str| {
         std::env::var_os(name).map(PathBuf::from).filter(|directory| directory.is_absolute())
     };
-    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    // A home that is not there is not made: nobody would look there.
+    let home = || absolute("HOME").filter(|home| home.is_dir());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(home()?.join(".cache")));
     let base = base.ok_or("neither XDG_CACHE_HOME nor HOME names a directory")?;
     Ok(base.join("granule"))
 }
 
-fn place_in(directory: &Path) -> Result<PathBuf, String> {
+fn path_in(directory: &Path) -> Result<PathBuf, String> {
     let path = directory.join(file_name());
     if path.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
         return Err("the loader cannot preload from a path with a space or colon".to_owned());
     }
+    Ok(path)
+}
+
+fn foresee_in(directory: &Path) -> Result<PathBuf, String> {
+    let path = path_in(directory)?;
+    if std::fs::symlink_metadata(directory).is_ok() {
+        check_directory(directory)?;
+        return Ok(path);
+    }
+    let there = directory.ancestors().find(|above| above.exists());
+    let there = there.ok_or("no directory above it is there")?;
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| error.to_string())?;
+    check_mount(there)?;
+    Ok(path)
+}
+
+fn place_in(directory: &Path) -> Result<PathBuf, String> {
+    let path = path_in(directory)?;
     prepare_directory(directory)?;
     if !holds_content(&path) {
         write_whole(directory, &path).map_err(|error| error.to_string())?;
@@ -83,6 +120,10 @@ fn place_in(directory: &Path) -> Result<PathBuf, String> {
 fn prepare_directory(directory: &Path) -> Result<(), String> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| error.to_string())?;
+    check_directory(directory)
+}
+
+fn check_directory(directory: &Path) -> Result<(), String> {
     let facts = std::fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
     if !facts.is_dir() {
         return Err("not a directory".to_owned());
@@ -93,6 +134,10 @@ fn prepare_directory(directory: &Path) -> Result<(), String> {
     if facts.mode() & 0o022 != 0 {
         return Err("others may write there".to_owned());
     }
+    check_mount(directory)
+}
+
+fn check_mount(directory: &Path) -> Result<(), String> {
     let mount = rustix::fs::statvfs(directory).map_err(|error| error.to_string())?;
     if mount.f_flag.contains(StatVfsMountFlags::NOEXEC) {
         return Err("it is mounted noexec".to_owned());
@@ -186,6 +231,19 @@ mod tests {
         std::fs::write(&path, b"damaged").expect("writable");
         assert_eq!(place_in(&directory).as_ref(), Ok(&path));
         assert_eq!(std::fs::read(&path).expect("readable"), CONTENT);
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+
+    #[test]
+    fn foreseen_and_not_made() {
+        let directory = scratch("foresee");
+        let below = directory.join("a/granule");
+        let path = foresee_in(&below).expect("it could be made");
+        assert!(!directory.join("a").exists(), "only looked at");
+        assert_eq!(place_in(&below).as_ref(), Ok(&path));
+        assert_eq!(foresee_in(&below), Ok(path));
+        rustix::fs::chmod(&below, Mode::from_raw_mode(0o777)).expect("chmod");
+        assert!(foresee_in(&below).expect_err("open to all").contains("others"));
         std::fs::remove_dir_all(directory).expect("removed");
     }
 

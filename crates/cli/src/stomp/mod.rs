@@ -80,11 +80,11 @@ fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Success)
 }
 
-/// Where the preload library lies when a program runs, or why there is none.
+/// Where the preload library will lie when a program runs, or why there is none; makes nothing.
 pub(crate) fn library_place() -> LibraryPlace {
-    match Library::place() {
-        Ok(Library { why_memory: Some(why), .. }) => LibraryPlace::Memory(why),
-        Ok(library) => LibraryPlace::File(library.path.display().to_string()),
+    match Library::foresee() {
+        Ok(Ok(path)) => LibraryPlace::File(path.display().to_string()),
+        Ok(Err(why)) => LibraryPlace::Memory(why),
         Err(why) => LibraryPlace::Nowhere(why),
     }
 }

@@ -142,3 +142,15 @@ fn info_in_words_and_json() {
     assert_eq!(json["granularity"], 65_536);
     assert!(json["guard_markers"].is_boolean());
 }
+
+#[test]
+fn info_makes_no_files() {
+    let scratch = super::Scratch::new("info");
+    for home in [scratch.path().to_owned(), scratch.path().join("missing")] {
+        let mut command = granule(["info"]);
+        let output = output(command.env("HOME", home).env_remove("XDG_CACHE_HOME"));
+        assert!(output.status.success(), "{}", error_text(&output));
+    }
+    let left = std::fs::read_dir(scratch.path()).expect("readable").count();
+    assert_eq!(left, 0);
+}

@@ -31,7 +31,9 @@ fn touched(record: &Record) -> String {
 
 fn freed_again(record: &Record) -> String {
     match &record.block {
-        Some(block) => format!("a {}-byte block is freed a second time", block.size),
+        Some(block) => {
+            format!("{} {}-byte block is freed a second time", article(block.size), block.size)
+        }
         None => format!("{:#x} is freed a second time", record.address),
     }
 }
@@ -53,8 +55,20 @@ fn damaged(record: &Record) -> String {
 
 /// "a 48-byte block", "a freed 48-byte block".
 fn named(block: &Block) -> String {
-    let freed = if block.freed_tid == 0 { "a" } else { "a freed" };
+    let freed = if block.freed_tid == 0 { article(block.size) } else { "a freed" };
     format!("{freed} {}-byte block", block.size)
+}
+
+/// "an" before what is spoken "eight", "eleven" or "eighteen", "a" before any other number.
+fn article(number: u64) -> &'static str {
+    let leading = |base: u64| {
+        let shorter = |&number: &u64| Some(number / base).filter(|&number| number > 0);
+        std::iter::successors(Some(number), shorter).last().unwrap_or(number)
+    };
+    match (leading(10), leading(1000)) {
+        (8, _) | (_, 11 | 18) => "an",
+        _ => "a",
+    }
 }
 
 /// "3 bytes after", "right after", "24 bytes inside", "at the start of".
@@ -145,6 +159,19 @@ pub(crate) mod tests {
         assert_eq!(say(&underflow), "underflow: write, 1 byte before a 48-byte block");
         let stale = freed(record(Kind::UseAfterFree, Side::Inside, 24));
         assert_eq!(say(&stale), "use-after-free: write, 24 bytes inside a freed 48-byte block");
+    }
+
+    #[test]
+    fn articles_are_as_spoken() {
+        for number in [8, 11, 18, 80, 85, 89, 800, 8192, 11_000, 18_500, 80_000, 11_000_000] {
+            assert_eq!(article(number), "an", "{number}");
+        }
+        for number in [0, 1, 7, 10, 12, 48, 81_u64.pow(2), 110, 118, 180, 1100, 1800, 110_000] {
+            assert_eq!(article(number), "a", "{number}");
+        }
+        let mut record = record(Kind::Overflow, Side::After, 0);
+        record.block = record.block.map(|block| Block { size: 80, ..block });
+        assert_eq!(say(&record), "overflow: write, right after an 80-byte block");
     }
 
     #[test]

@@ -145,7 +145,14 @@ fn caret_column(parts: &[Part], address: u64) -> usize {
 
 fn caret(parts: &[Part], address: u64, style: Style) -> String {
     let column = caret_column(parts, address);
-    let label = format!("{address:#x}");
+    let is_left = parts.first().is_some_and(|part| address < part.start);
+    let is_right = parts.last().is_some_and(|part| address - part.start.min(address) >= part.len);
+    let far = match (is_left, is_right) {
+        (true, _) => " ... far to the left",
+        (_, true) => " ... far to the right",
+        _ => "",
+    };
+    let label = format!("{address:#x}{far}");
     let caret = style.paint(Ink::Bold, "^");
     if column + 2 + label.len() <= COLUMNS {
         return format!("{}{caret} {label}\n", " ".repeat(column));
@@ -229,6 +236,8 @@ mod tests {
             let lines = picture(&at_end(1, 15, address));
             assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{lines:#?}");
             let caret = lines[1].find('^').expect("a caret");
+            assert_eq!(lines[1].contains("far to the right"), address > 0x10_1fff, "{lines:#?}");
+            assert_eq!(lines[1].contains("far to the left"), address == 0, "{lines:#?}");
             let expected = if (0x10_0000..=0x10_0fff).contains(&address) { b'.' } else { b'X' };
             assert_eq!(lines[0].as_bytes()[caret], expected, "{lines:#?}");
         }

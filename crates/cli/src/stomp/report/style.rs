@@ -34,7 +34,10 @@ impl Style {
         let color = match choice {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => !is_set("NO_COLOR") && std::io::stderr().is_terminal(),
+            Color::Auto => {
+                let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+                !is_set("NO_COLOR") && !is_dumb && std::io::stderr().is_terminal()
+            }
         };
         // The first of these that is set decides, as in setlocale.
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|&name| is_set(name));

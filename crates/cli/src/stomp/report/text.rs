@@ -14,13 +14,18 @@ use std::path::PathBuf;
 const FUNCTION_COLUMNS: usize = 32;
 /// Longer function names (templates) are cut.
 const FUNCTION_LEN_MAX: usize = 96;
+/// Columns of a quoted source line.
+const QUOTE_COLUMNS: usize = 100;
 
 /// The whole report, with an empty line before and after.
 pub(crate) fn render(finding: &Finding<'_>, style: Style, full_stacks: bool) -> String {
     let record = finding.record;
     let render = Render { finding, style, full_stacks };
     let mut text = format!("\ngranule: {}\n", style.paint(Ink::Red, headline(finding)));
-    text += &render.stack(access_label(record), record.tid, &finding.stacks.access, true);
+    // What the sweep at exit finds was not done by whoever ends the program.
+    if !record.at_exit {
+        text += &render.stack(access_label(record), record.tid, &finding.stacks.access, true);
+    }
     if let Some(block) = &record.block {
         if block.freed_tid != 0 {
             text += &render.stack("freed by", block.freed_tid, &finding.stacks.freed, false);
@@ -106,12 +111,25 @@ impl Render<'_> {
         let number = frame.line?;
         let source = std::fs::read(frame.file.as_deref()?).ok()?;
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
-        let line = String::from_utf8_lossy(source.split(|&byte| byte == b'\n').nth(index)?)
-            .trim()
-            .replace('\t', " ");
+        let line = String::from_utf8_lossy(source.split(|&byte| byte == b'\n').nth(index)?);
+        let column = frame.column.map_or(0, |column| usize::from(column).saturating_sub(1));
+        let line = excerpt(&line, column);
         let margin = self.style.paint(Ink::Dim, format!("{number} |"));
         Some(format!("      {margin} {}\n", self.style.paint(Ink::Bold, line)))
     }
+}
+
+/// The line without its indent; of a long one what lies around `column`, counted from 0.
+fn excerpt(line: &str, column: usize) -> String {
+    let trimmed = line.trim_start();
+    let indent = line.chars().count() - trimmed.chars().count();
+    let characters: Vec<char> = trimmed.trim_end().replace('\t', " ").chars().collect();
+    let last_start = characters.len().saturating_sub(QUOTE_COLUMNS);
+    let start = column.saturating_sub(indent + QUOTE_COLUMNS / 2).min(last_start);
+    let end = characters.len().min(start + QUOTE_COLUMNS);
+    let before = if start > 0 { "..." } else { "" };
+    let after = if end < characters.len() { "..." } else { "" };
+    format!("{before}{}{after}", characters[start..end].iter().collect::<String>())
 }
 
 fn name_len(line: &Line<'_>) -> Option<usize> {
@@ -213,6 +231,31 @@ mod tests {
             rest = &rest[at + part.len()..];
         }
         assert!(!text.contains('\x1b'), "no colour was asked for");
+    }
+
+    #[test]
+    fn long_lines_are_quoted_around_the_column() {
+        assert_eq!(excerpt("\t a =\tb; ", 3), "a = b;");
+        let long = format!("    {}@{}", "x".repeat(300), "y".repeat(300));
+        assert_eq!(excerpt(&long, 0), format!("{}...", "x".repeat(100)));
+        let around = format!("...{}@{}...", "x".repeat(50), "y".repeat(49));
+        assert_eq!(excerpt(&long, 304), around);
+        assert_eq!(excerpt(&long, 9999), format!("...{}", "y".repeat(100)));
+    }
+
+    #[test]
+    fn damage_found_at_exit_has_no_stack_of_its_finding() {
+        let stacks = Stacks { access: vec![frame("exit", "/e.c", 1)], ..Stacks::default() };
+        let mut record = record(Kind::SlackOverwrite, Side::After, 1);
+        for at_exit in [false, true] {
+            record.at_exit = at_exit;
+            let threads = HashMap::new();
+            let place = String::new();
+            let finding = Finding { record: &record, stacks: &stacks, place, threads };
+            let text = render(&finding, PLAIN, false);
+            assert_eq!(text.contains("found by"), !at_exit, "{text}");
+            assert!(text.contains("allocated by"), "{text}");
+        }
     }
 
     #[test]
