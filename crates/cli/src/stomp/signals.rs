@@ -21,6 +21,7 @@ pub(crate) struct Signals {
     queue: File,
     /// What the program inherits, as if the supervisor were not there.
     mask_before: libc::sigset_t,
+    child_handler_before: libc::sighandler_t,
 }
 
 impl Signals {
@@ -29,6 +30,9 @@ impl Signals {
     /// # Errors
     /// The system's, if there is no descriptor left.
     pub(crate) fn take_over() -> io::Result<Signals> {
+        // Where the end of children is ignored, the kernel forgets how they ended.
+        // SAFETY: SIG_DFL runs no code of ours.
+        let child_handler_before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
         let set = set_of(&TAKEN_OVER);
         let mask_before = change_mask(libc::SIG_BLOCK, &set);
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
@@ -39,13 +43,16 @@ impl Signals {
         }
         // SAFETY: the descriptor was made above and nobody else knows it.
         let queue = unsafe { File::from_raw_fd(descriptor) };
-        Ok(Signals { queue, mask_before })
+        Ok(Signals { queue, mask_before, child_handler_before })
     }
 
-    /// Lets `command` start with the signals as they were: what is blocked is inherited.
+    /// Lets `command` start with the signals as they were: what is ignored or blocked is
+    /// inherited.
     pub(crate) fn restore_in(&self, command: &mut Command) {
-        let mask = self.mask_before;
+        let (mask, handler) = (self.mask_before, self.child_handler_before);
         let restore = move || {
+            // SAFETY: the handler is SIG_DFL or SIG_IGN: nothing else outlives an exec.
+            unsafe { libc::signal(libc::SIGCHLD, handler) };
             change_mask(libc::SIG_SETMASK, &mask);
             Ok(())
         };

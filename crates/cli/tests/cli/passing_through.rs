@@ -25,6 +25,14 @@ fn the_death_by_a_signal() {
 }
 
 #[test]
+fn ignored_children_are_waited_for() {
+    let granule = env!("CARGO_BIN_EXE_granule");
+    let line = format!("trap '' CHLD; exec {granule} stomp -- sh -c 'exit 4'");
+    let output = output(std::process::Command::new("sh").args(["-c", &line]));
+    assert_eq!(output.status.code(), Some(4), "{}", error_text(&output));
+}
+
+#[test]
 fn a_kill_is_explained() {
     let text = error_text(&stomp_shell("kill -KILL $$"));
     assert!(text.contains("was killed, perhaps by the system for lack of memory"), "{text}");

@@ -51,8 +51,8 @@ fn no_region(pid: u32, [code, _]: [u64; 2]) -> String {
     let reason = std::io::Error::from_raw_os_error(code as i32);
     format!(
         "process {pid} cannot be guarded and ends: the address space for its blocks cannot be \
-         reserved ({reason}); lift `ulimit -v` and `ulimit -d`, set vm.overcommit_memory to 0, and do \
-         not run it under another tool such as valgrind"
+         reserved ({reason}); lift `ulimit -v` and `ulimit -d`, set vm.overcommit_memory to 0, \
+         and do not run it under another tool such as valgrind"
     )
 }
 
