@@ -31,6 +31,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 /// Mappings that guards by protection leave to the program.
 const MAPPINGS_LEFT: usize = 4096;
 
+/// Live blocks that can be guarded by protection where a process may have `mappings_max` mappings:
+/// each parts its surroundings, which makes two more.
+pub const fn split_guards_max(mappings_max: usize) -> usize {
+    mappings_max.saturating_sub(MAPPINGS_LEFT) / 2
+}
+
 /// Numbers for the summary at exit.
 #[derive(Debug)]
 pub(crate) struct Counts {
@@ -133,8 +139,7 @@ impl Finder {
                 live: AtomicUsize::new(0),
             },
             limits,
-            // Each live block parts its surroundings, which makes two mappings more.
-            live_max: AtomicUsize::new(limits.mappings_max.saturating_sub(MAPPINGS_LEFT) / 2),
+            live_max: AtomicUsize::new(split_guards_max(limits.mappings_max)),
             stopped_guarding: AtomicBool::new(false),
         }
     }

@@ -34,6 +34,7 @@ mod trace;
 
 pub use crate::sys::SignalAction;
 pub use fault::program_action;
+pub use finder::split_guards_max;
 pub use mask::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };

@@ -225,7 +225,7 @@ pub struct Record {
 pub enum Notice {
     /// Guards are protection changes: slower, and limited to about half of `numbers[0]` mappings.
     SplitGuards,
-    /// From now on blocks are not guarded: the kernel refused one more mapping. `numbers` = live
+    /// From now on blocks are not guarded: there are no more mappings for guards. `numbers` = live
     /// guarded blocks, the map limit.
     GuardingStops,
     /// At exit: `numbers` = blocks guarded, blocks allocated (only sent when they differ).

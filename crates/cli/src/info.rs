@@ -4,13 +4,11 @@
 use crate::args::InfoArguments;
 use crate::exit_code::{ExitCode, Failure};
 use crate::stomp::{LibraryPlace, library_place};
+use granule::stomp::split_guards_max;
 use granule::vm::{GuardKind, HugePages, Info};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-
-/// Mappings that the finder leaves to the program, its libraries and its threads.
-const MAPPINGS_LEFT: usize = 4096;
 /// Columns before the facts.
 const NAME_COLUMNS: usize = 20;
 /// Columns of the whole.
@@ -93,12 +91,6 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
         },
     }
 }
-
-/// Blocks guarded at a time where a guard by protection splits a mapping: two for every block.
-pub(crate) const fn split_guards_max(mappings_max: usize) -> usize {
-    mappings_max.saturating_sub(MAPPINGS_LEFT) / 2
-}
-
 fn sentences(info: &Info, library: &LibraryPlace) -> String {
     let rows = [
         ("page", page(info)),

@@ -1,8 +1,8 @@
 //! The sentences of notices: what is so, and what to do next.
 #![forbid(unsafe_code)]
 
-use crate::info::split_guards_max;
 use granule::stomp::record::Notice;
+use granule::stomp::split_guards_max;
 
 /// One sentence or two, without the leading `granule:`.
 pub(crate) fn sentence(notice: Notice, pid: u32, numbers: [u64; 2]) -> String {
