@@ -13,7 +13,9 @@ use std::process::{Command, Output};
 
 /// `granule` with its words; without the user's settings that change what it prints.
 fn granule<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_granule"));
+    // Whoever runs the tests may ignore some signals (nohup does), and that is inherited.
+    let mut command = Command::new("env");
+    command.args(["--default-signal", env!("CARGO_BIN_EXE_granule")]);
     command.args(arguments).env_remove("NO_COLOR").env_remove("GRANULE_GUARD");
     for locale in ["LC_ALL", "LC_CTYPE", "LANG"] {
         command.env_remove(locale);

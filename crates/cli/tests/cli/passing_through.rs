@@ -4,7 +4,7 @@ use super::{error_text, granule, output, stomp_shell};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_status() {
@@ -28,7 +28,7 @@ fn the_death_by_a_signal() {
 fn ignored_children_are_waited_for() {
     let granule = env!("CARGO_BIN_EXE_granule");
     let line = format!("trap '' CHLD; exec {granule} stomp -- sh -c 'exit 4'");
-    let output = output(std::process::Command::new("sh").args(["-c", &line]));
+    let output = output(Command::new("sh").args(["-c", &line]));
     assert_eq!(output.status.code(), Some(4), "{}", error_text(&output));
 }
 
@@ -119,7 +119,7 @@ fn ignored_signals_stay_ignored() {
     let granule = env!("CARGO_BIN_EXE_granule");
     let inner = "kill -INT $$; kill -TERM $$; echo alive";
     let line = format!("trap '' INT TERM; exec {granule} stomp -- sh -c '{inner}'");
-    let output = output(std::process::Command::new("sh").args(["-c", &line]));
+    let output = output(Command::new("sh").args(["-c", &line]));
     assert_eq!(output.stdout, b"alive\n", "{}", error_text(&output));
 }
 
