@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::flags::Flags;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +18,21 @@ pub(crate) struct Tool {
     /// Its name in tables and in `--tools`.
     pub(crate) name: &'static str,
     /// The words in front of a program; none, if it is not installed.
+    #[serde(serialize_with = "without_our_folder")]
     pub(crate) wrapper: Option<Vec<String>>,
+}
+
+/// In results our own program has no folder: where this tree lies is nobody's business.
+fn without_our_folder<S: Serializer>(
+    wrapper: &Option<Vec<String>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let bare = |word: &String| match Path::new(word).file_name() {
+        Some(name) if name == GRANULE => GRANULE.to_string(),
+        _ => word.clone(),
+    };
+    let words = wrapper.as_ref().map(|words| words.iter().map(bare).collect::<Vec<_>>());
+    words.serialize(serializer)
 }
 
 /// All the tools that were asked for, the plain run first. Builds granule.
