@@ -219,12 +219,8 @@ fn describe(machine: &Machine, flags: &Flags, tools: &[Tool], cells: &[Cell]) ->
         SLOW_ROUNDS
     );
     for tool in tools.iter().filter(|tool| tool.name != PLAIN) {
-        let words = tool.wrapper.as_ref().map_or("not installed".to_string(), |words| {
-            // The place of our own program says nothing to a reader.
-            let words =
-                words.iter().map(|w| w.rsplit_once("/granule").map_or(w.as_str(), |_| GRANULE));
-            format!("`{}`", words.collect::<Vec<_>>().join(" "))
-        });
+        let words = tool.shown().map(|words| format!("`{}`", words.join(" ")));
+        let words = words.unwrap_or_else(|| "not installed".to_string());
         text += &format!("- {}: {words}\n", tool.name);
     }
     text += &format!("\nTime, relative to plain glibc\n\n{}", grid.times(WALL).markdown());

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::flags::Flags;
-use serde::{Serialize, Serializer};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,26 +13,32 @@ pub(crate) const PLAIN: &str = "glibc";
 pub(crate) const GRANULE: &str = "granule";
 
 /// One way to run a program.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tool {
     /// Its name in tables and in `--tools`.
     pub(crate) name: &'static str,
     /// The words in front of a program; none, if it is not installed.
-    #[serde(serialize_with = "without_our_folder")]
     pub(crate) wrapper: Option<Vec<String>>,
 }
 
-/// In results our own program has no folder: where this tree lies is nobody's business.
-fn without_our_folder<S: Serializer>(
-    wrapper: &Option<Vec<String>>,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    let bare = |word: &String| match Path::new(word).file_name() {
-        Some(name) if name == GRANULE => GRANULE.to_string(),
-        _ => word.clone(),
-    };
-    let words = wrapper.as_ref().map(|words| words.iter().map(bare).collect::<Vec<_>>());
-    words.serialize(serializer)
+impl Tool {
+    /// The words as results show them: where our own program lies is nobody's business.
+    pub(crate) fn shown(&self) -> Option<Vec<&str>> {
+        let bare = |word| match Path::new(word).file_name() {
+            Some(name) if name == GRANULE => GRANULE,
+            _ => word,
+        };
+        Some(self.wrapper.as_ref()?.iter().map(String::as_str).map(bare).collect())
+    }
+}
+
+impl Serialize for Tool {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut tool = serializer.serialize_struct("Tool", 2)?;
+        tool.serialize_field("name", self.name)?;
+        tool.serialize_field("wrapper", &self.shown())?;
+        tool.end()
+    }
 }
 
 /// All the tools that were asked for, the plain run first. Builds granule.
