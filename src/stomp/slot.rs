@@ -5,6 +5,8 @@
 //!   Fresh --take--> Busy --publish--> Live --claim--> Busy --retire--> Freed
 //!                    ^                                                   |
 //!                    +------------- take, after the quarantine ----------+
+//!
+//!   Live --look--> Looked --put back--> Live      the sweep at exit reads the slack
 //! ```
 //! 1. Only the thread that moved a slot to Busy may write its other fields.
 //! 2. Live and Freed are published with release order after the fields are whole.
@@ -13,7 +15,7 @@
 //!
 //! Every arrow is one compare-and-swap or one store: a second free loses the swap and is a double
 //! free, exactly, with any number of threads. There is no lock that a fork or a signal could leave
-//! held.
+//! held; a Looked slot, which a free waits for, is given up on after a while.
 #![forbid(unsafe_code)]
 
 use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
