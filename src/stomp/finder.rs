@@ -107,6 +107,9 @@ pub(crate) enum Lookup {
     Foreign,
 }
 
+/// How often a thread that waits for another one's step looks again before it goes on without.
+const PATIENCE: usize = 100_000;
+
 fn zone(slot: SlotId) -> usize {
     slot.bank as usize * CLASSES + slot.class
 }
@@ -322,10 +325,19 @@ impl Finder {
         Ok(())
     }
 
+    /// Gives a thread that is freeing the block of this address the time to note its stack, which
+    /// the report of a second free wants. One that does not end was left behind by a fork.
+    pub(crate) fn settle(&self, addr: usize) {
+        let Some(id) = self.offset(addr).and_then(|offset| self.layout.slot_at(offset)) else {
+            return;
+        };
+        let busy = || self.table.slot(id).state() == State::Busy;
+        (0..PATIENCE).take_while(|_| busy()).for_each(|_| sys::yield_now());
+    }
+
     /// Live -> Busy, waiting for the sweep if that is reading the block. A looker that does not end
     /// was left behind by a fork, and is not waited for.
     fn claim_live(&self, slot: &Slot) -> bool {
-        const PATIENCE: usize = 100_000;
         for _ in 0..PATIENCE {
             if slot.claim(State::Live) {
                 return true;

@@ -174,6 +174,7 @@ pub fn size_of_block(block: NonNull<u8>) -> Option<usize> {
 
 /// Reports a pointer that cannot be freed. Does not return.
 fn wrong(finder: &Finder, addr: usize, caller: Caller) -> ! {
+    finder.settle(addr);
     let block = match finder.lookup(addr) {
         // Another thread freed it in between.
         Lookup::Live(id) => finder.table.slot(id).snapshot(),
