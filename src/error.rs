@@ -31,6 +31,30 @@ pub enum Op {
     Query,
     /// Tell the system how a range will be used.
     Advise,
+    /// Keep pages in memory.
+    Lock,
+    /// Let locked pages be swapped again.
+    Unlock,
+    /// Bring pages into memory in the background.
+    Prefetch,
+    /// Bring pages into memory now.
+    Populate,
+    /// Take a discard back.
+    Undiscard,
+    /// Make the next touch of a page fault, once.
+    Arm,
+    /// Take such a tripwire away.
+    Disarm,
+    /// Begin to note which pages are written.
+    Watch,
+    /// Ask which pages were written.
+    Written,
+    /// Make two reservations of one.
+    Split,
+    /// Make one reservation of two neighbours.
+    Join,
+    /// Map the same memory twice, side by side.
+    Mirror,
 }
 
 impl Op {
@@ -47,6 +71,18 @@ impl Op {
             Op::Unguard => "unguard",
             Op::Query => "query",
             Op::Advise => "advise",
+            Op::Lock => "lock",
+            Op::Unlock => "unlock",
+            Op::Prefetch => "prefetch",
+            Op::Populate => "populate",
+            Op::Undiscard => "undiscard",
+            Op::Arm => "arm",
+            Op::Disarm => "disarm",
+            Op::Watch => "watch",
+            Op::Written => "written",
+            Op::Split => "split",
+            Op::Join => "join",
+            Op::Mirror => "mirror",
         }
     }
 }

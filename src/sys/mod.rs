@@ -55,6 +55,8 @@ pub enum Protection {
     Read,
     /// Read and write.
     ReadWrite,
+    /// Execute. Most processors let such pages be read, too.
+    Execute,
     /// Execute and read.
     ExecuteRead,
     /// Execute, read and write.
@@ -121,12 +123,34 @@ pub(crate) struct Limits {
     pub(crate) address_max: usize,
 }
 
+/// What is behind a range of addresses.
+///
+/// ```
+/// use granule::vm::{self, Kind};
+/// let code = vm::query(main as *const () as usize)?;
+/// assert_ne!(code.kind, Some(Kind::Private));
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Memory of this process alone (`MEM_PRIVATE`; on Linux an anonymous private mapping).
+    Private,
+    /// A file, or memory that other processes can share (`MEM_MAPPED`).
+    Mapped,
+    /// A program or a library (`MEM_IMAGE`; on Linux a private mapping of a file).
+    Image,
+}
+
 /// One of the ranges that the system has given to the process, ours or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mapping {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    pub(crate) protection: Protection,
+    /// Where the allocation begins that this range is a part of.
+    pub(crate) allocation_base: usize,
+    /// `None`: addresses only. Linux cannot tell those from committed pages without access.
+    pub(crate) protection: Option<Protection>,
+    pub(crate) kind: Kind,
 }
 
 /// Which guards there are.

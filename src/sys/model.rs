@@ -107,10 +107,13 @@ impl Model {
         }
     }
 
-    /// Whether a read of a page succeeds.
-    pub(crate) fn is_readable(&self, index: usize) -> bool {
-        matches!(self.pages[index].state,
-            Simulated::Committed(protection) if protection != Protection::NoAccess)
+    /// Whether a read of a page succeeds; `None` where it depends on the processor.
+    pub(crate) fn is_readable(&self, index: usize) -> Option<bool> {
+        match self.pages[index].state {
+            Simulated::Committed(Protection::Execute) => None,
+            Simulated::Committed(protection) => Some(protection != Protection::NoAccess),
+            Simulated::Reserved | Simulated::Guarded(_) => Some(false),
+        }
     }
 
     /// Whether a write to a page succeeds.

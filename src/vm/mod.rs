@@ -40,7 +40,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 
-pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Protection};
+pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};
 pub use builder::Builder;
 pub use region::{Region, State, query};
 pub use reservation::Reservation;

@@ -101,11 +101,8 @@ pub fn query(addr: usize) -> Result<Region, Error> {
     let found = sys::mapping_at_or_above(addr);
     let found = found.map_err(|errno| error(sys::explain(Op::Query, errno), errno.0))?;
     Ok(match found {
-        Some(Mapping { start, end, protection }) if start <= addr => {
-            let (state, protection) = match protection {
-                Protection::NoAccess => (State::Reserved, None),
-                _ => (State::Committed, Some(protection)),
-            };
+        Some(Mapping { start, end, protection, .. }) if start <= addr => {
+            let state = if protection.is_some() { State::Committed } else { State::Reserved };
             Region { base, len: end - base, state, protection }
         }
         above => {

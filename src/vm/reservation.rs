@@ -57,19 +57,19 @@ unsafe impl Sync for Reservation {}
 
 /// One use of a verb: what was asked for and the pages that this means.
 #[derive(Clone, Copy)]
-struct Call {
+pub(super) struct Call {
     op: Op,
-    pages: Pages,
+    pub(super) pages: Pages,
     addr: usize,
     len: usize,
 }
 
 impl Call {
-    fn refused(&self, kind: ErrorKind) -> Error {
+    pub(super) fn refused(&self, kind: ErrorKind) -> Error {
         Error::new(self.op, kind, self.addr, self.len, 0)
     }
 
-    fn failed(&self, errno: Errno) -> Error {
+    pub(super) fn failed(&self, errno: Errno) -> Error {
         Error::new(self.op, sys::explain(self.op, errno), self.addr, self.len, errno.0)
     }
 }
@@ -325,7 +325,7 @@ impl Reservation {
     }
 
     /// The pages that cover `range`.
-    fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
+    pub(super) fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
         let addr = self.base().wrapping_add(range.start);
         let len = range.end.saturating_sub(range.start);
         let pages = Pages::covering(range, self.traits.page, self.len).ok_or(Error::new(
@@ -339,7 +339,7 @@ impl Reservation {
     }
 
     /// Where pages lie, and how many bytes they are.
-    fn place(&self, pages: Pages) -> (NonNull<u8>, usize) {
+    pub(super) fn place(&self, pages: Pages) -> (NonNull<u8>, usize) {
         let offset = self.traits.page.offset_of(pages.first());
         // SAFETY: `pages` lies inside the reservation, whose whole range is one allocation.
         let ptr = unsafe { self.base.add(offset) };
@@ -347,7 +347,7 @@ impl Reservation {
     }
 
     /// Refuses the call unless every page is in an allowed state.
-    fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
+    pub(super) fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
         let Some(states) = &self.states else { return Ok(()) };
         if states.runs(call.pages).all(|run| allowed(run.state)) {
             Ok(())
@@ -357,7 +357,7 @@ impl Reservation {
     }
 
     /// Ends a verb: writes the new states, or takes back what a failing system call has changed.
-    fn settle(
+    pub(super) fn settle(
         &self,
         call: &Call,
         done: Result<(), Errno>,
@@ -423,7 +423,10 @@ impl Reservation {
         let (mut addr, end) = (ptr.addr().get(), ptr.addr().get() + len);
         while addr < end {
             match sys::mapping_at_or_above(addr)? {
-                Some(mapping) if mapping.start <= addr && mapping.protection == rights => {
+                Some(mapping)
+                    if mapping.start <= addr
+                        && mapping.protection.unwrap_or(Protection::NoAccess) == rights =>
+                {
                     addr = mapping.end;
                 }
                 _ => return Ok(false),

@@ -50,10 +50,11 @@ impl PageState {
 }
 
 /// In the order of their discriminants.
-const PROTECTIONS: [Protection; 5] = [
+const PROTECTIONS: [Protection; 6] = [
     Protection::NoAccess,
     Protection::Read,
     Protection::ReadWrite,
+    Protection::Execute,
     Protection::ExecuteRead,
     Protection::ExecuteReadWrite,
 ];

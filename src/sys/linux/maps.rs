@@ -1,6 +1,6 @@
 //! Floor 1. What the kernel has mapped, ours or not.
 
-use super::super::{Errno, Mapping, Protection};
+use super::super::{Errno, Kind, Mapping, Protection};
 use super::process::{close, open_read, read};
 use super::raw::syscall;
 
@@ -29,6 +29,7 @@ const COVERING_OR_NEXT: u64 = 0x10;
 const READABLE: u64 = 1;
 const WRITABLE: u64 = 2;
 const EXECUTABLE: u64 = 4;
+const SHARED: u64 = 8;
 
 /// The mapping that has `addr`, else the next one above; `None` if there is neither. Calls: openat,
 /// ioctl(PROCMAP_QUERY), close; on older kernels read, of the whole list up to there.
@@ -94,28 +95,38 @@ fn ask(file: usize, addr: usize) -> Result<Mapping, Errno> {
     // SAFETY: (1) no name is asked for.
     unsafe { query.ask(file) }?;
     let has = |right| query.rights & right != 0;
-    Ok(Mapping {
-        start: query.start as usize,
-        end: query.end as usize,
-        protection: protection(has(READABLE), has(WRITABLE), has(EXECUTABLE)),
-    })
+    let rights = [has(READABLE), has(WRITABLE), has(EXECUTABLE)];
+    let range = [query.start as usize, query.end as usize];
+    Ok(mapping(range, rights, has(SHARED), query.inode != 0))
 }
 
-/// The nearest of our five for what the kernel allows; it has some that we do not offer.
-const fn protection(read: bool, write: bool, execute: bool) -> Protection {
+/// The nearest of ours for what the kernel allows; it has some that we do not offer. The kernel does
+/// not know which pages are only reserved: the ones without rights are taken for that.
+const fn protection([read, write, execute]: [bool; 3]) -> Option<Protection> {
     match (read, write, execute) {
-        (false, false, false) => Protection::NoAccess,
-        (true, false, false) => Protection::Read,
-        (_, true, false) => Protection::ReadWrite,
-        (_, false, true) => Protection::ExecuteRead,
-        (_, true, true) => Protection::ExecuteReadWrite,
+        (false, false, false) => None,
+        (true, false, false) => Some(Protection::Read),
+        (_, true, false) => Some(Protection::ReadWrite),
+        (false, false, true) => Some(Protection::Execute),
+        (true, false, true) => Some(Protection::ExecuteRead),
+        (_, true, true) => Some(Protection::ExecuteReadWrite),
     }
+}
+
+/// A mapping is an allocation of its own; the kernel remembers nothing larger.
+const fn mapping([start, end]: [usize; 2], rights: [bool; 3], shared: bool, file: bool) -> Mapping {
+    let kind = match (shared, file) {
+        (true, _) => Kind::Mapped,
+        (false, true) => Kind::Image,
+        (false, false) => Kind::Private,
+    };
+    Mapping { start, end, allocation_base: start, protection: protection(rights), kind }
 }
 
 /// Reads lines `start-end rwxp ...` until one ends behind `addr`.
 fn search(file: usize, addr: usize) -> Result<Option<Mapping>, Errno> {
     let mut block = [0u8; 4096];
-    let mut line = Line::new();
+    let mut line = Line::default();
     loop {
         let count = match read(file, &mut block) {
             Ok(0) => return Ok(None),
@@ -131,39 +142,42 @@ fn search(file: usize, addr: usize) -> Result<Option<Mapping>, Errno> {
     }
 }
 
-/// One line of the list, read byte by byte.
+/// One line of the list, read byte by byte: `start-end rwxp offset device inode name`.
+#[derive(Default)]
 struct Line {
-    field: u8,
+    field: usize,
     numbers: [usize; 2],
-    rights: [bool; 3],
+    rights: [u8; 4],
     rights_len: usize,
+    has_inode: bool,
 }
 
 impl Line {
-    const fn new() -> Self {
-        Line { field: 0, numbers: [0; 2], rights: [false; 3], rights_len: 0 }
-    }
+    /// The dash counts as the end of a field, as the blanks do.
+    const RIGHTS: usize = 2;
+    const INODE: usize = 5;
 
     /// Takes one byte; answers when it ends a line.
     fn push(&mut self, byte: u8) -> Option<Mapping> {
-        if byte == b'\n' {
-            let Line { numbers: [start, end], rights: [read, write, execute], .. } = *self;
-            *self = Line::new();
-            return Some(Mapping { start, end, protection: protection(read, write, execute) });
-        }
-        match self.field {
-            0 | 1 => match (byte as char).to_digit(16) {
-                Some(digit) => {
-                    let number = &mut self.numbers[usize::from(self.field)];
-                    *number = *number << 4 | digit as usize;
-                }
-                None => self.field += 1, // the dash and the blank
-            },
-            2 if self.rights_len < self.rights.len() => {
-                self.rights[self.rights_len] = byte != b'-';
+        match (byte, self.field) {
+            (b'\n', _) => {
+                let Line { numbers, rights: [read, write, execute, shared], has_inode, .. } =
+                    core::mem::take(self);
+                let rights = [read, write, execute].map(|right| right != b'-');
+                return Some(mapping(numbers, rights, shared == b's', has_inode));
+            }
+            (b'-', 0) | (b' ', 1..=Self::INODE) => self.field += 1,
+            (_, 0 | 1) => {
+                let digit = (byte as char).to_digit(16).unwrap_or(0);
+                let number = &mut self.numbers[self.field];
+                *number = *number << 4 | digit as usize;
+            }
+            (_, Self::RIGHTS) if self.rights_len < self.rights.len() => {
+                self.rights[self.rights_len] = byte;
                 self.rights_len += 1;
             }
-            _ => self.field = 3,
+            (_, Self::INODE) => self.has_inode |= byte != b'0',
+            _ => {}
         }
         None
     }
@@ -173,12 +187,11 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn both_answers(addr: usize) -> [Option<(usize, usize, Protection)>; 2] {
-        let told = |mapping: Option<Mapping>| mapping.map(|m| (m.start, m.end, m.protection));
+    fn both_answers(addr: usize) -> [Option<Mapping>; 2] {
         let file = open_read(c"/proc/self/maps").expect("the list is readable");
         let searched = search(file, addr).expect("the list is readable");
         close(file);
-        [told(mapping_at_or_above(addr).expect("the list is readable")), told(searched)]
+        [mapping_at_or_above(addr).expect("the list is readable"), searched]
     }
 
     #[test]
@@ -186,16 +199,19 @@ mod tests {
         let code = both_answers as fn(usize) -> _ as usize;
         let [asked, searched] = both_answers(code);
         assert_eq!(asked, searched);
-        let (start, end, protection) = asked.expect("our code is mapped");
-        assert!((start..end).contains(&code) && protection == Protection::ExecuteRead);
+        let found = asked.expect("our code is mapped");
+        assert!((found.start..found.end).contains(&code));
+        assert_eq!((found.protection, found.kind), (Some(Protection::ExecuteRead), Kind::Image));
 
-        let stack = (&raw const start).addr();
-        let [asked, _] = both_answers(stack);
-        assert_eq!(asked.map(|(.., protection)| protection), Some(Protection::ReadWrite));
+        let stack = (&raw const found).addr();
+        let [asked, searched] = both_answers(stack);
+        assert_eq!(asked, searched);
+        let told = asked.map(|found| (found.protection, found.kind));
+        assert_eq!(told, Some((Some(Protection::ReadWrite), Kind::Private)));
 
         let [asked, searched] = both_answers(0);
         assert_eq!(asked, searched);
-        assert!(asked.is_some_and(|(start, ..)| start > 0), "page 0 is free, something is above");
+        assert!(asked.is_some_and(|found| found.start > 0), "page 0 is free, something is above");
         let [asked, _] = both_answers(usize::MAX);
         assert_eq!(asked, None);
     }

@@ -20,6 +20,7 @@ const fn prot_bits(protection: Protection) -> usize {
         Protection::NoAccess => libc::PROT_NONE,
         Protection::Read => libc::PROT_READ,
         Protection::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        Protection::Execute => libc::PROT_EXEC,
         Protection::ExecuteRead => libc::PROT_EXEC | libc::PROT_READ,
         Protection::ExecuteReadWrite => libc::PROT_EXEC | libc::PROT_READ | libc::PROT_WRITE,
     }) as usize

@@ -46,6 +46,7 @@ fn parse_header(line: &str) -> Option<((usize, usize), Protection)> {
         "---" => Protection::NoAccess,
         "r--" => Protection::Read,
         "rw-" => Protection::ReadWrite,
+        "--x" => Protection::Execute,
         "r-x" => Protection::ExecuteRead,
         "rwx" => Protection::ExecuteReadWrite,
         _ => return None,
