@@ -100,8 +100,8 @@ fn ask(file: usize, addr: usize) -> Result<Mapping, Errno> {
     Ok(mapping(range, rights, has(SHARED), query.inode != 0))
 }
 
-/// The nearest of ours for what the kernel allows; it has some that we do not offer. The kernel does
-/// not know which pages are only reserved: the ones without rights are taken for that.
+/// The nearest of ours for what the kernel allows; it has some that we do not offer. It does not
+/// know which pages are only reserved: the ones without rights are taken for that.
 const fn protection([read, write, execute]: [bool; 3]) -> Option<Protection> {
     match (read, write, execute) {
         (false, false, false) => None,
