@@ -16,6 +16,3 @@ pub(crate) mod primitive;
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
-
-#[cfg(target_os = "linux")]
-pub(crate) use primitive::AtomicU64 as Word;

@@ -19,8 +19,8 @@ pub(super) type VirtualAlloc2 = unsafe extern "system" fn(
     u32,
 ) -> *mut c_void;
 
-/// `VirtualAlloc2`, if this Windows has it. Calls, the first time: GetModuleHandleW, GetProcAddress,
-/// which wait for the loader.
+/// `VirtualAlloc2`, if this Windows has it. Calls, the first time: GetModuleHandleW and
+/// GetProcAddress, which wait for the loader.
 pub(super) fn virtual_alloc_2() -> Option<VirtualAlloc2> {
     static FOUND: Late = Late::new(c"VirtualAlloc2");
     let function = FOUND.address()?;
