@@ -4,7 +4,7 @@
 //! cargo run --release -p granule-bench -- programs   whole programs: time and memory
 //! cargo run --release -p granule-bench -- pairs      one malloc and free, and many live blocks
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
-//! cargo run --release -p granule-bench -- vm         page verbs and questions, against other crates
+//! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part

@@ -33,20 +33,24 @@ fn reserve_and_release<'a>() -> Contest<'a> {
     let call = "reserve + release 1 GiB".to_string();
     let mut contest = Contest::new([(call, Target::TimesBare(1.2))]);
     contest.add_call(GRANULE, |_| Ok(black_box(Reservation::reserve(GIB)?).release()?));
-    contest.add_call(BARE, |_| Ok(drop(black_box(Mapping::new(GIB)?))));
-    contest
-        .add_call(REGION, |_| Ok(drop(black_box(region::alloc(GIB, region::Protection::NONE)?))));
-    contest.add_call(MMAP_RS, |_| {
-        Ok(drop(black_box(mmap_rs::MmapOptions::new(GIB)?.reserve_none()?)))
+    add_owner(&mut contest, BARE, || Ok(Mapping::new(GIB)?));
+    add_owner(&mut contest, REGION, || Ok(region::alloc(GIB, region::Protection::NONE)?));
+    add_owner(&mut contest, MMAP_RS, || Ok(mmap_rs::MmapOptions::new(GIB)?.reserve_none()?));
+    add_owner(&mut contest, MEMMAP2, || {
+        Ok(memmap2::MmapOptions::new().len(GIB).no_reserve_swap().map_anon()?)
     });
-    contest.add_call(MEMMAP2, |_| {
-        let mut options = memmap2::MmapOptions::new();
-        Ok(drop(black_box(options.len(GIB).no_reserve_swap().map_anon()?)))
-    });
-    contest.add_call(VIRTUAL_BUFFER, |_| {
-        Ok(drop(black_box(virtual_buffer::Allocation::new(GIB).map_err(in_words)?)))
+    add_owner(&mut contest, VIRTUAL_BUFFER, || {
+        Ok(virtual_buffer::Allocation::new(GIB).map_err(in_words)?)
     });
     contest
+}
+
+/// Someone who takes addresses, and gives them back when it is dropped.
+fn add_owner<T>(contest: &mut Contest, name: &'static str, take: impl Fn() -> Result<T> + 'static) {
+    contest.add_call(name, move |_| {
+        drop(black_box(take()?));
+        Ok(())
+    });
 }
 
 fn in_words(error: virtual_buffer::Error) -> String {
