@@ -51,3 +51,8 @@ fn page_states_tells_its_story() {
 fn granularity_tells_its_story() {
     tells_its_story("granularity");
 }
+
+#[test]
+fn ring_tells_its_story() {
+    tells_its_story("ring");
+}

@@ -4,6 +4,7 @@ pub(crate) mod batches;
 pub(crate) mod cfi;
 pub(crate) mod depot;
 pub(crate) mod once;
+pub(crate) mod positions;
 pub(crate) mod primitive;
 pub(crate) mod ready_stack;
 pub(crate) mod ring;

@@ -23,6 +23,7 @@
 
 #[cfg(test)]
 pub(crate) mod model;
+mod reflection;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -30,6 +31,8 @@ mod linux;
 pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+
+pub(crate) use reflection::reflect;
 
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
