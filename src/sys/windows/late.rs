@@ -1,5 +1,6 @@
 //! Floor 1. Functions that not every Windows has, looked up when they are first needed.
 
+use crate::error::Call;
 use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_sys::Win32::Foundation::HANDLE;
@@ -54,7 +55,7 @@ impl Late {
     }
 
     fn look(&self) -> Option<usize> {
-        super::call::checked(|| {
+        super::call::checked(Call::Other, || {
             // SAFETY: a name that ends with 0. Every process has this library, and keeps it.
             let library = unsafe { GetModuleHandleW(w!("kernelbase.dll")) };
             if library.is_null() {

@@ -6,7 +6,7 @@
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
 use super::call::checked;
 use super::late::virtual_alloc_2;
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
@@ -71,8 +71,9 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     }
 }
 
-fn number<T>(code: u32) -> Result<T, Errno> {
-    Err(Errno(code as i32))
+/// What is refused here, without asking the system.
+fn refused<T>(code: u32) -> Result<T, Errno> {
+    Err(Errno(code as i32, Call::None))
 }
 
 /// # Safety
@@ -81,14 +82,16 @@ unsafe fn allocate(addr: usize, len: usize, how: u32, rights: u32) -> Result<Non
     // The system is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut::<c_void>(addr);
     // SAFETY: (1).
-    checked(|| NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) })).map(NonNull::cast)
+    let call = || unsafe { VirtualAlloc(wanted, len, how, rights) };
+    checked(Call::VirtualAlloc, || NonNull::new(call())).map(NonNull::cast)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
 unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    checked(|| (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(()))
+    let call = || unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) };
+    checked(Call::VirtualFree, || (call() != 0).then_some(()))
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -116,7 +119,7 @@ pub(crate) unsafe fn reserve(
     }
     // SAFETY: (1).
     match unsafe { reserve_aligned(len, align) } {
-        Err(Errno(code)) if is_missing(code as u32) => {
+        Err(Errno(code, _)) if is_missing(code as u32) => {
             // SAFETY: (1).
             unsafe { reserve_by_trial(len, align) }
         }
@@ -140,7 +143,7 @@ const fn is_missing(code: u32) -> bool {
 /// # Safety
 /// 1. As for [`reserve`].
 unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-    let Some(virtual_alloc_2) = virtual_alloc_2() else { return number(ERROR_PROC_NOT_FOUND) };
+    let Some(virtual_alloc_2) = virtual_alloc_2() else { return refused(ERROR_PROC_NOT_FOUND) };
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: null_mut(),
         HighestEndingAddress: null_mut(),
@@ -159,7 +162,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let call = || unsafe {
         virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
     };
-    checked(|| NonNull::new(call())).map(NonNull::cast)
+    checked(Call::VirtualAlloc2, || NonNull::new(call())).map(NonNull::cast)
 }
 
 /// The way before `VirtualAlloc2`: Windows cannot trim a reservation, so a longer one is made to
@@ -171,7 +174,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
 unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
     let granularity = super::limits().granularity;
     let Some(padded) = len.checked_add(align - granularity) else {
-        return number(ERROR_NOT_ENOUGH_MEMORY);
+        return refused(ERROR_NOT_ENOUGH_MEMORY);
     };
     for _ in 0..ATTEMPTS {
         // SAFETY: (1) the system picks free addresses.
@@ -181,11 +184,11 @@ unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errn
         unsafe { free(longer, 0, MEM_RELEASE) }?;
         // SAFETY: (1) a multiple of the alignment; if somebody was faster, this fails.
         match unsafe { allocate(base, len, MEM_RESERVE, PAGE_NOACCESS) } {
-            Err(Errno(code)) if code == ERROR_INVALID_ADDRESS as i32 => {}
+            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
             other => return other,
         }
     }
-    number(ERROR_NOT_ENOUGH_MEMORY)
+    Err(Errno(ERROR_NOT_ENOUGH_MEMORY as i32, Call::VirtualAlloc))
 }
 
 /// Free -> Reserved: exactly `addr..addr + len`, or ERROR_INVALID_ADDRESS if any page of it is
@@ -249,7 +252,7 @@ pub(crate) unsafe fn protect(
     let (addr, rights) = (ptr.as_ptr().cast(), rights(protection));
     // SAFETY: (1); the old rights are written to a variable of ours.
     let mut call = || unsafe { VirtualProtect(addr, len, rights, &raw mut before) };
-    checked(|| (call() != 0).then_some(()))
+    checked(Call::VirtualProtect, || (call() != 0).then_some(()))
 }
 
 /// The content may be lost at any time until the next write; the access stays. Call:
@@ -275,7 +278,7 @@ pub(crate) unsafe fn guard(
     policy: CommitPolicy,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
     }
@@ -293,7 +296,7 @@ pub(crate) unsafe fn unguard(
     protection: Protection,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { commit(ptr, len, protection) },
     }
@@ -307,7 +310,7 @@ pub(crate) unsafe fn unguard(
 pub(crate) unsafe fn advise(_: NonNull<u8>, _: usize, advice: Advice) -> Result<(), Errno> {
     match advice {
         Advice::NoHugePages => Ok(()),
-        Advice::NoDump => number(ERROR_NOT_SUPPORTED),
+        Advice::NoDump => refused(ERROR_NOT_SUPPORTED),
     }
 }
 
@@ -345,29 +348,28 @@ mod tests {
     #[test]
     fn an_aligned_reservation_that_cannot_be_says_so() {
         // SAFETY: (1) whole pages, a power of two.
-        let refused = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
-        let kind = refused.map_err(|errno| explain(Op::Reserve, errno));
+        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
+        let kind = done.map_err(|errno| explain(Op::Reserve, errno));
         assert!(matches!(kind, Ok(()) | Err(ErrorKind::NoAddressSpace)), "{kind:?}");
         // SAFETY: (1) as above.
-        let refused = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
-        assert_eq!(refused, number(ERROR_NOT_ENOUGH_MEMORY));
+        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
+        assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
     }
 
     #[test]
     fn the_last_error_is_kept() {
         // SAFETY: any number.
         unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages and a granule; nobody has address 64 KiB free of doubt, and
-        // either answer will do.
-        let _ = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.map(|base| {
-            // SAFETY: (1) a taken address.
-            unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) }
-                .expect_err("the address is taken");
-            // SAFETY: (1) reserved above, and not committed.
-            unsafe { protect(base, MIB, Protection::Read) }.expect_err("nothing is committed");
-            // SAFETY: (1) made above.
-            unsafe { release(base, MIB) }
-        });
+        // SAFETY: (1) whole pages, a power of two.
+        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
+        // SAFETY: (1) whole pages, at a granule.
+        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
+        again.expect_err("the address is taken");
+        // SAFETY: (1) the range reserved above.
+        let protected = unsafe { protect(base, MIB, Protection::Read) };
+        protected.expect_err("nothing is committed");
+        // SAFETY: (1) made above.
+        unsafe { release(base, MIB) }.expect("it is ours");
         // SAFETY: reads a number.
         assert_eq!(unsafe { GetLastError() }, 4711);
     }
