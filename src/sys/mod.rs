@@ -32,6 +32,11 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
 
@@ -267,6 +272,7 @@ const _CONTRACT: (
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.
+#[cfg(target_os = "linux")]
 #[expect(clippy::type_complexity, reason = "as above")]
 const _UNWIND_CONTRACT: (
     fn(&unwind::Registers, &mut [u64]) -> usize,
