@@ -215,8 +215,7 @@ impl<C> Slot<C> {
         }
         let made = source.take()?;
         let (none, new) = (core::ptr::null_mut(), core::ptr::from_ref(made).cast_mut());
-        let swapped =
-            self.child.compare_exchange(none, new, Ordering::AcqRel, Ordering::Acquire);
+        let swapped = self.child.compare_exchange(none, new, Ordering::AcqRel, Ordering::Acquire);
         if swapped.is_err() {
             source.keep(made);
         }
@@ -230,8 +229,7 @@ impl<C: Layer> Slot<C> {
         let mut now = self.load();
         loop {
             let generation = now.generation();
-            let generation =
-                if now.is_mixed() { next_generation(generation) } else { generation };
+            let generation = if now.is_mixed() { next_generation(generation) } else { generation };
             let new = Word::plain(value, above.word.generation(), generation);
             match self.swap(now, new) {
                 Ok(()) if now.is_mixed() => return self.sweep(new.generation()),

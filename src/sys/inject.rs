@@ -11,7 +11,7 @@
 //! whatever was given back without having been taken.
 
 #[cfg(test)]
-pub(crate) use session::{Ledger, Plan, Refused, Session};
+pub(crate) use session::{Ledger, Plan, Refused, Session, unseen};
 #[cfg(test)]
 pub(super) use session::{closed, mapped, opened, step, unmapped};
 
@@ -54,7 +54,7 @@ mod session {
     /// What the calls of a session took, and have not given back.
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub(crate) struct Ledger {
-        /// Start -> end; ranges that touch are one.
+        /// Start -> end, as they were taken.
         mapped: BTreeMap<usize, usize>,
         files: BTreeSet<usize>,
         /// Ranges given back that the session had not taken.
@@ -69,30 +69,28 @@ mod session {
             self.mapped.iter().map(|(&start, &end)| start..end).collect()
         }
 
-        /// A range that is nobody's leak, whether it is in the ledger or not. Length 0: all of the
-        /// range that starts there.
+        /// A range that is nobody's leak, whether it is in the ledger or not. Length 0: all that
+        /// was taken there.
         pub(crate) fn forget(&mut self, addr: usize, len: usize) {
-            let whole = self.mapped.get(&addr).map_or(addr, |&end| end);
-            let end = if len == 0 { whole } else { addr + len };
             let before = self.foreign_ranges.len();
-            self.give(addr..end);
+            self.give(addr, len);
             self.foreign_ranges.truncate(before);
         }
 
-        fn take(&mut self, mut range: Range<usize>) {
-            let touching = |range: &Range<usize>, (&start, &end): (&usize, &usize)| {
-                start <= range.end && range.start <= end
-            };
-            while let Some((&start, &end)) =
-                self.mapped.iter().find(|&entry| touching(&range, entry))
-            {
-                self.mapped.remove(&start);
-                range = range.start.min(start)..range.end.max(end);
-            }
-            self.mapped.insert(range.start, range.end);
+        /// Mapping over what is mapped takes its place.
+        fn take(&mut self, addr: usize, len: usize) {
+            self.forget(addr, len);
+            self.mapped.insert(addr, addr + len);
         }
 
-        fn give(&mut self, range: Range<usize>) {
+        /// The end of a range of `len` bytes; of length 0: of the one that was taken there.
+        fn end_of(&self, addr: usize, len: usize) -> usize {
+            let taken = self.mapped.get(&addr).map_or(addr, |&end| end);
+            if len == 0 { taken } else { addr + len }
+        }
+
+        fn give(&mut self, addr: usize, len: usize) {
+            let range = addr..self.end_of(addr, len);
             let inside: Vec<_> = self
                 .mapped
                 .range(..range.end)
@@ -113,7 +111,7 @@ mod session {
                 }
                 next = known.end.min(range.end);
             }
-            if next < range.end {
+            if next < range.end || range.is_empty() {
                 self.foreign_ranges.push(next..range.end);
             }
         }
@@ -168,6 +166,11 @@ mod session {
             self.ask(|state| state.calls.clone())
         }
 
+        /// How many of them can be refused.
+        pub(crate) fn counted(&self) -> usize {
+            self.ask(|state| state.counted)
+        }
+
         /// The refused ones in order.
         pub(crate) fn refused(&self) -> Vec<Refused> {
             self.ask(|state| state.refused.clone())
@@ -182,6 +185,14 @@ mod session {
         fn drop(&mut self) {
             OPEN.with(|open| open.replace(None));
         }
+    }
+
+    /// What `look` asks the system is no part of the session.
+    pub(crate) fn unseen<T>(look: impl FnOnce() -> T) -> T {
+        let state = OPEN.with(|open| open.replace(None));
+        let seen = look();
+        OPEN.with(|open| open.replace(state));
+        seen
     }
 
     /// See the twin of the product.
@@ -207,12 +218,12 @@ mod session {
 
     /// `len` bytes at `addr` are mapped from now on.
     pub(in crate::sys) fn mapped(addr: usize, len: usize) {
-        with_open(|state| state.ledger.take(addr..addr + len));
+        with_open(|state| state.ledger.take(addr, len));
     }
 
     /// They are not any more.
     pub(in crate::sys) fn unmapped(addr: usize, len: usize) {
-        with_open(|state| state.ledger.give(addr..addr + len));
+        with_open(|state| state.ledger.give(addr, len));
     }
 
     pub(in crate::sys) fn opened(file: usize) {
@@ -230,16 +241,21 @@ mod session {
     #[test]
     fn the_ledger_knows_what_is_left_and_what_was_never_taken() {
         let mut ledger = Ledger::default();
-        ledger.take(10..20);
-        ledger.take(30..40);
-        ledger.take(20..30);
-        assert!(ledger.ranges().iter().eq([&(10..40)]));
-        ledger.give(15..35);
+        ledger.take(10, 10);
+        ledger.take(30, 10);
+        ledger.take(20, 10);
+        ledger.take(18, 4);
+        assert_eq!(ledger.ranges(), [10..18, 18..22, 22..30, 30..40]);
+        ledger.give(15, 20);
         assert_eq!(ledger.ranges(), [10..15, 35..40]);
         assert!(ledger.foreign_ranges.is_empty());
-        ledger.give(5..50);
+        ledger.give(5, 45);
         assert!(ledger.ranges().is_empty());
         assert_eq!(ledger.foreign_ranges, [5..10, 15..35, 40..50]);
+        ledger.take(60, 10);
+        ledger.give(60, 0);
+        ledger.give(60, 0);
+        assert_eq!(ledger.foreign_ranges[3..], [60..60]);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use super::Twins;
 use crate::error::{Call, Error, Op};
-use crate::sys::inject::{Ledger, Plan, Refused, Session};
+use crate::sys::inject::{Ledger, Plan, Refused, Session, unseen};
 use crate::sys::model::Verb;
 use crate::sys::{self, truth};
 use crate::vm::{Builder, Protection, Reservation};
@@ -30,19 +30,19 @@ use std::vec::Vec;
 pub(super) struct Absorbed {
     /// `None`: a function that cannot fail.
     op: Option<Op>,
-    call: &'static str,
+    call: Call,
     #[expect(dead_code, reason = "told with the rest where the entry is wrong")]
     why: &'static str,
 }
 
 impl Absorbed {
     /// The verb succeeds although `call` was refused, because of `why`.
-    pub(super) const fn by(op: Op, call: &'static str, why: &'static str) -> Self {
+    pub(super) const fn by(op: Op, call: Call, why: &'static str) -> Self {
         Absorbed { op: Some(op), call, why }
     }
 
     /// The same for a function that cannot fail.
-    pub(super) const fn by_answer(call: &'static str, why: &'static str) -> Self {
+    pub(super) const fn by_answer(call: Call, why: &'static str) -> Self {
         Absorbed { op: None, call, why }
     }
 }
@@ -67,6 +67,13 @@ enum Ending {
     UnderFire,
 }
 
+struct Played {
+    /// Calls of the story that can be refused.
+    counted: usize,
+    /// One was.
+    refused: bool,
+}
+
 /// Numbers that a call can give, at most.
 const CHOICES: usize = 3;
 /// More calls than any story makes.
@@ -76,34 +83,37 @@ const CALLS_MAX: usize = 500;
 pub(super) fn play(absorbs: &[Absorbed], story: impl Fn(&mut Stage<'_>) -> Result<(), Error>) {
     let met = RefCell::default();
     let scenario = Scenario { absorbs, story: &story, met: &met };
-    for _ in 0..2 {
-        // Twice: what is made once in a process is there the second time.
-        let refused = scenario.play_once(Plan::Nothing, Ending::Peace);
-        assert!(!refused, "nothing is refused in peace");
+    // Twice: what is made once in a process is there the second time.
+    scenario.play_once(Plan::Nothing, Ending::Peace);
+    if scenario.play_once(Plan::Nothing, Ending::Peace).counted == 0 {
+        std::println!("skipped: this system refuses no call of the story");
+        return;
     }
     scenario.play_all(Ending::Peace, |nth, choice| Plan::Only { nth, choice });
     scenario.play_all(Ending::Peace, |nth, choice| Plan::From { nth, choice });
     scenario.play_all(Ending::UnderFire, |nth, choice| Plan::From { nth, choice });
     for (index, absorbed) in absorbs.iter().enumerate() {
-        assert!(met.borrow().contains(&index), "{absorbed:?} never happened");
+        let elsewhere = sys::refusals(absorbed.call).is_empty();
+        assert!(elsewhere || met.borrow().contains(&index), "{absorbed:?} never happened");
     }
 }
 
 impl Scenario<'_> {
     fn play_all(self, ending: Ending, plan: fn(usize, usize) -> Plan) {
         for choice in 0..CHOICES {
-            let is_refused = |nth: &usize| self.play_once(plan(*nth, choice), ending);
+            let is_refused = |nth: &usize| self.play_once(plan(*nth, choice), ending).refused;
             let count = (1..CALLS_MAX).take_while(is_refused).count();
             assert!(count > 0 && count < CALLS_MAX - 1, "{count} calls");
         }
     }
 
-    /// Plays it under a plan. True if any call was refused.
-    fn play_once(self, plan: Plan, ending: Ending) -> bool {
+    /// Plays it under a plan.
+    fn play_once(self, plan: Plan, ending: Ending) -> Played {
         let session = Session::open(plan);
         let scenario = self;
         let mut stage = Stage { session: &session, scenario, plan, judged: 0, twins: Vec::new() };
         let told = (self.story)(&mut stage);
+        let counted = session.counted();
         assert!(plan != Plan::Nothing || told.is_ok(), "{told:?} although nothing was refused");
         stage.compare_all();
         let context = std::format!("{plan:?}, {ending:?}, the story told {told:?}");
@@ -119,7 +129,7 @@ impl Scenario<'_> {
         }
         let refused = session.refused();
         check_ledger(session.ledger(), &refused, plan, &context);
-        !refused.is_empty()
+        Played { counted, refused: !refused.is_empty() }
     }
 }
 
@@ -259,10 +269,11 @@ impl Stage<'_> {
     }
 
     fn absorb(&self, op: Option<Op>, refused: Refused) {
-        let listed =
-            self.scenario.absorbs.iter().position(|absorbed| {
-                absorbed.op == op && Some(absorbed.call) == refused.call.name()
-            });
+        let listed = self
+            .scenario
+            .absorbs
+            .iter()
+            .position(|absorbed| absorbed.op == op && absorbed.call == refused.call);
         let index = listed.unwrap_or_else(|| panic!("{op:?} tells success, {refused:?}"));
         self.scenario.met.borrow_mut().insert(index);
     }
@@ -275,7 +286,7 @@ impl Stage<'_> {
     }
 
     fn compare_all(&self) {
-        self.twins.iter().for_each(Twins::compare);
+        unseen(|| self.twins.iter().for_each(Twins::compare));
     }
 
     /// Whatever happened, what is left is as good as new.
@@ -287,7 +298,7 @@ impl Stage<'_> {
             let writable = Verb::Commit(Protection::ReadWrite);
             for verb in [Verb::Decommit, writable, Verb::Write(0xa5), Verb::Decommit] {
                 twins.apply(verb, 0..count * twins.page_len);
-                twins.compare();
+                unseen(|| twins.compare());
             }
             twins.real.release().expect("the system works again");
         }
