@@ -163,10 +163,13 @@ impl PageStates {
 
 impl Drop for PageStates {
     fn drop(&mut self) {
+        let table = self.words.cast();
         // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more.
-        // A refusal leaves addresses behind that nobody uses; there is nothing better to do in a
-        // drop.
-        let _ = unsafe { sys::release(self.words.cast(), self.table_len) };
+        if unsafe { sys::release(table, self.table_len) }.is_err() {
+            // The addresses stay taken; there is nothing better to do in a drop.
+            // SAFETY: (1) as above: its memory at least goes back.
+            let _ = unsafe { sys::decommit(table, self.table_len, CommitPolicy::Lazy) };
+        }
     }
 }
 

@@ -121,15 +121,18 @@ pub(crate) unsafe fn reserve(
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
-    for (first, end) in [(start, base), (base + len, start + padded)] {
-        if first == end {
+    let end = start + padded;
+    // What is still ours begins with `left`. The head must not be given back twice: in between it
+    // can have become another thread's.
+    for (first, behind, left) in [(start, base, start), (base + len, end, base)] {
+        if first == behind {
             continue;
         }
         // SAFETY: the head or tail of the mapping made above, outside what is handed out.
-        if let Err(errno) = unsafe { munmap(first, end - first) } {
-            // SAFETY: the whole of that mapping, parts of which may be gone; nobody knows it yet.
-            // Should this fail too, there is nothing left to try.
-            let _ = unsafe { munmap(start, padded) };
+        if let Err(errno) = unsafe { munmap(first, behind - first) } {
+            // SAFETY: the rest of that mapping; nobody knows it yet. Should this fail too, there is
+            // nothing left to try.
+            let _ = unsafe { munmap(left, end - left) };
             return Err(errno);
         }
     }

@@ -9,6 +9,8 @@ mod late;
 mod maps;
 mod pages;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
@@ -17,3 +19,5 @@ pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;
