@@ -51,6 +51,7 @@ stories! {
     page_states
     pages
     use_after_free
+    virtual_alloc
 }
 
 #[test]
