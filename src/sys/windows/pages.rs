@@ -91,9 +91,8 @@ unsafe fn allocate(addr: usize, len: usize, how: u32, rights: u32) -> Result<Non
 /// 1. The range is ours, and nobody uses what it loses.
 unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    checked(Call::VirtualFree, || {
-        (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(())
-    })
+    let call = || unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) };
+    checked(Call::VirtualFree, || (call() != 0).then_some(()))
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
