@@ -3,6 +3,7 @@
 
 use crate::args::InfoArguments;
 use crate::exit_code::{ExitCode, Failure};
+use crate::layers;
 use crate::stomp::{LibraryPlace, library_place};
 use granule::stomp::split_guards_max;
 use granule::vm::{GuardKind, HugePages, Info};
@@ -42,7 +43,9 @@ struct Facts<'a> {
 pub(crate) fn run(arguments: &InfoArguments) -> Result<ExitCode, Failure> {
     let info = granule::vm::info();
     let library = library_place();
-    let text = if arguments.json {
+    let text = if arguments.layers {
+        layers::picture(&info).map_err(|error| Failure::cannot(error.to_string()))?
+    } else if arguments.json {
         let facts = facts(&info, &library);
         serde_json::to_string(&facts)
             .map_err(|error| Failure::cannot(format!("the facts are no JSON: {error}")))?

@@ -11,8 +11,8 @@ use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_CALL_NOT_IMPLEMENTED, ERROR_COMMITMENT_LIMIT, ERROR_INVALID_ADDRESS,
-    ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_MAPPED_ALIGNMENT, ERROR_NOACCESS,
-    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA,
+    ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_MAPPED_ALIGNMENT,
+    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA,
     ERROR_NOT_SUPPORTED, ERROR_OUTOFMEMORY, ERROR_PRIVILEGE_NOT_HELD, ERROR_PROC_NOT_FOUND,
     ERROR_WORKING_SET_QUOTA,
 };
@@ -222,11 +222,7 @@ pub(crate) unsafe fn commit(
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours and nobody uses its content.
-pub(crate) unsafe fn decommit(
-    ptr: NonNull<u8>,
-    len: usize,
-    _: CommitPolicy,
-) -> Result<(), Errno> {
+pub(crate) unsafe fn decommit(ptr: NonNull<u8>, len: usize, _: CommitPolicy) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { free(ptr, len, MEM_DECOMMIT) }
 }
