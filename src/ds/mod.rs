@@ -10,12 +10,10 @@ pub(crate) mod cfi;
 pub(crate) mod depot;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
-#[cfg(target_os = "linux")]
+pub(crate) mod page_table;
+pub(crate) mod positions;
 pub(crate) mod primitive;
 #[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
-
-#[cfg(target_os = "linux")]
-pub(crate) use primitive::AtomicU64 as Word;

@@ -53,6 +53,8 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }

@@ -1,5 +1,6 @@
 //! Floor 1. Functions that not every Windows has, looked up when they are first needed.
 
+use crate::error::Call;
 use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_sys::Win32::Foundation::HANDLE;
@@ -18,8 +19,8 @@ pub(super) type VirtualAlloc2 = unsafe extern "system" fn(
     u32,
 ) -> *mut c_void;
 
-/// `VirtualAlloc2`, if this Windows has it. Calls, the first time: GetModuleHandleW, GetProcAddress,
-/// which wait for the loader.
+/// `VirtualAlloc2`, if this Windows has it. Calls, the first time: GetModuleHandleW and
+/// GetProcAddress, which wait for the loader.
 pub(super) fn virtual_alloc_2() -> Option<VirtualAlloc2> {
     static FOUND: Late = Late::new(c"VirtualAlloc2");
     let function = FOUND.address()?;
@@ -54,7 +55,7 @@ impl Late {
     }
 
     fn look(&self) -> Option<usize> {
-        super::call::checked(|| {
+        super::call::checked(Call::Other, || {
             // SAFETY: a name that ends with 0. Every process has this library, and keeps it.
             let library = unsafe { GetModuleHandleW(w!("kernelbase.dll")) };
             if library.is_null() {

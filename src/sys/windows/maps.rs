@@ -2,6 +2,7 @@
 
 use super::super::{Errno, Kind, Mapping, Protection};
 use super::call::checked;
+use crate::error::Call;
 use core::ptr::without_provenance;
 use windows_sys::Win32::Foundation::ERROR_INVALID_PARAMETER;
 use windows_sys::Win32::System::Memory::{
@@ -21,7 +22,7 @@ pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno>
         let run = match run_at(addr) {
             Ok(run) => run,
             // Behind the last address that a program may have.
-            Err(Errno(code)) if code == ERROR_INVALID_PARAMETER as i32 => return Ok(None),
+            Err(Errno(code, _)) if code == ERROR_INVALID_PARAMETER as i32 => return Ok(None),
             Err(errno) => return Err(errno),
         };
         let end = run.BaseAddress.addr() + run.RegionSize;
@@ -38,7 +39,7 @@ pub(super) fn run_at(addr: usize) -> Result<MEMORY_BASIC_INFORMATION, Errno> {
     let len = size_of::<MEMORY_BASIC_INFORMATION>();
     // SAFETY: the system fills in the structure of which we say the size; the address may be any.
     let mut ask = || unsafe { VirtualQuery(without_provenance(addr), &raw mut run, len) };
-    checked(|| (ask() == len).then_some(()))?;
+    checked(Call::VirtualQuery, || (ask() == len).then_some(()))?;
     Ok(run)
 }
 

@@ -6,7 +6,7 @@
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
 use super::call::checked;
 use super::late::virtual_alloc_2;
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
@@ -72,7 +72,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
 }
 
 fn number<T>(code: u32) -> Result<T, Errno> {
-    Err(Errno(code as i32))
+    Err(Errno(code as i32, Call::None))
 }
 
 /// # Safety
@@ -81,14 +81,17 @@ unsafe fn allocate(addr: usize, len: usize, how: u32, rights: u32) -> Result<Non
     // The system is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut::<c_void>(addr);
     // SAFETY: (1).
-    checked(|| NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) })).map(NonNull::cast)
+    checked(Call::VirtualAlloc, || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) }))
+        .map(NonNull::cast)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
 unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    checked(|| (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(()))
+    checked(Call::VirtualFree, || {
+        (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(())
+    })
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -116,7 +119,7 @@ pub(crate) unsafe fn reserve(
     }
     // SAFETY: (1).
     match unsafe { reserve_aligned(len, align) } {
-        Err(Errno(code)) if is_missing(code as u32) => {
+        Err(Errno(code, _)) if is_missing(code as u32) => {
             // SAFETY: (1).
             unsafe { reserve_by_trial(len, align) }
         }
@@ -159,7 +162,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let call = || unsafe {
         virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
     };
-    checked(|| NonNull::new(call())).map(NonNull::cast)
+    checked(Call::VirtualAlloc2, || NonNull::new(call())).map(NonNull::cast)
 }
 
 /// The way before `VirtualAlloc2`: Windows cannot trim a reservation, so a longer one is made to
@@ -181,7 +184,7 @@ unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errn
         unsafe { free(longer, 0, MEM_RELEASE) }?;
         // SAFETY: (1) a multiple of the alignment; if somebody was faster, this fails.
         match unsafe { allocate(base, len, MEM_RESERVE, PAGE_NOACCESS) } {
-            Err(Errno(code)) if code == ERROR_INVALID_ADDRESS as i32 => {}
+            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
             other => return other,
         }
     }
@@ -249,7 +252,7 @@ pub(crate) unsafe fn protect(
     let (addr, rights) = (ptr.as_ptr().cast(), rights(protection));
     // SAFETY: (1); the old rights are written to a variable of ours.
     let mut call = || unsafe { VirtualProtect(addr, len, rights, &raw mut before) };
-    checked(|| (call() != 0).then_some(()))
+    checked(Call::VirtualProtect, || (call() != 0).then_some(()))
 }
 
 /// The content may be lost at any time until the next write; the access stays. Call:
