@@ -50,6 +50,7 @@ stories! {
     layers
     page_states
     pages
+    ring
     use_after_free
 }
 
@@ -71,9 +72,4 @@ fn cell_prompt() {
         "0\nhello\n1\naaa\n1\nhello!!\n9\nlast\n10\nout of range\nzero\nno number\n2\n{long}\n3\n"
     );
     tells("cell_prompt", &input);
-}
-
-#[test]
-fn ring_tells_its_story() {
-    tells_its_story("ring");
 }
