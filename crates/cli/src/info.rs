@@ -7,6 +7,7 @@ use crate::layers;
 use crate::stomp::{LibraryPlace, library_place};
 use granule::stomp::split_guards_max;
 use granule::vm::{GuardKind, HugePages, Info};
+use granule::win32::GetSystemInfo;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -31,6 +32,9 @@ struct Facts<'a> {
     memory_len: usize,
     address_min: String,
     address_max: String,
+    processors: usize,
+    /// As in `wProcessorArchitecture`: 9 is x86-64, 12 is AArch64.
+    processor_architecture: u16,
     /// "file", "memory" or "nowhere".
     library: &'static str,
     library_file: Option<&'a str>,
@@ -83,6 +87,8 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
         memory_len: info.memory_len,
         address_min: format!("{:#x}", info.address_min),
         address_max: format!("{:#x}", info.address_max),
+        processors: processors(),
+        processor_architecture: GetSystemInfo().wProcessorArchitecture,
         library: match library {
             LibraryPlace::File(_) => "file",
             LibraryPlace::Memory(_) => "memory",
@@ -96,6 +102,7 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
 }
 fn sentences(info: &Info, library: &LibraryPlace) -> String {
     let rows = [
+        ("GetSystemInfo", system_info()),
         ("page", page(info)),
         ("granularity", granularity(info)),
         ("guards", guards(info)),
@@ -107,6 +114,26 @@ fn sentences(info: &Info, library: &LibraryPlace) -> String {
         ("preload library", preload_library(library)),
     ];
     rows.iter().map(|(name, sentence)| row(name, sentence)).collect()
+}
+
+/// The fields with the names that Windows gives them.
+fn system_info() -> String {
+    let told = GetSystemInfo();
+    format!(
+        "dwPageSize {}, dwAllocationGranularity {:#x}, lpMinimumApplicationAddress {:#x}, \
+         lpMaximumApplicationAddress {:#x}, dwNumberOfProcessors {}, wProcessorArchitecture {}.",
+        told.dwPageSize,
+        told.dwAllocationGranularity,
+        told.lpMinimumApplicationAddress.addr(),
+        told.lpMaximumApplicationAddress.addr(),
+        processors(),
+        told.wProcessorArchitecture
+    )
+}
+
+/// How many processors this process may use; 0 when unknown.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }
 
 fn page(info: &Info) -> String {
@@ -264,7 +291,8 @@ mod tests {
         let info = granule::vm::info();
         let text = sentences(&info, &LibraryPlace::File("/cache/library.so".to_owned()));
         assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
-        assert!(text.starts_with("page                4 KiB") || info.page_len != 4096, "{text}");
+        assert!(text.contains("\npage                4 KiB") || info.page_len != 4096, "{text}");
+        assert!(text.contains(&format!("dwPageSize {}", info.page_len)), "{text}");
         let nowhere = LibraryPlace::Nowhere("not Linux".to_owned());
         let facts = facts(&info, &nowhere);
         let json = serde_json::to_value(&facts).expect("plain data");

@@ -57,7 +57,9 @@ fn page_states(info: &Info) -> Result<String, Error> {
         let region = reservation.query(offset)?;
         let pages = region.len / page;
         strip += &letter(region.state).repeat(pages);
-        let _ = writeln!(list, "  {:#x}  {pages:2} pages  {}", region.base, words(&region));
+        let (first, last) = (offset / page, (offset + region.len) / page - 1);
+        let place = format!("{:#x}  page {first:2} to {last:2}", region.base);
+        let _ = writeln!(list, "  {place}  {}", words(&region));
         offset += region.len;
     }
     Ok(format!("  |{strip}|  C committed, G guarded, R reserved\n\n{list}"))
