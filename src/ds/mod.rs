@@ -3,6 +3,7 @@
 pub(crate) mod batches;
 pub(crate) mod cfi;
 pub(crate) mod depot;
+pub(crate) mod name;
 pub(crate) mod once;
 pub(crate) mod page_table;
 pub(crate) mod primitive;

@@ -31,6 +31,7 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
+use crate::ds::name::Name;
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
 
@@ -233,6 +234,8 @@ const _CONTRACT: (
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
     fn(usize) -> Result<Option<Mapping>, Errno>,
+    fn(usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>,
+    bool,
 ) = (
     info,
     reserve,
@@ -250,6 +253,8 @@ const _CONTRACT: (
     reserve_at,
     explain,
     mapping_at_or_above,
+    named_mapping_at_or_above,
+    RELEASES_PARTS,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.

@@ -4,6 +4,7 @@ mod blocked;
 mod channel;
 mod fault;
 mod info;
+mod listing;
 mod maps;
 mod pages;
 mod process;
@@ -21,10 +22,10 @@ pub(crate) use fault::{
     signal_mask, unblocks,
 };
 pub(crate) use info::{guards, info, limits};
-pub(crate) use maps::{file_at, mapping_at_or_above};
+pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard, unlock,
+    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
+    release, reserve, reserve_at, unguard, unlock,
 };
 pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
