@@ -200,8 +200,7 @@ impl Builder {
     }
 
     fn unprepared(&self, refusal: Refusal) -> Error {
-        let (kind, code) = refusal.explain();
-        Error::new(Op::Reserve, kind, self.hint, self.len, code)
+        refusal.error(Op::Reserve, self.hint, self.len)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
@@ -209,7 +208,7 @@ impl Builder {
     }
 
     fn refused(&self, step: Op, errno: Errno) -> Error {
-        Error::new(Op::Reserve, sys::explain(step, errno), self.hint, self.len, errno.0)
+        errno.in_step(step, Op::Reserve, self.hint, self.len)
     }
 }
 

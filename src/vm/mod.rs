@@ -52,6 +52,7 @@ mod pool;
 mod records;
 mod region;
 mod reservation;
+mod ring;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Pro
 pub use builder::Builder;
 pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
+pub use ring::{Consumer, Producer, Ring};
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

@@ -4,6 +4,7 @@
 //! other. Where it releases whole allocations only (Windows), the pieces share theirs: a record of
 //! its own counts them, a piece that goes is decommitted, and the last one releases the whole.
 
+use super::pool::Refusal;
 use super::records::{self, Extent, Record};
 use super::reservation::Reservation;
 use crate::addr::Pages;
@@ -39,24 +40,20 @@ impl Reservation {
     /// ```
     #[expect(clippy::result_large_err, reason = "the reservation must not be lost")]
     pub fn split(self, offset: usize) -> Result<(Self, Self), (Self, Error)> {
-        let error =
-            |kind, code| Error::new(Op::Split, kind, self.base().wrapping_add(offset), 0, code);
+        let addr = self.base().wrapping_add(offset);
+        let error = |kind| Error::new(Op::Split, kind, addr, 0, 0);
         if offset == 0 || offset >= self.len() {
-            let error = error(ErrorKind::OutOfRange, 0);
+            let error = error(ErrorKind::OutOfRange);
             return Err((self, error));
         }
         if !offset.is_multiple_of(sys::limits().granularity) {
-            let error = error(ErrorKind::Misaligned, 0);
+            let error = error(ErrorKind::Misaligned);
             return Err((self, error));
         }
         let made = self.behind(offset);
         let second = match made {
             Ok(second) => second,
-            Err(refusal) => {
-                let (kind, code) = refusal.explain();
-                let error = error(kind, code);
-                return Err((self, error));
-            }
+            Err(refusal) => return Err((self, refusal.error(Op::Split, addr, 0))),
         };
         let this = ManuallyDrop::new(self);
         this.record.write(Extent { len: offset, ..this.record.extent() });
@@ -69,7 +66,7 @@ impl Reservation {
     }
 
     /// The reservation of what lies behind `offset`, as if there were no other owner of it.
-    fn behind(&self, offset: usize) -> Result<Self, super::pool::Refusal> {
+    fn behind(&self, offset: usize) -> Result<Self, Refusal> {
         let (owner, record) = records::take()?;
         let base = self.pointer(offset);
         let len = self.len() - offset;
@@ -115,22 +112,19 @@ impl Reservation {
     /// ```
     #[expect(clippy::result_large_err, reason = "the reservations must not be lost")]
     pub fn join(self, upper: Self) -> Result<Self, (Self, Self, Error)> {
-        let error = |kind, code| Error::new(Op::Join, kind, upper.base(), upper.len(), code);
+        let error = |kind| Error::new(Op::Join, kind, upper.base(), upper.len(), 0);
         let whole = |one: &Self| one.record.whole.load(Ordering::Acquire);
         let advice = |one: &Self| one.record.advice.load(Ordering::Acquire);
         let refused = if self.base() + self.len() != upper.base() {
-            Some(error(ErrorKind::OutOfRange, 0))
+            Some(error(ErrorKind::OutOfRange))
         } else if self.traits != upper.traits
             || advice(&self) != advice(&upper)
             || (!sys::RELEASES_PARTS && (whole(&self) == 0 || whole(&self) != whole(&upper)))
         {
-            Some(error(ErrorKind::BadState, 0))
+            Some(error(ErrorKind::BadState))
         } else {
             let prepared = upper.states().map_or(Ok(()), |states| states.prepare(upper.all()));
-            prepared.err().map(|refusal| {
-                let (kind, code) = refusal.explain();
-                error(kind, code)
-            })
+            prepared.err().map(|refusal| refusal.error(Op::Join, upper.base(), upper.len()))
         };
         if let Some(error) = refused {
             return Err((self, upper, error));
@@ -182,7 +176,7 @@ impl Reservation {
     }
 
     /// Makes `piece` a piece of the allocation that this is, or is a piece of.
-    fn share_with(&self, piece: &Record) -> Result<(), super::pool::Refusal> {
+    fn share_with(&self, piece: &Record) -> Result<(), Refusal> {
         let mut whole = self.record.whole.load(Ordering::Acquire);
         match records::get(whole).filter(|_| whole != 0) {
             Some(record) => drop(record.pieces.fetch_add(1, Ordering::AcqRel)),

@@ -11,7 +11,7 @@
 //! 2. No call waits: of two threads that make the same step one gives its memory back.
 
 use crate::ds::ready_stack::{Link, ReadyStack};
-use crate::error::{ErrorKind, Op};
+use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, CommitPolicy, Errno, Protection};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -42,11 +42,11 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// What it means, and the system's number. Slow: see [`sys::explain`].
-    pub(super) fn explain(self) -> (ErrorKind, i32) {
+    /// The error of a verb on `len` bytes at `addr`. Slow: see [`sys::explain`].
+    pub(super) fn error(self, op: Op, addr: usize, len: usize) -> Error {
         match self {
-            Refusal::System(step, errno) => (sys::explain(step, errno), errno.0),
-            Refusal::Full => (ErrorKind::NoMemory, 0),
+            Refusal::System(step, errno) => errno.in_step(step, op, addr, len),
+            Refusal::Full => Error::new(op, ErrorKind::NoMemory, addr, len, 0),
         }
     }
 }

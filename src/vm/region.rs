@@ -134,18 +134,18 @@ impl PageState {
 /// ```
 #[doc(alias = "VirtualQuery")]
 pub fn query(addr: usize) -> Result<Region, Error> {
-    let error = |kind, code| Error::new(Op::Query, kind, addr, 1, code);
-    let page = states::page().ok_or(error(ErrorKind::Unsupported, 0))?;
+    let error = |kind| Error::new(Op::Query, kind, addr, 1, 0);
+    let page = states::page().ok_or(error(ErrorKind::Unsupported))?;
     if let Some(region) = ours(addr, page) {
         return Ok(region);
     }
     let limits = sys::limits();
     if addr > limits.address_max {
-        return Err(error(ErrorKind::OutOfRange, 0));
+        return Err(error(ErrorKind::OutOfRange));
     }
     let base = page.offset_of(page.index_of(addr));
     let found = sys::named_mapping_at_or_above(addr);
-    let found = found.map_err(|errno| error(sys::explain(Op::Query, errno), errno.0))?;
+    let found = found.map_err(|errno| errno.of(Op::Query, addr, 1))?;
     // The system joins our ranges with their neighbours; what is ours ends the region.
     let place = |end: usize| {
         let end = end.min(limits.address_max + 1);

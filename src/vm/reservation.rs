@@ -66,13 +66,12 @@ impl Call {
     }
 
     pub(super) fn failed(&self, errno: Errno) -> Error {
-        Error::new(self.op, sys::explain(self.op, errno), self.addr, self.len, errno.0)
+        errno.of(self.op, self.addr, self.len)
     }
 
     /// The table of states could not grow.
     fn unprepared(&self, refusal: Refusal) -> Error {
-        let (kind, code) = refusal.explain();
-        Error::new(self.op, kind, self.addr, self.len, code)
+        refusal.error(self.op, self.addr, self.len)
     }
 }
 
@@ -330,8 +329,7 @@ impl Reservation {
             records::give_back(self.owner);
             return Ok(());
         };
-        let kind = sys::explain(Op::Release, errno);
-        let error = Error::new(Op::Release, kind, self.base(), self.len, errno.0);
+        let error = errno.of(Op::Release, self.base(), self.len);
         // SAFETY: (1) still ours, and nobody uses it any more. If this is refused too, nothing is
         // left to try.
         let emptied = unsafe { sys::decommit(self.base, self.len, self.traits.policy) };

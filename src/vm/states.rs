@@ -6,12 +6,11 @@
 
 use super::pool::{Pool, Pooled, Refusal};
 use crate::addr::{PageLen, Pages};
-use crate::ds::Word;
 use crate::ds::page_table::{Inner, Leaf, PageTable, Source, Value};
 use crate::ds::ready_stack::Link;
 use crate::sys::{self, Protection};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Entries of a node, as the processor has them.
 const WIDTH: usize = 512;
@@ -59,7 +58,7 @@ struct Nodes;
 
 fn take<T: Pooled>(
     pool: &Pool<T, NODES>,
-    first_word: fn(&T) -> &Word,
+    first_word: fn(&T) -> &AtomicU64,
 ) -> Result<(u32, &'static T), Refusal> {
     let (number, node) = pool.take()?;
     // The pool may have kept its link there; an entry in the table has to begin as 0.

@@ -47,7 +47,7 @@ pub(crate) fn named_mapping_at_or_above(
 ) -> Result<Option<(Mapping, Option<Name>)>, Errno> {
     let mut name = [0; USUAL_NAME_LEN];
     match ask_or_search(addr, &mut name) {
-        Err(Errno(libc::ENAMETOOLONG)) => with_long_name(addr),
+        Err(Errno(libc::ENAMETOOLONG, _)) => with_long_name(addr),
         answer => answer,
     }
 }
@@ -64,7 +64,7 @@ fn with_long_name(addr: usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>
     let mut name = [0; LONGEST_NAME_LEN];
     match ask_or_search(addr, &mut name) {
         // Longer than any path can be: then it has no name.
-        Err(Errno(libc::ENAMETOOLONG)) => ask_or_search(addr, &mut []),
+        Err(Errno(libc::ENAMETOOLONG, _)) => ask_or_search(addr, &mut []),
         answer => answer,
     }
 }
@@ -74,10 +74,10 @@ fn with_long_name(addr: usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>
 fn ask_or_search(addr: usize, name: &mut [u8]) -> Result<Option<(Mapping, Option<Name>)>, Errno> {
     match listing::with_file(|file| ask(file, addr, name)) {
         Some(Ok(found)) => Ok(Some(found)),
-        Some(Err(Errno(libc::ENOENT))) => Ok(None),
-        Some(Err(Errno(libc::ENAMETOOLONG))) => Err(Errno(libc::ENAMETOOLONG)),
+        Some(Err(Errno(libc::ENOENT, _))) => Ok(None),
+        Some(Err(errno @ Errno(libc::ENAMETOOLONG, _))) => Err(errno),
         Some(Err(_)) | None => {
-            let file = open_read(c"/proc/self/maps").ok_or(Errno(libc::ENOENT))?;
+            let file = open_read(c"/proc/self/maps")?;
             let answer = search(file, addr);
             close(file);
             answer
@@ -88,7 +88,7 @@ fn ask_or_search(addr: usize, name: &mut [u8]) -> Result<Option<(Mapping, Option
 /// Writes the path of the file that is mapped at `addr` to `name` and returns its length. `None` if
 /// none is, if it does not fit, or before Linux 6.11. Calls: openat, ioctl(PROCMAP_QUERY), close.
 pub(crate) fn file_at(addr: usize, name: &mut [u8]) -> Option<usize> {
-    let file = open_read(c"/proc/self/maps")?;
+    let file = open_read(c"/proc/self/maps").ok()?;
     let mut query = ProcmapQuery::new(addr, 0);
     query.name = name.as_mut_ptr().expose_provenance() as u64;
     query.name_len = name.len().min(4096) as u32;
@@ -178,7 +178,7 @@ fn search(file: usize, addr: usize) -> Result<Option<(Mapping, Option<Name>)>, E
         let count = match read(file, &mut block) {
             Ok(0) => return Ok(None),
             Ok(count) => count,
-            Err(Errno(libc::EINTR)) => continue,
+            Err(Errno(libc::EINTR, _)) => continue,
             Err(errno) => return Err(errno),
         };
         for &byte in &block[..count] {

@@ -8,7 +8,7 @@
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
 use super::info::mappings_are_used_up;
 use super::raw::syscall;
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, ErrorKind, Op};
 use core::ptr::NonNull;
 
 /// Any part of what was reserved can be released by itself.
@@ -56,6 +56,8 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }
@@ -91,7 +93,7 @@ pub(crate) unsafe fn unlock(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
 unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
     // SAFETY: the caller's: our pages, content unused.
     match unsafe { madvise(ptr, len, advice) } {
-        Err(Errno(libc::EINVAL)) => {
+        Err(Errno(libc::EINVAL, _)) => {
             // SAFETY: the caller's.
             unsafe { unlock(ptr, len) }?;
             // SAFETY: the caller's, as above.
@@ -122,7 +124,7 @@ pub(crate) unsafe fn reserve(
         // SAFETY: this mapping was made a moment ago and nobody knows it.
         unsafe { munmap(base, len) }?;
     }
-    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM))?;
+    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM, Call::None))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
@@ -159,7 +161,7 @@ pub(crate) unsafe fn reserve_at(
     // A kernel before 4.17 reads the flag as a mere hint and answers with another address.
     // SAFETY: this mapping was made a moment ago and nobody knows it.
     unsafe { munmap(base, len) }?;
-    Err(Errno(libc::EEXIST))
+    Err(Errno(libc::EEXIST, Call::Mmap))
 }
 
 fn pointer(addr: usize) -> NonNull<u8> {
@@ -202,7 +204,7 @@ pub(crate) unsafe fn decommit(
     // SAFETY: as above.
     match unsafe { madvise(ptr, len, MADV_GUARD_REMOVE) } {
         // A kernel that does not know markers has none to remove.
-        Ok(()) | Err(Errno(libc::EINVAL)) => {}
+        Ok(()) | Err(Errno(libc::EINVAL, _)) => {}
         Err(errno) => return Err(errno),
     }
     // SAFETY: as above.
