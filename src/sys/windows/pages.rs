@@ -25,6 +25,9 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+/// A reservation is released whole.
+pub(crate) const RELEASES_PARTS: bool = false;
+
 /// How often an aligned address may be lost to another thread before we give up.
 const ATTEMPTS: usize = 64;
 
