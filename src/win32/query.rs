@@ -151,8 +151,7 @@ fn others(addr: usize) -> Result<MEMORY_BASIC_INFORMATION, Error> {
     if region.state == State::Free {
         return Ok(told);
     }
-    let found = sys::mapping_at_or_above(addr)
-        .map_err(|errno| Error::new(Op::Query, sys::explain(Op::Query, errno), addr, 1, errno.0))?;
+    let found = sys::mapping_at_or_above(addr).map_err(|errno| errno.of(Op::Query, addr, 1))?;
     if let Some(mapping) = found {
         told.AllocationBase = ptr::without_provenance_mut(mapping.allocation_base);
         (told.Type, told.AllocationProtect) = match mapping.kind {

@@ -67,11 +67,14 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Reserve, ERROR_INVALID_PARAMETER) => ErrorKind::OutOfRange,
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
+        // Wine's word for a promise that the system below it does not make.
+        (Op::Commit, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
 
-fn number<T>(code: u32) -> Result<T, Errno> {
+/// What is refused here, without asking the system.
+fn refused<T>(code: u32) -> Result<T, Errno> {
     Err(Errno(code as i32, Call::None))
 }
 
@@ -148,7 +151,7 @@ const fn is_missing(code: u32) -> bool {
 /// # Safety
 /// 1. As for [`reserve`].
 unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-    let Some(virtual_alloc_2) = virtual_alloc_2() else { return number(ERROR_PROC_NOT_FOUND) };
+    let Some(virtual_alloc_2) = virtual_alloc_2() else { return refused(ERROR_PROC_NOT_FOUND) };
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: null_mut(),
         HighestEndingAddress: null_mut(),
@@ -182,7 +185,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
 unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
     let granularity = super::limits().granularity;
     let Some(padded) = len.checked_add(align - granularity) else {
-        return number(ERROR_NOT_ENOUGH_MEMORY);
+        return refused(ERROR_NOT_ENOUGH_MEMORY);
     };
     for _ in 0..ATTEMPTS {
         // SAFETY: (1) the system picks free addresses.
@@ -196,7 +199,7 @@ unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errn
             other => return other,
         }
     }
-    number(ERROR_NOT_ENOUGH_MEMORY)
+    Err(Errno(ERROR_NOT_ENOUGH_MEMORY as i32, Call::VirtualAlloc))
 }
 
 /// Free -> Reserved: exactly `addr..addr + len`, or ERROR_INVALID_ADDRESS if any page of it is
@@ -286,7 +289,7 @@ pub(crate) unsafe fn guard(
     policy: CommitPolicy,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
     }
@@ -304,7 +307,7 @@ pub(crate) unsafe fn unguard(
     protection: Protection,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { commit(ptr, len, protection) },
     }
@@ -318,7 +321,7 @@ pub(crate) unsafe fn unguard(
 pub(crate) unsafe fn advise(_: NonNull<u8>, _: usize, advice: Advice) -> Result<(), Errno> {
     match advice {
         Advice::NoHugePages => Ok(()),
-        Advice::NoDump => number(ERROR_NOT_SUPPORTED),
+        Advice::NoDump => refused(ERROR_NOT_SUPPORTED),
     }
 }
 
@@ -356,29 +359,28 @@ mod tests {
     #[test]
     fn an_aligned_reservation_that_cannot_be_says_so() {
         // SAFETY: (1) whole pages, a power of two.
-        let refused = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
-        let kind = refused.map_err(|errno| explain(Op::Reserve, errno));
+        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
+        let kind = done.map_err(|errno| explain(Op::Reserve, errno));
         assert!(matches!(kind, Ok(()) | Err(ErrorKind::NoAddressSpace)), "{kind:?}");
         // SAFETY: (1) as above.
-        let refused = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
-        assert_eq!(refused, number(ERROR_NOT_ENOUGH_MEMORY));
+        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
+        assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
     }
 
     #[test]
     fn the_last_error_is_kept() {
         // SAFETY: any number.
         unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages and a granule; nobody has address 64 KiB free of doubt, and
-        // either answer will do.
-        let _ = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.map(|base| {
-            // SAFETY: (1) a taken address.
-            unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) }
-                .expect_err("the address is taken");
-            // SAFETY: (1) reserved above, and not committed.
-            unsafe { protect(base, MIB, Protection::Read) }.expect_err("nothing is committed");
-            // SAFETY: (1) made above.
-            unsafe { release(base, MIB) }
-        });
+        // SAFETY: (1) whole pages, a power of two.
+        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
+        // SAFETY: (1) whole pages, at a granule.
+        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
+        again.expect_err("the address is taken");
+        // SAFETY: (1) the range reserved above.
+        let protected = unsafe { protect(base, MIB, Protection::Read) };
+        protected.expect_err("nothing is committed");
+        // SAFETY: (1) made above.
+        unsafe { release(base, MIB) }.expect("it is ours");
         // SAFETY: reads a number.
         assert_eq!(unsafe { GetLastError() }, 4711);
     }
