@@ -10,7 +10,8 @@ pub(crate) mod cfi;
 pub(crate) mod depot;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
-#[cfg(target_os = "linux")]
+pub(crate) mod page_table;
+pub(crate) mod positions;
 pub(crate) mod primitive;
 #[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;

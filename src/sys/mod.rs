@@ -23,6 +23,7 @@
 
 #[cfg(test)]
 pub(crate) mod model;
+mod reflection;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -38,6 +39,7 @@ pub(crate) use windows::*;
 
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
+pub(crate) use reflection::reflect;
 
 /// The system's own error number, and the call that gave it; [`Call::None`] where the platform
 /// refused by itself and gives the number that fits best.

@@ -36,6 +36,7 @@
 mod builder;
 mod region;
 mod reservation;
+mod ring;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Pro
 pub use builder::Builder;
 pub use region::{Region, State, query};
 pub use reservation::Reservation;
+pub use ring::{Consumer, Producer, Ring};
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

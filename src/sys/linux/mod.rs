@@ -3,8 +3,10 @@
 mod blocked;
 mod channel;
 mod fault;
+mod generation;
 mod info;
 mod maps;
+mod mirror;
 mod pages;
 mod process;
 pub(crate) mod raw;
@@ -20,8 +22,10 @@ pub(crate) use fault::{
     is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
     signal_mask, unblocks,
 };
+pub(crate) use generation::generation;
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{file_at, mapping_at_or_above};
+pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
     advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
     reserve_at, unguard, unlock,
