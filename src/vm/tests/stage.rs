@@ -134,7 +134,7 @@ impl Scenario<'_> {
 }
 
 /// Nothing is left but what the system refused to take back; and if it refused nothing else, that
-/// is inaccessible.
+/// holds no memory.
 fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &str) {
     let left = ledger.ranges();
     for refused in refused.iter().filter(|refused| releases(refused.call)) {
@@ -146,7 +146,9 @@ fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &s
     for range in left {
         for page in truth::pages_at(range.start, range.len() / page_len, page_len) {
             let page = page.expect("it could not be unmapped");
-            let harmless = page.rights == Protection::NoAccess && !page.charged;
+            let writable =
+                matches!(page.rights, Protection::ReadWrite | Protection::ExecuteReadWrite);
+            let harmless = !writable && page.charged != Some(true);
             assert!(harmless || matches!(plan, Plan::From { .. }), "{page:?} is left: {context}");
         }
         let start = NonNull::new(core::ptr::with_exposed_provenance_mut(range.start));
