@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+pub(crate) mod inject;
 #[cfg(test)]
 pub(crate) mod model;
 mod reflection;

@@ -12,6 +12,8 @@ mod pages;
 mod process;
 pub(crate) mod raw;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
 
@@ -35,4 +37,6 @@ pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
     thread_id, thread_id_quick, write_error, yield_now,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
