@@ -5,17 +5,15 @@ mod failures;
 mod stage;
 
 use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
-use crate::addr::{PageLen, Pages};
 use crate::error::ErrorKind;
 use crate::sys::model::{BadState, Content, Model, Simulated, Verb};
 use crate::sys::{self, truth};
-use crate::vm::states::{PageState, PageStates};
 use core::ops::Range;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use std::vec::Vec;
 
-/// Pages in a reservation under test: more than two words of the table.
+/// Pages in a reservation under test.
 const COUNT: usize = 21;
 
 fn protections() -> impl Strategy<Value = Protection> {
@@ -207,40 +205,4 @@ fn split_guards_under_strict_follow_the_model() {
 #[test]
 fn split_guards_under_lazy_follow_the_model() {
     compare_histories(GuardKind::Split, CommitPolicy::Lazy);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-    #[test]
-    fn the_table_keeps_every_page_and_finds_every_run(
-        steps in proptest::collection::vec((0usize..70, 1usize..70, any_state()), 1..20),
-    ) {
-        let page = PageLen::new(sys::limits().page_len).expect("a power of two");
-        let table = PageStates::new(70, page).expect("a small table");
-        let mut wanted = [PageState::Reserved; 70];
-        for (first, count, state) in steps {
-            let end = (first + count).min(70);
-            table.set(Pages::new(first, end).expect("not empty"), state);
-            wanted[first..end].fill(state);
-            let all = Pages::new(0, 70).expect("not empty");
-            let mut told = Vec::new();
-            for run in table.runs(all) {
-                if let Some(&last) = told.last() {
-                    prop_assert_ne!(last, run.state, "runs are as long as they can be");
-                }
-                told.extend(std::iter::repeat_n(run.state, run.pages.count()));
-            }
-            prop_assert_eq!(&told[..], &wanted[..]);
-        }
-    }
-}
-
-fn any_state() -> impl Strategy<Value = PageState> {
-    prop_oneof![
-        Just(PageState::Reserved),
-        protections().prop_map(PageState::Committed),
-        protections().prop_map(PageState::Guarded),
-        Just(PageState::Unknown),
-    ]
 }

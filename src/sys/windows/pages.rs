@@ -25,6 +25,9 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+/// A reservation is released whole.
+pub(crate) const RELEASES_PARTS: bool = false;
+
 /// How often an aligned address may be lost to another thread before we give up.
 const ATTEMPTS: usize = 64;
 
@@ -67,8 +70,8 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Reserve, ERROR_INVALID_PARAMETER) => ErrorKind::OutOfRange,
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
-        // Wine's word for a promise that the system below it does not make.
-        (Op::Commit, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
+        // Wine's word for memory that Linux refuses. Windows never denies pages of our own.
+        (Op::Commit | Op::Unguard, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
