@@ -114,6 +114,7 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False
 /// if the system does not let us do this.
+#[cfg(target_os = "linux")]
 pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
