@@ -58,7 +58,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
     let text = format!(
         "# Page verbs and questions\n\n{}- median of {rounds} samples of at least 2 ms each, \
-         contestants by turns in random order\n\nTime for a call. `bare` is the system call alone: \
+         contestants by turns in random order\n\nProcessor time for a call. `bare` is the system call alone: \
          mmap + munmap, mprotect, mmap over, madvise,\nioctl(PROCMAP_QUERY). The ratio is granule \
          / bare,\nthe median over the rounds.\n\n",
         machine.markdown()
@@ -71,6 +71,7 @@ fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
         let times = line.times(GRANULE, BARE);
         let (goal, reached) = match line.target {
             Target::Nanoseconds(most) => (nanoseconds(most), median(GRANULE).map(|t| t <= most)),
+            Target::None => ("-".to_string(), None),
             Target::TimesBare(most) => (ratio(most), times.map(|times| times <= most)),
         };
         let reached = reached.map_or("-", |reached| if reached { "yes" } else { "no" });
