@@ -27,7 +27,8 @@ use windows_sys::Win32::System::Memory::{
 /// All of the memory is promised now. An error names the step that failed.
 ///
 /// Calls: CreateFileMappingW, VirtualAlloc2, VirtualFree, MapViewOfFile3 twice, CloseHandle; where
-/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it succeeds.
+/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it
+/// succeeds.
 ///
 /// `len` is a multiple of the granularity, not 0, and twice of it fits an address.
 pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
