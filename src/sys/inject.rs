@@ -257,12 +257,10 @@ mod session {
         with_open(|state| state.ledger.files.remove(&file));
     }
 
-    #[allow(dead_code, reason = "not every system opens files")]
     pub(in crate::sys) fn opened(file: usize) {
         with_open(|state| state.ledger.files.insert(file));
     }
 
-    #[allow(dead_code, reason = "not every system opens files")]
     pub(in crate::sys) fn closed(file: usize) {
         with_open(|state| {
             if !state.ledger.files.remove(&file) {
