@@ -58,9 +58,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
     let text = format!(
         "# Page verbs and questions\n\n{}- median of {rounds} rounds, a sample is at least 2 ms of \
-         processor time\n\nProcessor time of a call. `bare` is the system call alone: mmap + munmap, \
-         mprotect, mmap over, madvise,\nioctl(PROCMAP_QUERY). The ratio is granule / bare, the \
-         median over the rounds.\n\n",
+         processor time\n\nProcessor time of a call. `bare` is the system call alone: mmap + \
+         munmap, mprotect, mmap over, madvise,\nioctl(PROCMAP_QUERY). The ratio is granule \
+         / bare, the median over the rounds.\n\n",
         machine.markdown()
     );
     let names = ["call", GRANULE, BARE, "ratio", "goal", "reached"];
