@@ -1,12 +1,21 @@
 //! Floor 0. Data structures that allocate nothing. All are pure but [`once`].
+//!
+//! Those that only the floors for one system use are built for that system alone.
 
+#[cfg(target_os = "linux")]
 pub(crate) mod batches;
+#[cfg(target_os = "linux")]
 pub(crate) mod cfi;
+#[cfg(target_os = "linux")]
 pub(crate) mod depot;
+#[cfg(target_os = "linux")]
 pub(crate) mod once;
 pub(crate) mod positions;
 pub(crate) mod primitive;
+#[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;
+#[cfg(target_os = "linux")]
 pub(crate) mod ring;
 
+#[cfg(target_os = "linux")]
 pub(crate) use primitive::AtomicU64 as Word;

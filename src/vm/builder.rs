@@ -175,6 +175,6 @@ impl Builder {
     }
 
     fn refused(&self, step: Op, errno: Errno) -> Error {
-        Error::new(Op::Reserve, sys::explain(step, errno), self.hint, self.len, errno.0)
+        errno.in_step(step, Op::Reserve, self.hint, self.len)
     }
 }

@@ -6,7 +6,7 @@ use super::info::limits;
 use super::pages::{release, reserve};
 use super::process::{close, memory_and_swap_len};
 use super::raw::syscall;
-use crate::error::Op;
+use crate::error::{Call, Op};
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
@@ -40,10 +40,10 @@ fn memory_file(len: usize) -> Result<usize, Errno> {
     // Growing a file beyond `ulimit -f` kills by a signal, and asking for more memory than there is
     // ends in the out-of-memory killer. Both are errors here.
     if len as u64 > file_len_max() {
-        return Err(Errno(libc::EFBIG));
+        return Err(Errno(libc::EFBIG, Call::None));
     }
     if len > memory_and_swap_len() {
-        return Err(Errno(libc::ENOMEM));
+        return Err(Errno(libc::ENOMEM, Call::None));
     }
     let name = c"granule-ring".as_ptr().addr();
     let args = [name, libc::MFD_CLOEXEC as usize, 0, 0, 0, 0];
@@ -54,7 +54,7 @@ fn memory_file(len: usize) -> Result<usize, Errno> {
         match unsafe { syscall(libc::SYS_fallocate, [file, 0, 0, len, 0, 0]) } {
             Ok(_) => return Ok(file),
             // A signal came in between; the kernel has given back what it had taken.
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR, _)) => {}
             Err(errno) => {
                 close(file);
                 return Err(errno);
