@@ -6,7 +6,7 @@ mod vm_support;
 
 use granule::vm::Ring;
 use granule::{ErrorKind, Op};
-use vm_support::{in_own_process, limit, mapping_flags, refuse_call};
+use vm_support::{in_child, in_own_process, limit, mapping_flags, refuse_call};
 
 const GIB: usize = 1 << 30;
 
@@ -86,22 +86,6 @@ fn every_refused_call_leaves_nothing_behind() {
         }
         Ring::new(1).expect("other threads can still make rings");
     });
-}
-
-/// Runs `body` in a child and says how that ended.
-fn in_child(body: impl FnOnce()) -> i32 {
-    // SAFETY: this process has one other thread, which waits; the child writes and ends.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0);
-    if child == 0 {
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
-        // SAFETY: ends the child, without the tests of the parent.
-        unsafe { libc::_exit(i32::from(panicked)) };
-    }
-    let mut status = -1;
-    // SAFETY: `status` outlives the call.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    status
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub(crate) mod batches;
 pub(crate) mod cfi;
 #[cfg(target_os = "linux")]
 pub(crate) mod depot;
+pub(crate) mod extents;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
 pub(crate) mod positions;

@@ -40,12 +40,14 @@ mod ring;
 mod states;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};
 pub use builder::Builder;
 pub use region::{Region, State, query};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};
+pub use watch::Written;
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

@@ -23,6 +23,7 @@ pub(super) struct Traits {
     pub(super) page: PageLen,
     pub(super) policy: CommitPolicy,
     pub(super) guard_kind: GuardKind,
+    pub(super) is_watched: bool,
 }
 
 /// A range of addresses that nobody else gets, until it is released or dropped.
@@ -44,7 +45,7 @@ pub(super) struct Traits {
 pub struct Reservation {
     base: NonNull<u8>,
     len: usize,
-    traits: Traits,
+    pub(super) traits: Traits,
     advice: AtomicU8,
     states: Option<PageStates>,
 }
@@ -469,6 +470,7 @@ impl Reservation {
     }
 
     fn repeat_advice(&self, pages: Pages) {
+        self.repeat_watch(pages);
         let given = self.advice.load(Ordering::Relaxed);
         if given == 0 {
             return;

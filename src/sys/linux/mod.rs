@@ -5,6 +5,7 @@ mod channel;
 mod fault;
 mod generation;
 mod info;
+mod kept_file;
 mod maps;
 mod mirror;
 mod pages;
@@ -13,6 +14,7 @@ pub(crate) mod raw;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
+mod watch;
 
 pub(crate) use blocked::{blocked_word, set_blocked_word};
 pub(crate) use channel::tell;
@@ -35,3 +37,4 @@ pub(crate) use process::{
     thread_id, thread_id_quick, write_error, yield_now,
 };
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
+pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};
