@@ -52,6 +52,7 @@ stories! {
     pages
     ring
     use_after_free
+    virtual_alloc
     write_watch
 }
 

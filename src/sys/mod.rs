@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+pub(crate) mod inject;
 #[cfg(test)]
 pub(crate) mod model;
 mod reflection;
@@ -37,11 +38,11 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-pub(crate) use reflection::reflect;
-
 use crate::ds::extents::Extents;
+use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
+pub(crate) use reflection::reflect;
 
 /// The system's own error number, and the call that gave it; [`Call::None`] where the platform
 /// refused by itself and gives the number that fits best.
@@ -255,6 +256,8 @@ const _CONTRACT: (
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
     fn(usize) -> Result<Option<Mapping>, Errno>,
+    fn(usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>,
+    bool,
 ) = (
     info,
     reserve,
@@ -272,6 +275,8 @@ const _CONTRACT: (
     reserve_at,
     explain,
     mapping_at_or_above,
+    named_mapping_at_or_above,
+    RELEASES_PARTS,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.

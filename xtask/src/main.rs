@@ -11,10 +11,12 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask tidy [DIRECTORY]
        cargo xtask test-aarch64 [--required] [ARGUMENTS]
+       cargo xtask test-windows [--required] [ARGUMENTS]
        cargo xtask check-unix [--required] [ARGUMENTS]
 
   tidy          check the rules of CONTRIBUTING.md in every file of the tree; one line a finding
   test-aarch64  cargo test of the library for Linux on AArch64, under qemu
+  test-windows  cargo test of the library for Windows, under Wine
   check-unix    cargo check of the library for macOS and FreeBSD
 
   --required    what is missing on this machine is a failure; otherwise it is said, and skipped

@@ -11,6 +11,9 @@ use super::raw::syscall;
 use crate::error::{Call, ErrorKind, Op};
 use core::ptr::NonNull;
 
+/// Any part of what was reserved can be released by itself.
+pub(crate) const RELEASES_PARTS: bool = true;
+
 /// Since Linux 6.13; younger than the C headers.
 const MADV_GUARD_INSTALL: usize = 102;
 const MADV_GUARD_REMOVE: usize = 103;
@@ -106,7 +109,8 @@ unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Resul
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
-/// and free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
+/// and free, else where the system likes. Calls: mmap; if its answer is not aligned, munmap and
+/// another mmap, and munmap to trim that.
 ///
 /// # Safety
 /// 1. `len` and `align` are not zero, multiples of the page, and `align` is a power of two.
@@ -116,25 +120,31 @@ pub(crate) unsafe fn reserve(
     align: usize,
     policy: CommitPolicy,
 ) -> Result<NonNull<u8>, Errno> {
-    if hint != 0 && hint.is_multiple_of(align) {
-        // SAFETY: (1); the hint is a multiple of the alignment and so of the page.
-        if let Ok(base) = unsafe { reserve_at(hint, len, policy) } {
-            return Ok(base);
+    if hint != 0 {
+        // SAFETY: without MAP_FIXED the kernel picks free addresses; where it can, the hint.
+        let base = unsafe { mmap_none(hint, len, reserve_flags(policy)) }?;
+        if base.is_multiple_of(align) {
+            return Ok(pointer(base));
         }
+        // SAFETY: this mapping was made a moment ago and nobody knows it.
+        unsafe { munmap(base, len) }?;
     }
     let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM, Call::None))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
-    for (first, end) in [(start, base), (base + len, start + padded)] {
-        if first == end {
+    let end = start + padded;
+    // What is still ours begins with `left`. The head must not be given back twice: in between it
+    // can have become another thread's.
+    for (first, behind, left) in [(start, base, start), (base + len, end, base)] {
+        if first == behind {
             continue;
         }
         // SAFETY: the head or tail of the mapping made above, outside what is handed out.
-        if let Err(errno) = unsafe { munmap(first, end - first) } {
-            // SAFETY: the whole of that mapping, parts of which may be gone; nobody knows it yet.
-            // Should this fail too, there is nothing left to try.
-            let _ = unsafe { munmap(start, padded) };
+        if let Err(errno) = unsafe { munmap(first, behind - first) } {
+            // SAFETY: the rest of that mapping; nobody knows it yet. Should this fail too, there is
+            // nothing left to try.
+            let _ = unsafe { munmap(left, end - left) };
             return Err(errno);
         }
     }
@@ -293,15 +303,29 @@ pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Res
     unsafe { madvise(ptr, len, advice as usize) }
 }
 
-/// True when the kernel has guard markers: tries them on a page of its own.
+/// True when the kernel has guard markers: tries them on a page of its own, and has the kernel read
+/// that page. What the advice answers proves nothing: an emulator takes advice that it does not
+/// know for done. Calls: mmap, mprotect, madvise, rt_sigprocmask, munmap.
 pub(crate) fn has_guard_markers(page_len: usize) -> bool {
     let flags = reserve_flags(CommitPolicy::Lazy);
     // SAFETY: a fresh page that nobody else knows.
     let Ok(addr) = (unsafe { mmap_none(0, page_len, flags) }) else { return false };
     let page = pointer(addr);
     // SAFETY: the page made above.
-    let answer = unsafe { madvise(page, page_len, MADV_GUARD_INSTALL) };
+    let readable = unsafe { protect(page, page_len, Protection::Read) };
+    // SAFETY: the page made above.
+    let installed = unsafe { madvise(page, page_len, MADV_GUARD_INSTALL) };
+    let answer = block_signals_in(addr);
     // SAFETY: the same page, still known to nobody.
     let released = unsafe { munmap(addr, page_len) };
-    answer.is_ok() && released.is_ok()
+    let faulted = matches!(answer, Err(Errno(libc::EFAULT, _)));
+    readable.is_ok() && installed.is_ok() && faulted && released.is_ok()
+}
+
+/// Blocks the signals of the set at `addr`, which is a page that reads zero: none. EFAULT if the
+/// page cannot be read. No program forbids this call, and it does nothing else.
+fn block_signals_in(addr: usize) -> Result<usize, Errno> {
+    let args = [libc::SIG_BLOCK as usize, addr, 0, size_of::<u64>(), 0, 0];
+    // SAFETY: the kernel reads the set, and whether it can is what is asked.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, args) }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{GuardKind, Guards, HugePages, Info, Limits};
 use super::call::checked;
+use crate::error::Call;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_sys::Win32::System::Memory::GetLargePageMinimum;
 use windows_sys::Win32::System::SystemInformation::{
@@ -77,6 +78,7 @@ fn memory_len() -> usize {
     let mut status =
         MEMORYSTATUSEX { dwLength: size_of::<MEMORYSTATUSEX>() as u32, ..Default::default() };
     // SAFETY: the system fills in the structure of which we say the size.
-    let asked = checked(|| (unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0).then_some(()));
+    let mut ask = || unsafe { GlobalMemoryStatusEx(&raw mut status) };
+    let asked = checked(Call::Other, || (ask() != 0).then_some(()));
     asked.map_or(0, |()| usize::try_from(status.ullTotalPhys).unwrap_or(usize::MAX))
 }

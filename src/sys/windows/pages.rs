@@ -4,9 +4,9 @@
 //! verb whole or not at all. What is left to do here is alignment beyond the granularity.
 
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
-use super::call::checked;
+use super::call::{checked, checked_at};
 use super::late::virtual_alloc_2;
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
@@ -24,6 +24,9 @@ use windows_sys::Win32::System::Memory::{
     VirtualFree, VirtualProtect,
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
+
+/// A reservation is released whole.
+pub(crate) const RELEASES_PARTS: bool = false;
 
 /// How often an aligned address may be lost to another thread before we give up.
 const ATTEMPTS: usize = 64;
@@ -67,28 +70,44 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Reserve, ERROR_INVALID_PARAMETER) => ErrorKind::OutOfRange,
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
+        // Wine's word for memory that Linux refuses. Windows never denies pages of our own.
+        (Op::Commit | Op::Unguard, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
 
-fn number<T>(code: u32) -> Result<T, Errno> {
-    Err(Errno(code as i32))
+/// What is refused here, without asking the system.
+fn refused<T>(code: u32) -> Result<T, Errno> {
+    Err(Errno(code as i32, Call::None))
 }
 
 /// # Safety
 /// 1. The range is free (`MEM_RESERVE`), or ours, and what `how` does to it is the caller's to do.
-unsafe fn allocate(addr: usize, len: usize, how: u32, rights: u32) -> Result<NonNull<u8>, Errno> {
+pub(super) unsafe fn allocate(
+    addr: usize,
+    len: usize,
+    how: u32,
+    rights: u32,
+) -> Result<NonNull<u8>, Errno> {
     // The system is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut::<c_void>(addr);
     // SAFETY: (1).
-    checked(|| NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) })).map(NonNull::cast)
+    let call = || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) });
+    let base = checked_at(Call::VirtualAlloc, [addr, len], call)?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, how);
+    Ok(base)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
-unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
+pub(super) unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    checked(|| (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(()))
+    let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
+    checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)?;
+    #[cfg(test)]
+    super::refusals::note_free(ptr, len, how);
+    Ok(())
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -110,22 +129,36 @@ pub(crate) unsafe fn reserve(
             return Ok(base);
         }
     }
+    // SAFETY: (1).
+    unsafe { reserve_anywhere(len, align, MEM_RESERVE) }
+}
+
+/// The same without a hint, and in any way that reserves.
+///
+/// # Safety
+/// 1. As for [`reserve`].
+/// 2. `how` is MEM_RESERVE, perhaps with more that takes nothing from anybody.
+pub(super) unsafe fn reserve_anywhere(
+    len: usize,
+    align: usize,
+    how: u32,
+) -> Result<NonNull<u8>, Errno> {
     if align <= super::limits().granularity {
         // SAFETY: (1) the system picks free addresses.
-        return unsafe { allocate(0, len, MEM_RESERVE, PAGE_NOACCESS) };
+        return unsafe { allocate(0, len, how, PAGE_NOACCESS) };
     }
-    // SAFETY: (1).
-    match unsafe { reserve_aligned(len, align) } {
-        Err(Errno(code)) if is_missing(code as u32) => {
-            // SAFETY: (1).
-            unsafe { reserve_by_trial(len, align) }
+    // SAFETY: (1) and (2).
+    match unsafe { reserve_aligned(len, align, how) } {
+        Err(Errno(code, _)) if is_missing(code as u32) => {
+            // SAFETY: (1) and (2).
+            unsafe { reserve_by_trial(len, align, how) }
         }
         other => other,
     }
 }
 
 /// A Windows that has no `VirtualAlloc2`, or one that does not take this request, says so.
-const fn is_missing(code: u32) -> bool {
+pub(super) const fn is_missing(code: u32) -> bool {
     matches!(
         code,
         ERROR_PROC_NOT_FOUND
@@ -138,9 +171,9 @@ const fn is_missing(code: u32) -> bool {
 /// Call: VirtualAlloc2 with an alignment.
 ///
 /// # Safety
-/// 1. As for [`reserve`].
-unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-    let Some(virtual_alloc_2) = virtual_alloc_2() else { return number(ERROR_PROC_NOT_FOUND) };
+/// 1. As for [`reserve_anywhere`], both.
+unsafe fn reserve_aligned(len: usize, align: usize, how: u32) -> Result<NonNull<u8>, Errno> {
+    let Some(virtual_alloc_2) = virtual_alloc_2() else { return refused(ERROR_PROC_NOT_FOUND) };
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: null_mut(),
         HighestEndingAddress: null_mut(),
@@ -156,10 +189,12 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let process = unsafe { GetCurrentProcess() };
     let parameter = &raw mut parameter;
     // SAFETY: (1) the system picks free addresses; parameter and requirements outlive the call.
-    let call = || unsafe {
-        virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
-    };
-    checked(|| NonNull::new(call())).map(NonNull::cast)
+    let call =
+        || unsafe { virtual_alloc_2(process, null(), len, how, PAGE_NOACCESS, parameter, 1) };
+    let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, how);
+    Ok(base)
 }
 
 /// The way before `VirtualAlloc2`: Windows cannot trim a reservation, so a longer one is made to
@@ -167,25 +202,25 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
 /// takes it. Calls: VirtualAlloc, VirtualFree, each at least once.
 ///
 /// # Safety
-/// 1. As for [`reserve`].
-unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
+/// 1. As for [`reserve_anywhere`], both.
+unsafe fn reserve_by_trial(len: usize, align: usize, how: u32) -> Result<NonNull<u8>, Errno> {
     let granularity = super::limits().granularity;
     let Some(padded) = len.checked_add(align - granularity) else {
-        return number(ERROR_NOT_ENOUGH_MEMORY);
+        return refused(ERROR_NOT_ENOUGH_MEMORY);
     };
     for _ in 0..ATTEMPTS {
         // SAFETY: (1) the system picks free addresses.
-        let longer = unsafe { allocate(0, padded, MEM_RESERVE, PAGE_NOACCESS) }?;
+        let longer = unsafe { allocate(0, padded, how, PAGE_NOACCESS) }?;
         let base = longer.addr().get().next_multiple_of(align);
         // SAFETY: (1) made above, and known to nobody.
         unsafe { free(longer, 0, MEM_RELEASE) }?;
         // SAFETY: (1) a multiple of the alignment; if somebody was faster, this fails.
-        match unsafe { allocate(base, len, MEM_RESERVE, PAGE_NOACCESS) } {
-            Err(Errno(code)) if code == ERROR_INVALID_ADDRESS as i32 => {}
+        match unsafe { allocate(base, len, how, PAGE_NOACCESS) } {
+            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
             other => return other,
         }
     }
-    number(ERROR_NOT_ENOUGH_MEMORY)
+    Err(Errno(ERROR_NOT_ENOUGH_MEMORY as i32, Call::VirtualAlloc))
 }
 
 /// Free -> Reserved: exactly `addr..addr + len`, or ERROR_INVALID_ADDRESS if any page of it is
@@ -249,7 +284,7 @@ pub(crate) unsafe fn protect(
     let (addr, rights) = (ptr.as_ptr().cast(), rights(protection));
     // SAFETY: (1); the old rights are written to a variable of ours.
     let mut call = || unsafe { VirtualProtect(addr, len, rights, &raw mut before) };
-    checked(|| (call() != 0).then_some(()))
+    checked(Call::VirtualProtect, || (call() != 0).then_some(()))
 }
 
 /// The content may be lost at any time until the next write; the access stays. Call:
@@ -275,7 +310,7 @@ pub(crate) unsafe fn guard(
     policy: CommitPolicy,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
     }
@@ -293,7 +328,7 @@ pub(crate) unsafe fn unguard(
     protection: Protection,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { commit(ptr, len, protection) },
     }
@@ -307,7 +342,7 @@ pub(crate) unsafe fn unguard(
 pub(crate) unsafe fn advise(_: NonNull<u8>, _: usize, advice: Advice) -> Result<(), Errno> {
     match advice {
         Advice::NoHugePages => Ok(()),
-        Advice::NoDump => number(ERROR_NOT_SUPPORTED),
+        Advice::NoDump => refused(ERROR_NOT_SUPPORTED),
     }
 }
 
@@ -321,7 +356,7 @@ mod tests {
     /// Both ways to an aligned address, whichever of them this system would take.
     #[test]
     fn alignment_is_kept_with_and_without_virtual_alloc_2() {
-        let ways: [unsafe fn(usize, usize) -> Result<NonNull<u8>, Errno>; 2] =
+        let ways: [unsafe fn(usize, usize, u32) -> Result<NonNull<u8>, Errno>; 2] =
             [reserve_aligned, reserve_by_trial];
         for (index, way) in ways.into_iter().enumerate() {
             if index == 0 && virtual_alloc_2().is_none() {
@@ -330,7 +365,7 @@ mod tests {
             }
             for shift in [17, 21, 30, 35] {
                 // SAFETY: (1) a whole number of pages, a power of two.
-                let base = unsafe { way(3 * MIB, 1 << shift) }.expect("addresses");
+                let base = unsafe { way(3 * MIB, 1 << shift, MEM_RESERVE) }.expect("addresses");
                 assert!(base.addr().get().is_multiple_of(1 << shift), "way {index}, 2^{shift}");
                 let found = super::super::mapping_at_or_above(base.addr().get());
                 let found = found.expect("the system answers").expect("a reservation");
@@ -345,29 +380,28 @@ mod tests {
     #[test]
     fn an_aligned_reservation_that_cannot_be_says_so() {
         // SAFETY: (1) whole pages, a power of two.
-        let refused = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
-        let kind = refused.map_err(|errno| explain(Op::Reserve, errno));
+        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46, MEM_RESERVE) }.map(drop);
+        let kind = done.map_err(|errno| explain(Op::Reserve, errno));
         assert!(matches!(kind, Ok(()) | Err(ErrorKind::NoAddressSpace)), "{kind:?}");
         // SAFETY: (1) as above.
-        let refused = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
-        assert_eq!(refused, number(ERROR_NOT_ENOUGH_MEMORY));
+        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21, MEM_RESERVE) };
+        assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
     }
 
     #[test]
     fn the_last_error_is_kept() {
         // SAFETY: any number.
         unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages and a granule; nobody has address 64 KiB free of doubt, and
-        // either answer will do.
-        let _ = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.map(|base| {
-            // SAFETY: (1) a taken address.
-            unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) }
-                .expect_err("the address is taken");
-            // SAFETY: (1) reserved above, and not committed.
-            unsafe { protect(base, MIB, Protection::Read) }.expect_err("nothing is committed");
-            // SAFETY: (1) made above.
-            unsafe { release(base, MIB) }
-        });
+        // SAFETY: (1) whole pages, a power of two.
+        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
+        // SAFETY: (1) whole pages, at a granule.
+        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
+        again.expect_err("the address is taken");
+        // SAFETY: (1) the range reserved above.
+        let protected = unsafe { protect(base, MIB, Protection::Read) };
+        protected.expect_err("nothing is committed");
+        // SAFETY: (1) made above.
+        unsafe { release(base, MIB) }.expect("it is ours");
         // SAFETY: reads a number.
         assert_eq!(unsafe { GetLastError() }, 4711);
     }

@@ -6,12 +6,13 @@
 
 mod aarch64;
 mod unix;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The platforms, by their verbs.
-const PLATFORMS: [&Platform; 2] = [&aarch64::PLATFORM, &unix::PLATFORM];
+const PLATFORMS: [&Platform; 3] = [&aarch64::PLATFORM, &unix::PLATFORM, &windows::PLATFORM];
 
 /// One platform.
 struct Platform {
@@ -100,13 +101,17 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// `cargo VERB` for a target, with everything that concerns its standard library. What it
-    /// builds goes to a folder of its own: the toolchain in PATH is another compiler.
+    /// What is built for other systems goes to a folder of its own: the toolchain in PATH is
+    /// another compiler.
+    fn target_dir(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| self.root.join("target"), PathBuf::from)
+            .join("platforms")
+    }
+
+    /// `cargo VERB` for a target, with everything that concerns its standard library.
     fn cargo(&self, verb: &str, target: &str) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let target_dir = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| self.root.join("target"), PathBuf::from)
-            .join("platforms");
         let mut command = Command::new(cargo);
         command
             .args([verb, "--package", "granule", "--target", target])
@@ -115,7 +120,7 @@ impl Toolchain {
             .env("RUSTC", COMPILER.file)
             .env("RUSTDOC", "/usr/bin/rustdoc")
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_TARGET_DIR", target_dir)
+            .env("CARGO_TARGET_DIR", self.target_dir())
             // Half of the time of these builds would go into what no test reads.
             .env("CARGO_PROFILE_DEV_DEBUG", "0");
         command
