@@ -77,7 +77,11 @@ fn a_system_without_write_watch_says_so_and_names_the_call() {
         ];
         for (call, errno, name) in cases {
             let Some(error) = refused_by(call, errno) else { return };
-            assert_eq!((error.op(), error.kind()), (Op::Watch, ErrorKind::Unsupported), "{error}");
+            assert_eq!(
+                (error.op(), error.kind()),
+                (Op::Reserve, ErrorKind::Unsupported),
+                "{error}"
+            );
             assert_eq!((error.call(), error.code()), (Some(name), errno));
             assert!(error.to_string().contains(name), "{error}");
             // The list of pages is kept for good, out of the way.
@@ -104,7 +108,7 @@ fn no_more_files_is_an_error_that_leaves_nothing_behind() {
             let hint = 0x5678_0000;
             let builder = Reservation::builder().hint(hint).len(page_len()).write_watch();
             let error = builder.reserve().map(drop).expect_err("no files");
-            assert_eq!((error.op(), error.kind()), (Op::Watch, ErrorKind::Denied), "{error}");
+            assert_eq!((error.op(), error.kind()), (Op::Reserve, ErrorKind::Denied), "{error}");
             assert_eq!(error.code(), libc::EMFILE);
             Reservation::builder().hint(hint).len(1).reserve().map(drop).expect("all given back");
         });

@@ -118,9 +118,9 @@ impl Builder {
     /// the process's; it takes some KiB where reservations begin and end, and 8 bytes for each page
     /// only where neighbouring pages differ.
     ///
-    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not aligned
-    /// another mmap and munmap of the trimmings. Now and then memory for the table, which counts in
-    /// `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
+    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not
+    /// aligned another mmap, and munmap of the trimmings. Now and then memory for the table, which
+    /// counts in `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
@@ -129,8 +129,8 @@ impl Builder {
     /// - `AddressTaken`: a hint was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
     /// - `Unsupported`: guard markers were demanded and the kernel has none, or none that a write
-    ///   watch can tell from memory (before Linux 6.15); or, of the verb `watch`, the system cannot
-    ///   note writes or does not let this process have it: the error names the call.
+    ///   watch can tell from memory (before Linux 6.15); or the system cannot note writes, or does
+    ///   not let this process have it: the error names the call.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
@@ -209,7 +209,7 @@ impl Builder {
         if self.watched {
             // SAFETY: (1) as below.
             let done = unsafe { sys::reserve_watched(addr, len, align, self.policy) };
-            return done.map_err(|(step, errno)| errno.in_step(step, step, self.hint, self.len));
+            return done.map_err(|(step, errno)| self.refused(step, errno));
         }
         let refused = |errno| self.refused(Op::Reserve, errno);
         if addr != 0 {

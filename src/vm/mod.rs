@@ -44,7 +44,6 @@
 //! is affected, and the next verb on such a page settles it.
 
 mod builder;
-#[cfg_attr(not(test), expect(dead_code, reason = "the win32 face will use it"))]
 pub(crate) mod face;
 mod pieces;
 mod place;
@@ -55,7 +54,7 @@ mod reservation;
 mod ring;
 mod states;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
 pub use crate::ds::name::Name;

@@ -41,7 +41,7 @@ pub(super) type MapViewOfFile3 = unsafe extern "system" fn(
     u32,
 ) -> MEMORY_MAPPED_VIEW_ADDRESS;
 
-/// `MapViewOfFile3`, if this Windows has it. Calls as for [`virtual_alloc_2`].
+/// `MapViewOfFile3`, if this Windows has it. Calls: as for [`virtual_alloc_2`].
 pub(super) fn map_view_of_file_3() -> Option<MapViewOfFile3> {
     static FOUND: Late = Late::new(c"MapViewOfFile3");
     let function = FOUND.address()?;

@@ -1,72 +1,43 @@
-//! Floor 1. The same memory twice, side by side, on Windows: two views of a section.
+//! Floor 1. The same memory twice, side by side, on Windows: a section, two views of it.
 //!
-//! Since Windows 10, version 1803, a range can be reserved as a placeholder, cut in two, and each
-//! half be replaced by a view, so that no other thread gets in between. Before that, and under Wine,
-//! the range has to be given back before the views can have it; if somebody is faster it is tried
-//! again elsewhere.
+//! The views must lie next to each other, and Windows lays a view only where nothing is reserved.
+//! Since Windows 10, version 1803, there are placeholders: reservations that a view may replace, so
+//! that nobody can get in between. Before that, and under Wine, a free place is looked for and
+//! taken view by view, again and again if somebody else was faster.
 
 use super::super::Errno;
+#[cfg(test)]
+use super::super::inject;
 use super::call::{checked, checked_at};
-use super::late::{MapViewOfFile3, VirtualAlloc2, map_view_of_file_3, virtual_alloc_2};
-use super::pages::{allocate, free, is_missing};
+use super::late::{map_view_of_file_3, virtual_alloc_2};
+use super::pages::{ATTEMPTS, address_from, allocate, free, is_missing, process, refused};
 use crate::error::{Call, Op};
 use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut};
 use windows_sys::Win32::Foundation::{
-    CloseHandle, ERROR_INVALID_ADDRESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_PROC_NOT_FOUND, HANDLE,
-    INVALID_HANDLE_VALUE,
+    CloseHandle, ERROR_INVALID_ADDRESS, ERROR_PROC_NOT_FOUND, HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE,
     MEM_REPLACE_PLACEHOLDER, MEM_RESERVE, MEM_RESERVE_PLACEHOLDER, MEMORY_MAPPED_VIEW_ADDRESS,
     MapViewOfFileEx, PAGE_NOACCESS, PAGE_READWRITE, UnmapViewOfFile,
 };
-use windows_sys::Win32::System::Threading::GetCurrentProcess;
-
-/// How often the range may be lost to another thread before we give up.
-const ATTEMPTS: usize = 64;
-
-/// A way to map a section twice: its handle, and the bytes of one view.
-type Way = unsafe fn(HANDLE, usize) -> Result<NonNull<u8>, Errno>;
-
-/// Processes are not copied on Windows. No call.
-pub(crate) const fn generation() -> u32 {
-    0
-}
 
 /// `2 * len` bytes of addresses whose second half is the same memory as the first, reading zero.
-/// The memory is promised now. An error names the step that failed.
+/// All of the memory is promised now. An error names the step that failed.
 ///
-/// Calls: CreateFileMappingW, CloseHandle; VirtualAlloc2, VirtualFree, and MapViewOfFile3 twice; or
-/// VirtualAlloc, VirtualFree, and MapViewOfFileEx twice, until nobody was faster.
+/// Calls: CreateFileMappingW, VirtualAlloc2, VirtualFree, MapViewOfFile3 twice, CloseHandle; where
+/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it
+/// succeeds.
 ///
 /// `len` is a multiple of the granularity, not 0, and twice of it fits an address.
 pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
-    mirror_by(&[with_placeholders, by_trial], len)
-}
-
-/// Tries the ways in turn: the next one if the system does not know what one needs.
-fn mirror_by(ways: &[Way], len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
-    let section = create_section(len).map_err(|errno| (Op::Mirror, errno))?;
-    let mut made = Err(Errno(ERROR_PROC_NOT_FOUND as i32, Call::None));
-    for way in ways {
-        // SAFETY: (1) a section of that length, made above.
-        made = unsafe { way(section, len) };
-        match made {
-            Err(Errno(code, _)) if is_missing(code as u32) => {}
-            _ => break,
-        }
+    let section = Section::new(len).map_err(|errno| (Op::Mirror, errno))?;
+    // The views keep the memory when the section's handle is closed.
+    match section.map_twice_in_placeholders(len) {
+        Err((_, Errno(code, _))) if is_missing(code as u32) => section.map_twice_by_trial(len),
+        other => other,
     }
-    // SAFETY: made above and used by nobody; its views keep the memory.
-    let close = || (unsafe { CloseHandle(section) } != 0).then_some(());
-    // Its error says nothing that could be acted on.
-    let _ = checked(Call::CloseHandle, close);
-    #[cfg(test)]
-    crate::sys::inject::closed(section.addr());
-    made.map_err(|errno| {
-        let is_view = matches!(errno.1, Call::MapViewOfFile | Call::MapViewOfFile3);
-        (if is_view { Op::Mirror } else { Op::Reserve }, errno)
-    })
 }
 
 /// Gives a mirror back. Call: UnmapViewOfFile, twice.
@@ -74,227 +45,238 @@ fn mirror_by(ways: &[Way], len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
 /// # Safety
 /// 1. `ptr` was made by [`mirror`] of `len` bytes, and nobody uses it any more.
 pub(crate) unsafe fn unmirror(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1) both views are one range.
+    let second = unsafe { ptr.add(len) };
+    // SAFETY: (1).
+    let first_done = unsafe { unmap(ptr) };
     // SAFETY: (1) the second view.
-    let second = unsafe { unmap(second_view(ptr, len), len) };
-    // SAFETY: (1) the first view.
-    let first = unsafe { unmap(ptr, len) };
-    first.and(second)
+    first_done.and(unsafe { unmap(second) })
 }
 
-/// The address of the second half, with the provenance of the first.
-fn second_view(ptr: NonNull<u8>, len: usize) -> NonNull<u8> {
-    ptr.map_addr(|addr| addr.checked_add(len).expect("both views fit the addresses"))
+/// The number of this copy of the process: Windows makes no copies.
+pub(crate) fn generation() -> u32 {
+    1
 }
 
-fn create_section(len: usize) -> Result<HANDLE, Errno> {
-    let (high, low) = ((len as u64 >> 32) as u32, len as u32);
-    // SAFETY: no file, no name, no attributes: memory that only this process knows.
-    let section = || unsafe {
-        CreateFileMappingW(INVALID_HANDLE_VALUE, null(), PAGE_READWRITE, high, low, null())
-    };
-    let made = || Some(section()).filter(|section| !section.is_null());
-    let section = checked(Call::CreateFileMapping, made)?;
-    #[cfg(test)]
-    crate::sys::inject::opened(section.addr());
-    Ok(section)
-}
-
-/// Calls: VirtualAlloc2, VirtualFree, MapViewOfFile3 twice.
-///
 /// # Safety
-/// 1. `section` is one of `len` bytes.
-unsafe fn with_placeholders(section: HANDLE, len: usize) -> Result<NonNull<u8>, Errno> {
-    let (Some(reserve), Some(map)) = (virtual_alloc_2(), map_view_of_file_3()) else {
-        return Err(Errno(ERROR_PROC_NOT_FOUND as i32, Call::None));
-    };
-    // SAFETY: answers a constant.
-    let process = unsafe { GetCurrentProcess() };
-    let first = reserve_placeholder(reserve, process, 2 * len)?;
-    let second = second_view(first, len);
-    // SAFETY: (1) the placeholder made above: it is cut in two.
-    let cut = unsafe { free(first, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) };
+/// 1. A view begins there, and nobody uses it any more.
+unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
+    let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: ptr.as_ptr().cast() };
+    // SAFETY: (1).
+    let call = || (unsafe { UnmapViewOfFile(view) } != 0).then_some(());
+    checked_at(Call::UnmapViewOfFile, [ptr.addr().get(), 0], call)?;
     #[cfg(test)]
-    if cut.is_ok() {
-        crate::sys::inject::mapped(first.addr().get(), len);
-    }
-    if let Err(errno) = cut {
-        // SAFETY: (1) whole still, and known to nobody. The first error is the one to tell.
-        let _ = unsafe { free(first, 0, MEM_RELEASE) };
-        return Err(errno);
-    }
-    // SAFETY: (1) of this function; the first placeholder.
-    if let Err(errno) = unsafe { replace(map, process, section, first, len) } {
-        // SAFETY: (1) both are placeholders still.
-        let _ = unsafe { free(first, 0, MEM_RELEASE) };
-        // SAFETY: as above.
-        let _ = unsafe { free(second, 0, MEM_RELEASE) };
-        return Err(errno);
-    }
-    // SAFETY: (1) of this function; the second placeholder.
-    if let Err(errno) = unsafe { replace(map, process, section, second, len) } {
-        // SAFETY: (1) the view made above.
-        let _ = unsafe { unmap(first, len) };
-        // SAFETY: (1) a placeholder still.
-        let _ = unsafe { free(second, 0, MEM_RELEASE) };
-        return Err(errno);
-    }
-    Ok(first)
+    inject::unmapped(ptr.addr().get(), 0);
+    Ok(())
 }
 
-fn reserve_placeholder(
-    reserve: VirtualAlloc2,
-    process: HANDLE,
-    len: usize,
-) -> Result<NonNull<u8>, Errno> {
+/// Memory that can be mapped, without a name and without a file of its own.
+struct Section(HANDLE);
+
+impl Section {
+    fn new(len: usize) -> Result<Self, Errno> {
+        let (high, low) = ((len as u64 >> 32) as u32, len as u32);
+        let file = INVALID_HANDLE_VALUE;
+        // SAFETY: no file, no attributes and no name: memory of the page file.
+        let call =
+            || unsafe { CreateFileMappingW(file, null(), PAGE_READWRITE, high, low, null()) };
+        let handle = || Some(call()).filter(|handle| !handle.is_null());
+        let section = checked(Call::CreateFileMapping, handle).map(Section)?;
+        #[cfg(test)]
+        inject::opened(section.0.addr());
+        Ok(section)
+    }
+
+    /// Two placeholders, each replaced by a view.
+    fn map_twice_in_placeholders(&self, len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
+        let base = reserve_placeholders(len).map_err(|errno| (Op::Reserve, errno))?;
+        // SAFETY: both placeholders are one range of twice the length.
+        let halves = [base, unsafe { base.add(len) }];
+        // SAFETY: (1) the placeholders made above, known to nobody.
+        let views = halves.map(|half| unsafe { self.replace(half, len) });
+        let done = views.iter().copied().collect::<Result<(), Errno>>();
+        if done.is_err() {
+            for (half, view) in halves.into_iter().zip(views) {
+                // What was made is taken back. The first error is the one to tell.
+                let _ = match view {
+                    // SAFETY: (1) the view made above, known to nobody.
+                    Ok(()) => unsafe { unmap(half) },
+                    // SAFETY: (1) the placeholder, still there.
+                    Err(_) => unsafe { free(half, 0, MEM_RELEASE) },
+                };
+            }
+        }
+        done.map(|()| base).map_err(|errno| (Op::Mirror, errno))
+    }
+
+    /// Lays a view into a placeholder of just its length. Call: MapViewOfFile3.
+    ///
+    /// # Safety
+    /// 1. `half` is a placeholder of `len` bytes that is the caller's.
+    unsafe fn replace(&self, half: NonNull<u8>, len: usize) -> Result<(), Errno> {
+        let Some(map_view_of_file_3) = map_view_of_file_3() else {
+            return refused(ERROR_PROC_NOT_FOUND);
+        };
+        let (addr, how) = (half.as_ptr().cast::<c_void>(), MEM_REPLACE_PLACEHOLDER);
+        let (section, process) = (self.0, process());
+        // SAFETY: (1) the view replaces a placeholder of ours, and nothing else.
+        let call = || unsafe {
+            map_view_of_file_3(section, process, addr, 0, len, how, PAGE_READWRITE, null_mut(), 0)
+        };
+        checked(Call::MapViewOfFile3, || NonNull::new(call().Value))?;
+        #[cfg(test)]
+        inject::mapped(half.addr().get(), len);
+        Ok(())
+    }
+
+    /// Finds a free place by reserving it, gives it back, and lays both views there before somebody
+    /// else takes it.
+    fn map_twice_by_trial(&self, len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
+        let mut last = Errno(ERROR_INVALID_ADDRESS as i32, Call::None);
+        for _ in 0..ATTEMPTS {
+            let base = free_place(2 * len).map_err(|errno| (Op::Reserve, errno))?;
+            match self.map_twice_at(base, len) {
+                Err(errno) if errno.0 == ERROR_INVALID_ADDRESS as i32 => last = errno,
+                done => return done.map_err(|errno| (Op::Mirror, errno)),
+            }
+        }
+        Err((Op::Mirror, last))
+    }
+
+    fn map_twice_at(&self, base: usize, len: usize) -> Result<NonNull<u8>, Errno> {
+        let first = self.map_at(base, len)?;
+        if let Err(errno) = self.map_at(base + len, len) {
+            // SAFETY: (1) the view made above, known to nobody. The first error is the one to tell.
+            let _ = unsafe { unmap(first) };
+            return Err(errno);
+        }
+        Ok(first)
+    }
+
+    /// Lays a view at a free address. Call: MapViewOfFileEx.
+    fn map_at(&self, addr: usize, len: usize) -> Result<NonNull<u8>, Errno> {
+        let wanted = address_from(addr);
+        let rights = FILE_MAP_READ | FILE_MAP_WRITE;
+        // SAFETY: a view takes free addresses only, those and no others.
+        let call = || unsafe { MapViewOfFileEx(self.0, rights, 0, 0, len, wanted) };
+        let view = checked(Call::MapViewOfFile, || NonNull::new(call().Value))?.cast();
+        #[cfg(test)]
+        inject::mapped(addr, len);
+        Ok(view)
+    }
+}
+
+impl Drop for Section {
+    fn drop(&mut self) {
+        // SAFETY: our handle, not used any more. It is open, so that this cannot fail.
+        let call = || unsafe { CloseHandle(self.0) };
+        let _ = checked(Call::CloseHandle, || (call() != 0).then_some(()));
+        #[cfg(test)]
+        inject::closed(self.0.addr());
+    }
+}
+
+/// Two placeholders of `len` bytes, side by side. Calls: VirtualAlloc2, VirtualFree.
+fn reserve_placeholders(len: usize) -> Result<NonNull<u8>, Errno> {
+    let (Some(virtual_alloc_2), Some(_)) = (virtual_alloc_2(), map_view_of_file_3()) else {
+        return refused(ERROR_PROC_NOT_FOUND);
+    };
     let how = MEM_RESERVE | MEM_RESERVE_PLACEHOLDER;
-    // SAFETY: the system picks free addresses; there are no parameters.
-    let base = || unsafe { reserve(process, null(), len, how, PAGE_NOACCESS, null_mut(), 0) };
-    let base = checked(Call::VirtualAlloc2, || NonNull::new(base()))?.cast();
+    let process = process();
+    // SAFETY: the system picks free addresses.
+    let call =
+        || unsafe { virtual_alloc_2(process, null(), 2 * len, how, PAGE_NOACCESS, null_mut(), 0) };
+    let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
     #[cfg(test)]
-    super::refusals::note_alloc(base, len, how);
+    inject::mapped(base.addr().get(), 2 * len);
+    // SAFETY: (1) the placeholder made above; this cuts it in two.
+    if let Err(errno) = unsafe { free(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
+        // SAFETY: (1) as above, still whole. The first error is the one to tell.
+        let _ = unsafe { free(base, 0, MEM_RELEASE) };
+        return Err(errno);
+    }
     Ok(base)
 }
 
-/// Puts a view in the place of a placeholder of the same length.
-///
-/// # Safety
-/// 1. The section has `len` bytes; the placeholder is ours.
-unsafe fn replace(
-    map: MapViewOfFile3,
-    process: HANDLE,
-    section: HANDLE,
-    placeholder: NonNull<u8>,
-    len: usize,
-) -> Result<(), Errno> {
-    let wanted = placeholder.as_ptr().cast::<c_void>();
-    let how = MEM_REPLACE_PLACEHOLDER;
-    // SAFETY: (1); there are no parameters.
-    let view = || unsafe {
-        map(section, process, wanted, 0, len, how, PAGE_READWRITE, null_mut(), 0).Value
-    };
-    let range = [wanted.addr(), len];
-    checked_at(Call::MapViewOfFile3, range, || NonNull::new(view())).map(drop)
-}
-
-/// Calls: VirtualAlloc, VirtualFree, MapViewOfFileEx twice; all again if somebody was faster.
-///
-/// # Safety
-/// 1. `section` is one of `len` bytes.
-unsafe fn by_trial(section: HANDLE, len: usize) -> Result<NonNull<u8>, Errno> {
-    for _ in 0..ATTEMPTS {
-        // SAFETY: (1) the system picks free addresses.
-        let base = unsafe { allocate(0, 2 * len, MEM_RESERVE, PAGE_NOACCESS) }?;
-        // SAFETY: (1) made above, and known to nobody.
-        unsafe { free(base, 0, MEM_RELEASE) }?;
-        // SAFETY: (1).
-        match unsafe { map_both(section, base, len) } {
-            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
-            Err(errno) => return Err(errno),
-            Ok(()) => return Ok(base),
-        }
-    }
-    Err(Errno(ERROR_NOT_ENOUGH_MEMORY as i32, Call::MapViewOfFile))
-}
-
-/// Both views at `base`, or none of them and ERROR_INVALID_ADDRESS if somebody has pages there.
-///
-/// # Safety
-/// 1. `section` is one of `len` bytes.
-unsafe fn map_both(section: HANDLE, base: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: (1).
-    unsafe { map_at(section, base, len) }?;
-    // SAFETY: (1).
-    let second = unsafe { map_at(section, second_view(base, len), len) };
-    second.inspect_err(|_| {
-        // SAFETY: (1) the view made above, known to nobody. The first error is the one to tell.
-        let _ = unsafe { unmap(base, len) };
-    })
-}
-
-/// A view at exactly `wanted`, if that is free.
-///
-/// # Safety
-/// 1. `section` is one of `len` bytes.
-unsafe fn map_at(section: HANDLE, wanted: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    let access = FILE_MAP_READ | FILE_MAP_WRITE;
-    let target = wanted.as_ptr().cast();
-    // SAFETY: (1); the system takes free addresses only.
-    let view = || unsafe { MapViewOfFileEx(section, access, 0, 0, len, target).Value };
-    checked_at(Call::MapViewOfFile, [wanted.addr().get(), len], || NonNull::new(view()))?;
-    #[cfg(test)]
-    crate::sys::inject::mapped(wanted.addr().get(), len);
-    Ok(())
-}
-
-/// # Safety
-/// 1. A view of ours that nobody uses any more.
-unsafe fn unmap(view: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    let address = MEMORY_MAPPED_VIEW_ADDRESS { Value: view.as_ptr().cast() };
-    // SAFETY: (1).
-    let done = || (unsafe { UnmapViewOfFile(address) } != 0).then_some(());
-    checked_at(Call::UnmapViewOfFile, [view.addr().get(), len], done)?;
-    #[cfg(test)]
-    crate::sys::inject::unmapped(view.addr().get(), len);
-    Ok(())
+/// The address of `len` bytes that are free for now. Calls: VirtualAlloc, VirtualFree.
+fn free_place(len: usize) -> Result<usize, Errno> {
+    // SAFETY: (1) the system picks free addresses.
+    let base = unsafe { allocate(0, len, MEM_RESERVE, PAGE_NOACCESS) }?;
+    // SAFETY: (1) made above, and known to nobody.
+    unsafe { free(base, 0, MEM_RELEASE) }?;
+    Ok(base.addr().get())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
-    /// Both ways, whichever of them this system would take.
-    #[test]
-    fn both_ways_make_one_memory_of_two_addresses() {
-        const LEN: usize = 1 << 16;
-        let ways: [Way; 2] = [with_placeholders, by_trial];
-        for (index, way) in ways.into_iter().enumerate() {
-            let base = match mirror_by(&[way], LEN) {
-                Err((_, Errno(code, _))) if index == 0 && is_missing(code as u32) => {
-                    std::println!("skipped: this Windows has no placeholders");
-                    continue;
-                }
-                made => made.expect("two views"),
-            };
-            for offset in [0, 17, LEN - 1] {
-                // SAFETY: the offset lies in the first view.
-                let first = unsafe { base.add(offset) };
-                // SAFETY: and so does this one in the second.
-                let second = unsafe { base.add(LEN + offset) };
-                // SAFETY: mapped for writing, and known to nobody.
-                unsafe { first.write_volatile(7) };
-                // SAFETY: as above, for reading.
-                assert_eq!(unsafe { second.read_volatile() }, 7, "way {index}");
-            }
-            // SAFETY: (1) made above.
-            unsafe { unmirror(base, LEN) }.expect("it is ours");
-            let found = super::super::mapping_at_or_above(base.addr().get());
-            let found = found.expect("the system answers").expect("the system's own are above");
-            assert!(found.start > base.addr().get(), "way {index}");
+    const LEN: usize = 128 * 1024;
+
+    fn check(made: Result<NonNull<u8>, (Op, Errno)>) {
+        let base = made.expect("a mirror");
+        for (here, there, value) in [(5, LEN + 5, 7u8), (LEN, 0, 8), (2 * LEN - 1, LEN - 1, 9)] {
+            let [here, there] = [here, there].map(|offset| base.as_ptr().wrapping_add(offset));
+            // SAFETY: the views are committed for writing, and ours alone.
+            unsafe { here.write_volatile(value) };
+            // SAFETY: as above.
+            assert_eq!(unsafe { there.read_volatile() }, value);
         }
+        // SAFETY: (1) made by the caller of this, of this length.
+        unsafe { unmirror(base, LEN) }.expect("it is ours");
+    }
+
+    fn has_placeholders() -> bool {
+        let Ok(base) = reserve_placeholders(LEN) else { return false };
+        // SAFETY: both placeholders are one range.
+        for half in [base, unsafe { base.add(LEN) }] {
+            // SAFETY: (1) a placeholder made above.
+            unsafe { free(half, 0, MEM_RELEASE) }.expect("it is ours");
+        }
+        true
     }
 
     #[test]
-    fn a_taken_address_is_refused_and_nothing_is_left() {
-        const LEN: usize = 1 << 16;
-        let section = create_section(LEN).expect("a section");
-        // SAFETY: (1) the system picks free addresses.
-        let room = unsafe { allocate(0, 2 * LEN, MEM_RESERVE, PAGE_NOACCESS) }.expect("addresses");
-        // SAFETY: (1) made above.
-        unsafe { free(room, 0, MEM_RELEASE) }.expect("it is ours");
-        let second = second_view(room, LEN);
-        // SAFETY: (1) MEM_RESERVE takes free addresses only.
-        let taken = unsafe { allocate(second.addr().get(), LEN, MEM_RESERVE, PAGE_NOACCESS) };
-        let taken = taken.expect("free a moment ago");
-        // SAFETY: (1) the section made above.
-        let refused = unsafe { map_both(section, room, LEN) }.expect_err("the second is taken");
-        assert_eq!(refused.0, ERROR_INVALID_ADDRESS as i32);
-        // SAFETY: (1) MEM_RESERVE takes free addresses only: the first view is gone.
-        let again = unsafe { allocate(room.addr().get(), LEN, MEM_RESERVE, PAGE_NOACCESS) };
-        for base in [taken, again.expect("free again")] {
-            // SAFETY: (1) made above.
-            unsafe { free(base, 0, MEM_RELEASE) }.expect("it is ours");
+    fn placeholders_make_a_mirror() {
+        if !has_placeholders() {
+            std::println!("skipped: this Windows has no placeholders");
+            return;
         }
-        // SAFETY: made above.
-        assert_ne!(unsafe { CloseHandle(section) }, 0);
+        check(Section::new(LEN).expect("memory").map_twice_in_placeholders(LEN));
+    }
+
+    #[test]
+    fn trial_makes_a_mirror() {
+        check(Section::new(LEN).expect("memory").map_twice_by_trial(LEN));
+    }
+
+    #[test]
+    fn threads_that_race_for_places_all_get_one() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                std::thread::spawn(|| {
+                    (0..50).for_each(|_| {
+                        check(Section::new(LEN).expect("memory").map_twice_by_trial(LEN));
+                    });
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    }
+
+    #[test]
+    fn a_taken_place_is_left_as_it_was() {
+        let section = Section::new(LEN).expect("memory");
+        let base = free_place(2 * LEN).expect("addresses");
+        let taken = section.map_at(base + LEN, LEN);
+        let Ok(taken) = taken else {
+            std::println!("skipped: another thread was faster");
+            return;
+        };
+        let refused = section.map_twice_at(base, LEN).map_err(|errno| errno.0);
+        assert_eq!(refused, Err(ERROR_INVALID_ADDRESS as i32));
+        // SAFETY: (1) the view made above.
+        unsafe { unmap(taken) }.expect("it is ours");
     }
 }

@@ -41,8 +41,8 @@ pub(crate) unsafe fn reserve_watched(
     base.map_err(|errno| (Op::Reserve, errno))
 }
 
-/// The system's watch lasts as long as the reservation, and so do the writes that it has noted, also
-/// over a decommit: they are forgotten here. Call: ResetWriteWatch.
+/// The system's watch lasts as long as the reservation, and so do the writes that it has noted,
+/// also over a decommit: they are forgotten here. Call: ResetWriteWatch.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours that is to be watched.
