@@ -1,5 +1,5 @@
 //! The system's promise of memory: exact for a range, and as `Committed_AS` tells it. That figure
-//! is the whole machine's: so the tests take turns, use sizes far above the noise of other programs,
+//! is that of the whole machine: so the tests take turns, use sizes far above the noise of others,
 //! and try again when a figure was disturbed.
 //!
 //! Linux alone tells the charge of the whole machine; on Windows a page is charged exactly when it
