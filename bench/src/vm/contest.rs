@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Processor time of one sample; a call that takes longer is a sample by itself.
-const SAMPLE: Duration = Duration::from_millis(2);
+pub(super) const SAMPLE: Duration = Duration::from_millis(2);
 
 /// What is to be reached.
 #[derive(Clone, Copy, Debug, Serialize)]
