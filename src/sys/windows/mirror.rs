@@ -6,7 +6,7 @@
 //! taken view by view, again and again if somebody else was faster.
 
 use super::super::Errno;
-use super::call::checked;
+use super::call::{checked, checked_at};
 use super::late::{map_view_of_file_3, virtual_alloc_2};
 use super::pages::{ATTEMPTS, address_from, allocate, free, is_missing, process, refused};
 use crate::error::{Call, Op};
@@ -18,14 +18,15 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE,
     MEM_REPLACE_PLACEHOLDER, MEM_RESERVE, MEM_RESERVE_PLACEHOLDER, MEMORY_MAPPED_VIEW_ADDRESS,
-    MapViewOfFileEx, PAGE_NOACCESS, PAGE_READWRITE, UnmapViewOfFile,
+    MapViewOfFileEx, PAGE_NOACCESS, PAGE_READWRITE, UnmapViewOfFile, VirtualFree,
 };
 
 /// `2 * len` bytes of addresses whose second half is the same memory as the first, reading zero.
 /// All of the memory is promised now. An error names the step that failed.
 ///
 /// Calls: CreateFileMappingW, VirtualAlloc2, VirtualFree, MapViewOfFile3 twice, CloseHandle; where
-/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it succeeds.
+/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until both views
+/// lie side by side.
 ///
 /// `len` is a multiple of the granularity, not 0, and twice of it fits an address.
 pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
@@ -45,9 +46,9 @@ pub(crate) unsafe fn unmirror(ptr: NonNull<u8>, len: usize) -> Result<(), Errno>
     // SAFETY: (1) both views are one range.
     let second = unsafe { ptr.add(len) };
     // SAFETY: (1).
-    let first_done = unsafe { unmap(ptr) };
+    let first_done = unsafe { unmap(ptr, len) };
     // SAFETY: (1) the second view.
-    first_done.and(unsafe { unmap(second) })
+    first_done.and(unsafe { unmap(second, len) })
 }
 
 /// The number of this copy of the process: Windows makes no copies.
@@ -56,11 +57,16 @@ pub(crate) fn generation() -> u32 {
 }
 
 /// # Safety
-/// 1. A view begins there, and nobody uses it any more.
-unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
+/// 1. A view of `len` bytes begins there, and nobody uses it any more.
+unsafe fn unmap(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: ptr.as_ptr().cast() };
+    let range = [ptr.addr().get(), len];
     // SAFETY: (1).
-    checked(Call::UnmapViewOfFile, || (unsafe { UnmapViewOfFile(view) } != 0).then_some(()))
+    let call = || (unsafe { UnmapViewOfFile(view) } != 0).then_some(());
+    checked_at(Call::UnmapViewOfFile, range, call)?;
+    #[cfg(test)]
+    super::super::inject::unmapped(range[0], len);
+    Ok(())
 }
 
 /// Memory that can be mapped, without a name and without a file of its own.
@@ -90,9 +96,9 @@ impl Section {
                 // What was made is taken back. The first error is the one to tell.
                 let _ = match view {
                     // SAFETY: (1) the view made above, known to nobody.
-                    Ok(()) => unsafe { unmap(half) },
+                    Ok(()) => unsafe { unmap(half, len) },
                     // SAFETY: (1) the placeholder, still there.
-                    Err(_) => unsafe { free(half, 0, MEM_RELEASE) },
+                    Err(_) => unsafe { change(half, 0, MEM_RELEASE) },
                 };
             }
         }
@@ -113,7 +119,11 @@ impl Section {
         let call = || unsafe {
             map_view_of_file_3(section, process, addr, 0, len, how, PAGE_READWRITE, null_mut(), 0)
         };
-        checked(Call::MapViewOfFile3, || NonNull::new(call().Value)).map(drop)
+        let range = [half.addr().get(), len];
+        checked_at(Call::MapViewOfFile3, range, || NonNull::new(call().Value))?;
+        #[cfg(test)]
+        super::super::inject::mapped(range[0], len);
+        Ok(())
     }
 
     /// Finds a free place by reserving it, gives it back, and lays both views there before somebody
@@ -134,7 +144,7 @@ impl Section {
         let first = self.map_at(base, len)?;
         if let Err(errno) = self.map_at(base + len, len) {
             // SAFETY: (1) the view made above, known to nobody. The first error is the one to tell.
-            let _ = unsafe { unmap(first) };
+            let _ = unsafe { unmap(first, len) };
             return Err(errno);
         }
         Ok(first)
@@ -146,7 +156,11 @@ impl Section {
         let rights = FILE_MAP_READ | FILE_MAP_WRITE;
         // SAFETY: a view takes free addresses only, those and no others.
         let call = || unsafe { MapViewOfFileEx(self.0, rights, 0, 0, len, wanted) };
-        checked(Call::MapViewOfFile, || NonNull::new(call().Value)).map(NonNull::cast)
+        let view = || NonNull::new(call().Value);
+        let base = checked_at(Call::MapViewOfFile, [addr, len], view)?.cast();
+        #[cfg(test)]
+        super::super::inject::mapped(addr, len);
+        Ok(base)
     }
 }
 
@@ -170,12 +184,22 @@ fn reserve_placeholders(len: usize) -> Result<NonNull<u8>, Errno> {
         || unsafe { virtual_alloc_2(process, null(), 2 * len, how, PAGE_NOACCESS, null_mut(), 0) };
     let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
     // SAFETY: (1) the placeholder made above; this cuts it in two.
-    if let Err(errno) = unsafe { free(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
+    if let Err(errno) = unsafe { change(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
         // SAFETY: (1) as above, still whole. The first error is the one to tell.
-        let _ = unsafe { free(base, 0, MEM_RELEASE) };
+        let _ = unsafe { change(base, 0, MEM_RELEASE) };
         return Err(errno);
     }
     Ok(base)
+}
+
+/// Cuts a placeholder in two or gives it back. Call: VirtualFree.
+///
+/// # Safety
+/// 1. The placeholder is the caller's.
+unsafe fn change(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
+    // SAFETY: (1).
+    let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
+    checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)
 }
 
 /// The address of `len` bytes that are free for now. Calls: VirtualAlloc, VirtualFree.
@@ -212,7 +236,7 @@ mod tests {
         // SAFETY: both placeholders are one range.
         for half in [base, unsafe { base.add(LEN) }] {
             // SAFETY: (1) a placeholder made above.
-            unsafe { free(half, 0, MEM_RELEASE) }.expect("it is ours");
+            unsafe { change(half, 0, MEM_RELEASE) }.expect("it is ours");
         }
         true
     }
@@ -257,6 +281,6 @@ mod tests {
         let refused = section.map_twice_at(base, LEN).map_err(|errno| errno.0);
         assert_eq!(refused, Err(ERROR_INVALID_ADDRESS as i32));
         // SAFETY: (1) the view made above.
-        unsafe { unmap(taken) }.expect("it is ours");
+        unsafe { unmap(taken, LEN) }.expect("it is ours");
     }
 }

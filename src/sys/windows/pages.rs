@@ -4,7 +4,7 @@
 //! verb whole or not at all. What is left to do here is alignment beyond the granularity.
 
 use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
-use super::call::checked;
+use super::call::{checked, checked_at};
 use super::late::virtual_alloc_2;
 use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
@@ -24,6 +24,9 @@ use windows_sys::Win32::System::Memory::{
     VirtualFree, VirtualProtect,
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
+
+/// A reservation is released whole.
+pub(crate) const RELEASES_PARTS: bool = false;
 
 /// How often an aligned address may be lost to another thread before we give up.
 pub(super) const ATTEMPTS: usize = 64;
@@ -99,16 +102,22 @@ pub(super) unsafe fn allocate(
 ) -> Result<NonNull<u8>, Errno> {
     let wanted = address_from(addr);
     // SAFETY: (1).
-    let call = || unsafe { VirtualAlloc(wanted, len, how, rights) };
-    checked(Call::VirtualAlloc, || NonNull::new(call())).map(NonNull::cast)
+    let call = || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) });
+    let base = checked_at(Call::VirtualAlloc, [addr, len], call)?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, how);
+    Ok(base)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
 pub(super) unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    let call = || unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) };
-    checked(Call::VirtualFree, || (call() != 0).then_some(()))
+    let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
+    checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)?;
+    #[cfg(test)]
+    super::refusals::note_free(ptr, len, how);
+    Ok(())
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -126,8 +135,10 @@ pub(crate) unsafe fn reserve(
 ) -> Result<NonNull<u8>, Errno> {
     if hint != 0 && hint.is_multiple_of(align) {
         // SAFETY: (1); the hint is a multiple of the alignment and so of the page.
-        if let Ok(base) = unsafe { reserve_at(hint, len, policy) } {
-            return Ok(base);
+        match unsafe { reserve_at(hint, len, policy) } {
+            // Taken: anywhere else will do.
+            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
+            other => return other,
         }
     }
     if align <= super::limits().granularity {
@@ -178,7 +189,10 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let call = || unsafe {
         virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
     };
-    checked(Call::VirtualAlloc2, || NonNull::new(call())).map(NonNull::cast)
+    let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, MEM_RESERVE);
+    Ok(base)
 }
 
 /// The way before `VirtualAlloc2`: Windows cannot trim a reservation, so a longer one is made to
@@ -333,7 +347,6 @@ pub(crate) unsafe fn advise(_: NonNull<u8>, _: usize, advice: Advice) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 
     const MIB: usize = 1 << 20;
 
@@ -370,23 +383,5 @@ mod tests {
         // SAFETY: (1) as above.
         let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
         assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
-    }
-
-    #[test]
-    fn the_last_error_is_kept() {
-        // SAFETY: any number.
-        unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages, a power of two.
-        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
-        // SAFETY: (1) whole pages, at a granule.
-        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
-        again.expect_err("the address is taken");
-        // SAFETY: (1) the range reserved above.
-        let protected = unsafe { protect(base, MIB, Protection::Read) };
-        protected.expect_err("nothing is committed");
-        // SAFETY: (1) made above.
-        unsafe { release(base, MIB) }.expect("it is ours");
-        // SAFETY: reads a number.
-        assert_eq!(unsafe { GetLastError() }, 4711);
     }
 }
