@@ -151,8 +151,9 @@ fn questions_about_any_address() {
 #[test]
 fn what_the_machine_offers() {
     let unknown = "0, or the careful answer, stands for what cannot be read";
-    let absorbs = [Call::Mmap, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
-        .map(|call| Absorbed::by_answer(call, unknown));
+    let absorbs =
+        [Call::Mmap, Call::Mprotect, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
+            .map(|call| Absorbed::by_answer(call, unknown));
     play(&absorbs, |stage| {
         let info = stage.tell(vm::info);
         assert!(info.page_len.is_power_of_two() && info.address_min < info.address_max);
