@@ -73,8 +73,10 @@ use mirror::Mirror;
 ///     scope.spawn(move || producer.write(b"from afar"));
 ///     let mut text = Vec::new();
 ///     while text.len() < 9 {
-///         text.extend_from_slice(consumer.filled());
-///         consumer.consume(consumer.len());
+///         let filled = consumer.filled();
+///         text.extend_from_slice(filled);
+///         let len = filled.len(); // more may have come since
+///         consumer.consume(len);
 ///     }
 ///     assert_eq!(text, b"from afar");
 /// });
