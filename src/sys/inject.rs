@@ -10,8 +10,10 @@
 //! the ranges that were mapped and not unmapped, the files that were opened and not closed, and
 //! whatever was given back without having been taken.
 
+#[cfg(not(test))]
+pub(crate) use product::{keep_file, keep_range};
 #[cfg(test)]
-pub(crate) use session::{Ledger, Plan, Refused, Session, unseen};
+pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, unseen};
 #[cfg(all(test, unix))]
 pub(super) use session::{closed, opened};
 #[cfg(test)]
@@ -23,6 +25,18 @@ pub(super) use session::{mapped, step, unmapped};
 #[inline(always)]
 pub(super) const fn step(_: crate::error::Call, _: [usize; 2]) -> Result<(), super::Errno> {
     Ok(())
+}
+
+#[cfg(not(test))]
+mod product {
+    /// The process keeps this range for good, for all threads: it is nobody's leak.
+    #[inline(always)]
+    pub(crate) const fn keep_range(_: usize, _: usize) {}
+
+    /// As above, for a file.
+    #[inline(always)]
+    #[allow(dead_code, reason = "not every system has a file to keep")]
+    pub(crate) const fn keep_file(_: usize) {}
 }
 
 #[cfg(test)]
@@ -232,6 +246,17 @@ mod session {
     /// They are not any more.
     pub(in crate::sys) fn unmapped(addr: usize, len: usize) {
         with_open(|state| state.ledger.give(addr, len));
+    }
+
+    /// The process keeps this range for good, for all threads: it is nobody's leak.
+    pub(crate) fn keep_range(addr: usize, len: usize) {
+        with_open(|state| state.ledger.forget(addr, len));
+    }
+
+    /// As above, for a file.
+    #[allow(dead_code, reason = "not every system has a file to keep")]
+    pub(crate) fn keep_file(file: usize) {
+        with_open(|state| state.ledger.files.remove(&file));
     }
 
     #[cfg(unix)]

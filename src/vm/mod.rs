@@ -54,7 +54,7 @@ mod reservation;
 mod ring;
 mod states;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::ds::name::Name;
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};

@@ -46,6 +46,8 @@ mod protect;
 mod query;
 mod range;
 mod system_info;
+#[cfg(test)]
+mod tests;
 
 pub use alloc::VirtualAlloc;
 pub use error::{

@@ -6,6 +6,8 @@
 //! taken view by view, again and again if somebody else was faster.
 
 use super::super::Errno;
+#[cfg(test)]
+use super::super::inject;
 use super::call::{checked, checked_at};
 use super::late::{map_view_of_file_3, virtual_alloc_2};
 use super::pages::{ATTEMPTS, address_from, allocate, free, is_missing, process, refused};
@@ -18,15 +20,15 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE,
     MEM_REPLACE_PLACEHOLDER, MEM_RESERVE, MEM_RESERVE_PLACEHOLDER, MEMORY_MAPPED_VIEW_ADDRESS,
-    MapViewOfFileEx, PAGE_NOACCESS, PAGE_READWRITE, UnmapViewOfFile, VirtualFree,
+    MapViewOfFileEx, PAGE_NOACCESS, PAGE_READWRITE, UnmapViewOfFile,
 };
 
 /// `2 * len` bytes of addresses whose second half is the same memory as the first, reading zero.
 /// All of the memory is promised now. An error names the step that failed.
 ///
 /// Calls: CreateFileMappingW, VirtualAlloc2, VirtualFree, MapViewOfFile3 twice, CloseHandle; where
-/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until both views
-/// lie side by side.
+/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it
+/// succeeds.
 ///
 /// `len` is a multiple of the granularity, not 0, and twice of it fits an address.
 pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
@@ -38,7 +40,8 @@ pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
     }
 }
 
-/// Gives a mirror back. Call: UnmapViewOfFile, twice.
+/// Gives a mirror back. Call: UnmapViewOfFile, twice. Where it is refused both addresses and memory
+/// stay taken: nothing else gives back the memory of a view.
 ///
 /// # Safety
 /// 1. `ptr` was made by [`mirror`] of `len` bytes, and nobody uses it any more.
@@ -46,9 +49,9 @@ pub(crate) unsafe fn unmirror(ptr: NonNull<u8>, len: usize) -> Result<(), Errno>
     // SAFETY: (1) both views are one range.
     let second = unsafe { ptr.add(len) };
     // SAFETY: (1).
-    let first_done = unsafe { unmap(ptr, len) };
+    let first_done = unsafe { unmap(ptr) };
     // SAFETY: (1) the second view.
-    first_done.and(unsafe { unmap(second, len) })
+    first_done.and(unsafe { unmap(second) })
 }
 
 /// The number of this copy of the process: Windows makes no copies.
@@ -57,15 +60,14 @@ pub(crate) fn generation() -> u32 {
 }
 
 /// # Safety
-/// 1. A view of `len` bytes begins there, and nobody uses it any more.
-unsafe fn unmap(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+/// 1. A view begins there, and nobody uses it any more.
+unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
     let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: ptr.as_ptr().cast() };
-    let range = [ptr.addr().get(), len];
     // SAFETY: (1).
     let call = || (unsafe { UnmapViewOfFile(view) } != 0).then_some(());
-    checked_at(Call::UnmapViewOfFile, range, call)?;
+    checked_at(Call::UnmapViewOfFile, [ptr.addr().get(), 0], call)?;
     #[cfg(test)]
-    super::super::inject::unmapped(range[0], len);
+    inject::unmapped(ptr.addr().get(), 0);
     Ok(())
 }
 
@@ -80,7 +82,10 @@ impl Section {
         let call =
             || unsafe { CreateFileMappingW(file, null(), PAGE_READWRITE, high, low, null()) };
         let handle = || Some(call()).filter(|handle| !handle.is_null());
-        checked(Call::CreateFileMapping, handle).map(Section)
+        let section = checked(Call::CreateFileMapping, handle).map(Section)?;
+        #[cfg(test)]
+        inject::opened(section.0.addr());
+        Ok(section)
     }
 
     /// Two placeholders, each replaced by a view.
@@ -96,9 +101,9 @@ impl Section {
                 // What was made is taken back. The first error is the one to tell.
                 let _ = match view {
                     // SAFETY: (1) the view made above, known to nobody.
-                    Ok(()) => unsafe { unmap(half, len) },
+                    Ok(()) => unsafe { unmap(half) },
                     // SAFETY: (1) the placeholder, still there.
-                    Err(_) => unsafe { change(half, 0, MEM_RELEASE) },
+                    Err(_) => unsafe { free(half, 0, MEM_RELEASE) },
                 };
             }
         }
@@ -119,10 +124,9 @@ impl Section {
         let call = || unsafe {
             map_view_of_file_3(section, process, addr, 0, len, how, PAGE_READWRITE, null_mut(), 0)
         };
-        let range = [half.addr().get(), len];
-        checked_at(Call::MapViewOfFile3, range, || NonNull::new(call().Value))?;
+        checked(Call::MapViewOfFile3, || NonNull::new(call().Value))?;
         #[cfg(test)]
-        super::super::inject::mapped(range[0], len);
+        inject::mapped(half.addr().get(), len);
         Ok(())
     }
 
@@ -144,7 +148,7 @@ impl Section {
         let first = self.map_at(base, len)?;
         if let Err(errno) = self.map_at(base + len, len) {
             // SAFETY: (1) the view made above, known to nobody. The first error is the one to tell.
-            let _ = unsafe { unmap(first, len) };
+            let _ = unsafe { unmap(first) };
             return Err(errno);
         }
         Ok(first)
@@ -156,11 +160,10 @@ impl Section {
         let rights = FILE_MAP_READ | FILE_MAP_WRITE;
         // SAFETY: a view takes free addresses only, those and no others.
         let call = || unsafe { MapViewOfFileEx(self.0, rights, 0, 0, len, wanted) };
-        let view = || NonNull::new(call().Value);
-        let base = checked_at(Call::MapViewOfFile, [addr, len], view)?.cast();
+        let view = checked(Call::MapViewOfFile, || NonNull::new(call().Value))?.cast();
         #[cfg(test)]
-        super::super::inject::mapped(addr, len);
-        Ok(base)
+        inject::mapped(addr, len);
+        Ok(view)
     }
 }
 
@@ -169,6 +172,8 @@ impl Drop for Section {
         // SAFETY: our handle, not used any more. It is open, so that this cannot fail.
         let call = || unsafe { CloseHandle(self.0) };
         let _ = checked(Call::CloseHandle, || (call() != 0).then_some(()));
+        #[cfg(test)]
+        inject::closed(self.0.addr());
     }
 }
 
@@ -183,23 +188,15 @@ fn reserve_placeholders(len: usize) -> Result<NonNull<u8>, Errno> {
     let call =
         || unsafe { virtual_alloc_2(process, null(), 2 * len, how, PAGE_NOACCESS, null_mut(), 0) };
     let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    inject::mapped(base.addr().get(), 2 * len);
     // SAFETY: (1) the placeholder made above; this cuts it in two.
-    if let Err(errno) = unsafe { change(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
+    if let Err(errno) = unsafe { free(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
         // SAFETY: (1) as above, still whole. The first error is the one to tell.
-        let _ = unsafe { change(base, 0, MEM_RELEASE) };
+        let _ = unsafe { free(base, 0, MEM_RELEASE) };
         return Err(errno);
     }
     Ok(base)
-}
-
-/// Cuts a placeholder in two or gives it back. Call: VirtualFree.
-///
-/// # Safety
-/// 1. The placeholder is the caller's.
-unsafe fn change(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
-    // SAFETY: (1).
-    let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
-    checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)
 }
 
 /// The address of `len` bytes that are free for now. Calls: VirtualAlloc, VirtualFree.
@@ -236,7 +233,7 @@ mod tests {
         // SAFETY: both placeholders are one range.
         for half in [base, unsafe { base.add(LEN) }] {
             // SAFETY: (1) a placeholder made above.
-            unsafe { change(half, 0, MEM_RELEASE) }.expect("it is ours");
+            unsafe { free(half, 0, MEM_RELEASE) }.expect("it is ours");
         }
         true
     }
@@ -281,6 +278,6 @@ mod tests {
         let refused = section.map_twice_at(base, LEN).map_err(|errno| errno.0);
         assert_eq!(refused, Err(ERROR_INVALID_ADDRESS as i32));
         // SAFETY: (1) the view made above.
-        unsafe { unmap(taken, LEN) }.expect("it is ours");
+        unsafe { unmap(taken) }.expect("it is ours");
     }
 }
