@@ -378,10 +378,12 @@ fn threads_work_on_neighbouring_pages() -> Result<(), Error> {
 fn the_error_number_of_the_thread_is_kept() -> Result<(), Error> {
     let reservation = Reservation::builder().hint(0x7000_0000).len(MIB).reserve()?;
     system::set_error_number(42);
+    drop(Reservation::builder().len(MIB).align(16 * MIB).reserve()?);
     Reservation::builder().hint(0x7000_0000).len(MIB).reserve().expect_err("taken");
     reservation.commit(0..MIB, Protection::ReadWrite)?;
     reservation.protect(0..MIB, Protection::Read)?;
     vm::query(reservation.base())?;
+    vm::query(page_len as *const () as usize)?;
     reservation.release()?;
     assert_eq!(system::error_number(), 42);
     Ok(())
