@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+pub(crate) mod inject;
 #[cfg(test)]
 pub(crate) mod model;
 mod reflection;
@@ -37,6 +38,7 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
+use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
 pub(crate) use reflection::reflect;
@@ -253,6 +255,8 @@ const _CONTRACT: (
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
     fn(usize) -> Result<Option<Mapping>, Errno>,
+    fn(usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>,
+    bool,
 ) = (
     info,
     reserve,
@@ -270,6 +274,8 @@ const _CONTRACT: (
     reserve_at,
     explain,
     mapping_at_or_above,
+    named_mapping_at_or_above,
+    RELEASES_PARTS,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.

@@ -1,8 +1,12 @@
 //! Floor 2, uses floors 0 and 1. How a reservation is asked for.
 
-use super::reservation::{Reservation, Traits};
-use super::states::PageStates;
-use crate::addr::{PageLen, align_down};
+use super::place;
+use super::pool::Refusal;
+use super::records::{self, Extent, Traits};
+use super::reservation::Reservation;
+use super::states::{self, PageState, PageStates};
+use crate::addr::{PageLen, Pages, align_down};
+use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, CommitPolicy, Errno, GuardKind, Limits};
 use core::ptr::NonNull;
@@ -28,6 +32,7 @@ pub struct Builder {
     align: usize,
     policy: CommitPolicy,
     guard_kind: Option<GuardKind>,
+    name: Option<Name>,
     tracked: bool,
 }
 
@@ -39,6 +44,7 @@ impl Builder {
             align: 1,
             policy: CommitPolicy::Strict,
             guard_kind: None,
+            name: None,
             tracked: true,
         }
     }
@@ -77,6 +83,12 @@ impl Builder {
         self
     }
 
+    /// What [`Region::name`](super::Region::name) will say about its pages. The system is not told.
+    pub const fn name(mut self, name: Name) -> Self {
+        self.name = Some(name);
+        self
+    }
+
     /// No table of page states: for huge ranges whose owner keeps his own books. The verbs then
     /// check nothing but the range and are one system call each, [`Reservation::query`] is
     /// `Unsupported`, guards taken away leave read and write access, and a failed verb may have
@@ -86,12 +98,13 @@ impl Builder {
         self
     }
 
-    /// Free -> Reserved. Takes addresses only: no memory and no charge. A tracked reservation also
-    /// takes one byte of address space per page for its table, which costs memory where verbs were
-    /// used. The table counts in `ulimit -d`, and under `vm.overcommit_memory=2` it is charged.
+    /// Free -> Reserved. Takes addresses only: no memory and no charge. The table of page states is
+    /// the process's; it takes some KiB where reservations begin and end, and 8 bytes for each page
+    /// only where neighbouring pages differ.
     ///
-    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE), munmap of the trimmings; for
-    /// the table mmap and mprotect.
+    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not aligned
+    /// another mmap and munmap of the trimmings. Now and then memory for the table, which counts in
+    /// `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
@@ -102,7 +115,7 @@ impl Builder {
     /// - `Unsupported`: guard markers were demanded and the kernel has none.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
-        let page = PageLen::new(limits.page_len).ok_or(self.error(ErrorKind::Unsupported))?;
+        let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
         let align = self.checked_align(limits)?;
         let (addr, len) = self.place(limits, page, align)?;
         let guards = super::guards();
@@ -110,25 +123,29 @@ impl Builder {
         if guard_kind == GuardKind::Marker && !guards.markers {
             return Err(self.error(ErrorKind::Unsupported));
         }
-        let base = self.take(addr, len, align).map_err(|errno| self.refused(Op::Reserve, errno))?;
-        let traits = Traits { page, policy: self.policy, guard_kind };
-        let states = if self.tracked {
-            match PageStates::new(page.index_of(len), page) {
-                Ok(states) => Some(states),
-                Err((step, errno)) => {
-                    let error = self.refused(step, errno);
-                    // SAFETY: (1) the range reserved above, known to nobody. The first error is the
-                    // one to tell.
-                    let _ = unsafe { sys::release(base, len) };
-                    return Err(error);
-                }
+        let (owner, record) = records::take().map_err(|refusal| self.unprepared(refusal))?;
+        let taken = self.take(addr, len, align, limits);
+        let base = taken.map_err(|errno| {
+            records::give_back(owner);
+            self.refused(Op::Reserve, errno)
+        })?;
+        let traits = Traits { policy: self.policy, guard_kind, is_tracked: self.tracked };
+        record.write(Extent { base: base.addr().get(), len, traits });
+        record.set_name(self.name);
+        if self.tracked {
+            let entered = enter(owner, page.index_of(base.addr().get()), page.index_of(len));
+            if let Err(refusal) = entered {
+                let error = self.unprepared(refusal);
+                records::give_back(owner);
+                // SAFETY: (1) the range reserved above, known to nobody. The first error is the one
+                // to tell.
+                let _ = unsafe { sys::release(base, len) };
+                return Err(error);
             }
-        } else {
-            None
-        };
-        // SAFETY: (1) the range was reserved above with this policy and nobody else knows it; (2)
-        // the table was made for its pages.
-        Ok(unsafe { Reservation::from_parts(base, len, traits, states) })
+        }
+        // SAFETY: (1) the range was reserved above with this policy, and (2) nobody else knows it;
+        // (3) `enter` wrote the table.
+        Ok(unsafe { Reservation::from_record(owner, record, base, page) })
     }
 
     fn checked_align(&self, limits: Limits) -> Result<usize, Error> {
@@ -159,15 +176,31 @@ impl Builder {
         Ok((addr, end - addr))
     }
 
-    fn take(&self, addr: usize, len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-        if addr == 0 {
-            // SAFETY: (1) `place` made the length whole pages, not 0; `checked_align` the alignment
-            // a power of two of at least the granularity.
-            unsafe { sys::reserve(0, len, align, self.policy) }
-        } else {
-            // SAFETY: (1) as above; the address was rounded down to the granularity.
-            unsafe { sys::reserve_at(addr, len, self.policy) }
+    fn take(
+        &self,
+        addr: usize,
+        len: usize,
+        align: usize,
+        limits: Limits,
+    ) -> Result<NonNull<u8>, Errno> {
+        if addr != 0 {
+            // SAFETY: (1) `place` made the length whole pages, not 0; the address was rounded down
+            // to the granularity.
+            return unsafe { sys::reserve_at(addr, len, self.policy) };
         }
+        // What is not in the table gains nothing from a good place.
+        let hint = if self.tracked { place::hint(len, align, limits.address_min) } else { 0 };
+        // SAFETY: (1) as above; `checked_align` made the alignment a power of two of at least the
+        // granularity.
+        let base = unsafe { sys::reserve(hint, len, align, self.policy) }?;
+        if self.tracked {
+            place::taken(base.addr().get(), hint);
+        }
+        Ok(base)
+    }
+
+    fn unprepared(&self, refusal: Refusal) -> Error {
+        refusal.error(Op::Reserve, self.hint, self.len)
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
@@ -177,4 +210,16 @@ impl Builder {
     fn refused(&self, step: Op, errno: Errno) -> Error {
         errno.in_step(step, Op::Reserve, self.hint, self.len)
     }
+}
+
+/// Writes the pages of a new reservation into the table.
+fn enter(owner: u32, first: usize, count: usize) -> Result<(), Refusal> {
+    if first + count > states::PAGES {
+        return Err(Refusal::Full);
+    }
+    let Some(pages) = Pages::new(0, count) else { return Ok(()) };
+    let states = PageStates::new(owner, first);
+    states.prepare(pages)?;
+    states.set(pages, PageState::Reserved);
+    Ok(())
 }

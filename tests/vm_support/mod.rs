@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use granule::vm::{Region, Reservation, State};
+use std::ops::Range;
 use std::process::Command;
 use std::{env, fs};
 
@@ -46,24 +47,37 @@ pub(crate) fn state_at(reservation: &Reservation, offset: usize) -> State {
     region_at(reservation, offset).state
 }
 
-/// `VmFlags` of the mapping at `addr`, as /proc/self/smaps has them.
-pub(crate) fn mapping_flags(addr: usize) -> Vec<String> {
+/// The mappings of the process with their `VmFlags`, as /proc/self/smaps has them.
+fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
     let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
-    let mut inside = false;
+    let mut mappings = Vec::new();
+    let mut last = 0..0;
     for line in text.lines() {
         let range = line.split(' ').next().and_then(|word| word.split_once('-'));
         if let Some((start, end)) = range
             && let (Ok(start), Ok(end)) =
                 (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16))
         {
-            inside = (start..end).contains(&addr);
-        } else if let Some(flags) = line.strip_prefix("VmFlags:")
-            && inside
-        {
-            return flags.split_whitespace().map(str::to_owned).collect();
+            last = start..end;
+        } else if let Some(flags) = line.strip_prefix("VmFlags:") {
+            let flags = flags.split_whitespace().map(str::to_owned).collect();
+            mappings.push((last.clone(), flags));
         }
     }
-    Vec::new()
+    mappings
+}
+
+/// `VmFlags` of the mapping at `addr`; none if there is no mapping.
+pub(crate) fn mapping_flags(addr: usize) -> Vec<String> {
+    let found = mappings().into_iter().find(|(range, _)| range.contains(&addr));
+    found.map_or_else(Vec::new, |(_, flags)| flags)
+}
+
+/// Bytes of a range that the kernel counts in `Committed_AS`. Exact, and of this process alone.
+pub(crate) fn charged_len(range: Range<usize>) -> usize {
+    let charged = mappings().into_iter().filter(|(_, flags)| flags.iter().any(|flag| flag == "ac"));
+    let inside = |mapping: Range<usize>| mapping.start.max(range.start)..mapping.end.min(range.end);
+    charged.map(|(mapping, _)| inside(mapping).len()).sum()
 }
 
 const CHILD: &str = "GRANULE_TEST_CHILD";

@@ -5,11 +5,14 @@ mod channel;
 mod fault;
 mod generation;
 mod info;
+mod listing;
 mod maps;
 mod mirror;
 mod pages;
 mod process;
 pub(crate) mod raw;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
@@ -24,14 +27,16 @@ pub(crate) use fault::{
 };
 pub(crate) use generation::generation;
 pub(crate) use info::{guards, info, limits};
-pub(crate) use maps::{file_at, mapping_at_or_above};
+pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard, unlock,
+    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
+    release, reserve, reserve_at, unguard, unlock,
 };
 pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
     thread_id, thread_id_quick, write_error, yield_now,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};

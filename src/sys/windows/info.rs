@@ -78,8 +78,7 @@ fn memory_len() -> usize {
     let mut status =
         MEMORYSTATUSEX { dwLength: size_of::<MEMORYSTATUSEX>() as u32, ..Default::default() };
     // SAFETY: the system fills in the structure of which we say the size.
-    let asked = checked(Call::Other, || {
-        (unsafe { GlobalMemoryStatusEx(&raw mut status) } != 0).then_some(())
-    });
+    let mut ask = || unsafe { GlobalMemoryStatusEx(&raw mut status) };
+    let asked = checked(Call::Other, || (ask() != 0).then_some(()));
     asked.map_or(0, |()| usize::try_from(status.ullTotalPhys).unwrap_or(usize::MAX))
 }

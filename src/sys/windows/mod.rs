@@ -9,11 +9,15 @@ mod late;
 mod maps;
 mod pages;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
-pub(crate) use maps::mapping_at_or_above;
+pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard,
+    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
+    release, reserve, reserve_at, unguard,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;
