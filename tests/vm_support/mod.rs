@@ -3,8 +3,10 @@
 
 use granule::vm::{Region, Reservation, State};
 use std::ops::Range;
-use std::process::Command;
 use std::{env, fs};
+
+#[path = "../start/mod.rs"]
+mod start;
 
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
@@ -89,8 +91,7 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
         println!("finished: {name}");
         return;
     }
-    let program = env::current_exe().expect("a test knows its program");
-    let output = Command::new(program)
+    let output = start::again()
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .envs(variables.iter().copied())
         .env(CHILD, name)
@@ -105,11 +106,76 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
     }
 }
 
+/// Ends a test that runs in a process of its own, with a sentence.
+pub(crate) fn skip(why: &str) -> ! {
+    println!("skipped: {why}");
+    println!("finished: {}", env::var(CHILD).expect("in a process of its own"));
+    std::process::exit(0)
+}
+
+/// True if programs here have addresses for ranges of `len` bytes; else says so.
+pub(crate) fn has_addresses(len: usize) -> bool {
+    let enough = len < granule::vm::info().address_max;
+    if !enough {
+        println!("skipped: there are no {len:#x} bytes of addresses here");
+    }
+    enough
+}
+
+/// True if something is mapped at `addr`.
+pub(crate) fn is_mapped(addr: usize) -> bool {
+    let text = fs::read_to_string("/proc/self/maps").expect("maps is readable");
+    text.lines().any(|line| {
+        let range = line.split(' ').next().and_then(|word| word.split_once('-'));
+        let (start, end) = range.expect("a range begins the line");
+        let number = |digits| usize::from_str_radix(digits, 16).expect("a number");
+        (number(start)..number(end)).contains(&addr)
+    })
+}
+
+/// True if [`mapping_flags`] tells what the kernel knows; else says so. Tries it on a page of its
+/// own. An emulator makes up a list of its own, or shows the one of itself.
+pub(crate) fn flags_show() -> bool {
+    let len = granule::vm::info().page_len;
+    let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
+    // SAFETY: a fresh page.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
+    assert_ne!(page, libc::MAP_FAILED);
+    // SAFETY: the page made above.
+    assert_eq!(unsafe { libc::madvise(page, len, libc::MADV_DONTDUMP) }, 0);
+    let told = mapping_flags(page.addr());
+    let show = ["wr", "ac", "dd"].iter().all(|flag| told.iter().any(|told| told == flag));
+    // SAFETY: the page made above, which nobody uses.
+    assert_eq!(unsafe { libc::munmap(page, len) }, 0);
+    if !show {
+        println!("skipped: the flags of mappings are not the kernel's here");
+    }
+    show
+}
+
+/// True if the list of mappings has all that count towards the process's limit; else says so. The
+/// list of an emulated process leaves out its emulator, that of its thread does not.
+pub(crate) fn sees_all_mappings() -> bool {
+    let count = |path| fs::read_to_string(path).map(|text| text.lines().count());
+    let own = count("/proc/self/maps").expect("maps is readable");
+    let hidden = count("/proc/thread-self/maps").is_ok_and(|all| all > own + 5);
+    if hidden {
+        println!("skipped: this process has mappings that it cannot see");
+    }
+    !hidden
+}
+
 /// Lowers a resource limit of this process for good.
 pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: `limit` is filled in and outlives the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+    let mut kept = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `kept` outlives the call.
+    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut kept) }, 0);
+    if kept.rlim_cur != bytes {
+        skip("this system keeps no such limit");
+    }
 }
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False

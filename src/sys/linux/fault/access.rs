@@ -53,7 +53,9 @@ mod aarch64 {
         let mut rest = records;
         while let [number, len, content @ ..] = rest {
             match (*number, content) {
-                (SYNDROME, [low, high, ..]) => return Some(u64::from(*high) << 32 | u64::from(*low)),
+                (SYNDROME, [low, high, ..]) => {
+                    return Some(u64::from(*high) << 32 | u64::from(*low));
+                }
                 (0, _) => return None,
                 _ => rest = rest.get((*len as usize / 4).max(2)..)?,
             }
