@@ -4,9 +4,9 @@
 
 mod vm_support;
 
-use granule::vm::Ring;
+use granule::vm::{self, Ring, State};
 use granule::{ErrorKind, Op};
-use vm_support::{in_own_process, is_mapped, limit, mapping_flags, refuse_call};
+use vm_support::{in_own_process, limit, mapping_flags, means, refuse_call};
 
 const GIB: usize = 1 << 30;
 
@@ -28,6 +28,9 @@ fn held() -> (String, usize) {
 #[test]
 fn a_ring_gives_everything_back() {
     in_own_process("a_ring_gives_everything_back", &[], || {
+        if !means::sees_all_mappings() {
+            return;
+        }
         drop(Ring::new(1).expect("a small ring"));
         let before = held();
         let ring = Ring::new(10 << 20).expect("ten megabytes");
@@ -43,6 +46,9 @@ fn a_ring_gives_everything_back() {
 
 #[test]
 fn a_ring_longer_than_the_memory_is_an_error_and_no_kill() {
+    if !means::has_addresses(1 << 46) {
+        return;
+    }
     let error = refused(1 << 45);
     assert_eq!(error, ErrorKind::NoMemory);
 }
@@ -114,7 +120,8 @@ fn keeps_from_children() -> bool {
     // SAFETY: the page made above.
     assert_eq!(unsafe { libc::madvise(page, 4096, libc::MADV_DONTFORK) }, 0);
     let addr = page.addr();
-    let keeps = in_child(|| assert!(!is_mapped(addr))) == 0;
+    let keeps =
+        in_child(|| assert_eq!(vm::query(addr).map(|region| region.state), Ok(State::Free))) == 0;
     // SAFETY: the page made above, which nobody uses.
     assert_eq!(unsafe { libc::munmap(page, 4096) }, 0);
     if !keeps {

@@ -2,6 +2,10 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(all(test, granule_loom)))]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(unused_imports, reason = "`ds` has less elsewhere")
+)]
 pub(crate) use core::{
     hint::spin_loop,
     sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},

@@ -102,9 +102,9 @@ impl Builder {
     /// the process's; it takes some KiB where reservations begin and end, and 8 bytes for each page
     /// only where neighbouring pages differ.
     ///
-    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not aligned
-    /// another mmap and munmap of the trimmings. Now and then memory for the table, which counts in
-    /// `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
+    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not
+    /// aligned another mmap, and munmap of the trimmings. Now and then memory for the table, which
+    /// counts in `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.

@@ -44,7 +44,6 @@
 //! is affected, and the next verb on such a page settles it.
 
 mod builder;
-#[cfg_attr(not(test), expect(dead_code, reason = "the win32 face will use it"))]
 pub(crate) mod face;
 mod pieces;
 mod place;

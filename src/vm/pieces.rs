@@ -38,7 +38,6 @@ impl Reservation {
     /// assert_eq!(second.query(0)?.len, second.len());
     /// # Ok::<(), granule::Error>(())
     /// ```
-    #[expect(clippy::result_large_err, reason = "the reservation must not be lost")]
     pub fn split(self, offset: usize) -> Result<(Self, Self), (Self, Error)> {
         let addr = self.base().wrapping_add(offset);
         let error = |kind| Error::new(Op::Split, kind, addr, 0, 0);
@@ -57,8 +56,8 @@ impl Reservation {
         };
         let this = ManuallyDrop::new(self);
         this.record.write(Extent { len: offset, ..this.record.extent() });
-        // SAFETY: (1), (2) the same range as before, but for its end, which is the second one's; (3)
-        // the pages that are left did not change.
+        // SAFETY: (1), (2) the same range as before, but for its end, which is the second one's;
+        // (3) the pages that are left did not change.
         let first = unsafe {
             Reservation::from_record(this.owner, this.record, this.pointer(0), this.page)
         };
@@ -110,7 +109,6 @@ impl Reservation {
     /// assert_eq!(whole.len(), 1 << 20);
     /// # Ok::<(), granule::Error>(())
     /// ```
-    #[expect(clippy::result_large_err, reason = "the reservations must not be lost")]
     pub fn join(self, upper: Self) -> Result<Self, (Self, Self, Error)> {
         let error = |kind| Error::new(Op::Join, kind, upper.base(), upper.len(), 0);
         let whole = |one: &Self| one.record.whole.load(Ordering::Acquire);

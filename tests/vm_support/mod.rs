@@ -2,25 +2,22 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use granule::vm::{Region, Reservation, State};
+use std::env;
+#[cfg(target_os = "linux")]
 use std::ops::Range;
-use std::{env, fs};
 
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+pub(crate) mod system;
+
+pub(crate) mod means;
 #[path = "../start/mod.rs"]
 mod start;
 
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
-    let mut ends = [0; 2];
-    // SAFETY: `ends` has room for the two descriptors.
-    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    let byte = std::ptr::with_exposed_provenance(addr);
-    // SAFETY: the kernel reads the byte for us; a bad address is its error EFAULT and no fault.
-    let written = unsafe { libc::write(ends[1], byte, 1) };
-    for end in ends {
-        // SAFETY: opened above and used by nobody else.
-        assert_eq!(unsafe { libc::close(end) }, 0);
-    }
-    written == 1
+    let (_reader, writer) = std::io::pipe().expect("two handles are to be had");
+    system::write_byte(&writer, addr)
 }
 
 /// The byte at `offset`, which must be in a readable page.
@@ -50,8 +47,9 @@ pub(crate) fn state_at(reservation: &Reservation, offset: usize) -> State {
 }
 
 /// The mappings of the process with their `VmFlags`, as /proc/self/smaps has them.
+#[cfg(target_os = "linux")]
 fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
-    let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
+    let text = std::fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
     let mut mappings = Vec::new();
     let mut last = 0..0;
     for line in text.lines() {
@@ -70,12 +68,14 @@ fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
 }
 
 /// `VmFlags` of the mapping at `addr`; none if there is no mapping.
+#[cfg(target_os = "linux")]
 pub(crate) fn mapping_flags(addr: usize) -> Vec<String> {
     let found = mappings().into_iter().find(|(range, _)| range.contains(&addr));
     found.map_or_else(Vec::new, |(_, flags)| flags)
 }
 
 /// Bytes of a range that the kernel counts in `Committed_AS`. Exact, and of this process alone.
+#[cfg(target_os = "linux")]
 pub(crate) fn charged_len(range: Range<usize>) -> usize {
     let charged = mappings().into_iter().filter(|(_, flags)| flags.iter().any(|flag| flag == "ac"));
     let inside = |mapping: Range<usize>| mapping.start.max(range.start)..mapping.end.min(range.end);
@@ -106,66 +106,8 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
     }
 }
 
-/// Ends a test that runs in a process of its own, with a sentence.
-pub(crate) fn skip(why: &str) -> ! {
-    println!("skipped: {why}");
-    println!("finished: {}", env::var(CHILD).expect("in a process of its own"));
-    std::process::exit(0)
-}
-
-/// True if programs here have addresses for ranges of `len` bytes; else says so.
-pub(crate) fn has_addresses(len: usize) -> bool {
-    let enough = len < granule::vm::info().address_max;
-    if !enough {
-        println!("skipped: there are no {len:#x} bytes of addresses here");
-    }
-    enough
-}
-
-/// True if something is mapped at `addr`.
-pub(crate) fn is_mapped(addr: usize) -> bool {
-    let text = fs::read_to_string("/proc/self/maps").expect("maps is readable");
-    text.lines().any(|line| {
-        let range = line.split(' ').next().and_then(|word| word.split_once('-'));
-        let (start, end) = range.expect("a range begins the line");
-        let number = |digits| usize::from_str_radix(digits, 16).expect("a number");
-        (number(start)..number(end)).contains(&addr)
-    })
-}
-
-/// True if [`mapping_flags`] tells what the kernel knows; else says so. Tries it on a page of its
-/// own. An emulator makes up a list of its own, or shows the one of itself.
-pub(crate) fn flags_show() -> bool {
-    let len = granule::vm::info().page_len;
-    let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    // SAFETY: a fresh page.
-    let page = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
-    assert_ne!(page, libc::MAP_FAILED);
-    // SAFETY: the page made above.
-    assert_eq!(unsafe { libc::madvise(page, len, libc::MADV_DONTDUMP) }, 0);
-    let told = mapping_flags(page.addr());
-    let show = ["wr", "ac", "dd"].iter().all(|flag| told.iter().any(|told| told == flag));
-    // SAFETY: the page made above, which nobody uses.
-    assert_eq!(unsafe { libc::munmap(page, len) }, 0);
-    if !show {
-        println!("skipped: the flags of mappings are not the kernel's here");
-    }
-    show
-}
-
-/// True if the list of mappings has all that count towards the process's limit; else says so. The
-/// list of an emulated process leaves out its emulator, that of its thread does not.
-pub(crate) fn sees_all_mappings() -> bool {
-    let count = |path| fs::read_to_string(path).map(|text| text.lines().count());
-    let own = count("/proc/self/maps").expect("maps is readable");
-    let hidden = count("/proc/thread-self/maps").is_ok_and(|all| all > own + 5);
-    if hidden {
-        println!("skipped: this process has mappings that it cannot see");
-    }
-    !hidden
-}
-
 /// Lowers a resource limit of this process for good.
+#[cfg(target_os = "linux")]
 pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: `limit` is filled in and outlives the call.
@@ -174,12 +116,13 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     // SAFETY: `kept` outlives the call.
     assert_eq!(unsafe { libc::getrlimit(resource, &raw mut kept) }, 0);
     if kept.rlim_cur != bytes {
-        skip("this system keeps no such limit");
+        means::skip("this system keeps no such limit");
     }
 }
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False
 /// if the system does not let us do this.
+#[cfg(target_os = "linux")]
 pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;

@@ -7,6 +7,7 @@ mod call;
 mod info;
 mod late;
 mod maps;
+mod mirror;
 mod pages;
 #[cfg(test)]
 mod refusals;
@@ -15,6 +16,7 @@ pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
+pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{
     RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
     release, reserve, reserve_at, unguard,

@@ -5,7 +5,10 @@ use super::stage::{Absorbed, Stage, play};
 use crate::error::{Call, Error, Op};
 use crate::sys::model::Verb::{Commit, Decommit, Discard, Guard, Protect, Unguard, Write};
 use crate::sys::{self, Advice};
-use crate::vm::{self, Builder, CommitPolicy, GuardKind, Protection, Reservation, State};
+use crate::vm::{
+    self, Builder, CommitPolicy, GuardKind, Name, Protection, Reservation, Ring, State,
+};
+use std::vec::Vec;
 
 const READ: Protection = Protection::Read;
 const WRITE: Protection = Protection::ReadWrite;
@@ -18,8 +21,6 @@ const GUARDED_OVER: Absorbed =
     Absorbed::by(Op::Guard, Call::Mmap, "emptied in place instead, which keeps the charge");
 /// Addresses that no system chooses by itself so early, and no other test asks for.
 const NOBODYS: usize = 0x3_5600_0000;
-const TABLE: Absorbed =
-    Absorbed::by(Op::Release, Call::Munmap, "the addresses of the table stay taken");
 
 fn pages(count: usize) -> Builder {
     Reservation::builder().len(count * sys::limits().page_len)
@@ -35,9 +36,9 @@ fn has_markers() -> bool {
 
 #[test]
 fn commit_decommit_and_release() {
-    play(&[MAPPED_OVER, TABLE], |stage| {
+    play(&[MAPPED_OVER], |stage| {
         for policy in [CommitPolicy::Strict, CommitPolicy::Lazy] {
-            stage.reserve(pages(8).policy(policy))?;
+            stage.reserve(pages(8).policy(policy).name(Name::new(b"story")))?;
             stage.apply(0, Commit(WRITE), 1..4)?;
             stage.apply(0, Write(1), 1..4)?;
             stage.apply(0, Commit(READ), 0..2)?;
@@ -76,7 +77,7 @@ fn all_rights_and_protect_over_pages_that_differ() {
 
 #[test]
 fn an_aligned_base_and_a_base_at_a_hint() {
-    play(&[TABLE], |stage| {
+    play(&[], |stage| {
         stage.reserve(pages(3).align(2 << 20))?;
         stage.reserve(pages(3).align(1 << 30))?;
         stage.apply(1, Commit(WRITE), 0..3)?;
@@ -134,16 +135,67 @@ fn advice_outlives_decommit() {
 
 #[test]
 fn questions_about_any_address() {
-    let list = "an older kernel: its list of mappings is read instead";
+    let list = "the whole list of mappings is read instead";
     play(&[Absorbed::by(Op::Query, Call::Ioctl, list)], |stage| {
         stage.reserve(pages(4))?;
         stage.apply(0, Commit(WRITE), 1..2)?;
         let (base, page_len) = (stage.base(0), sys::limits().page_len);
-        for (page, state) in [State::Reserved, State::Committed, State::Reserved].iter().enumerate()
-        {
-            let told = stage.ask(Op::Query, 0, |_| vm::query(base + page * page_len))?;
-            assert_eq!(told.state, *state, "page {page}");
-        }
+        let ours = stage.verb(Op::Query, || vm::query(base + page_len))?;
+        assert_eq!((ours.state, ours.allocation_base), (State::Committed, base));
+        let stack = (&raw const ours).addr();
+        let foreign = stage.verb(Op::Query, || vm::query(stack))?;
+        assert_eq!((foreign.state, foreign.protection), (State::Committed, Some(WRITE)));
+        assert_eq!(stage.verb(Op::Query, || vm::query(0))?.state, State::Free);
+        let some = || vm::regions().take(3).collect::<Result<Vec<_>, _>>();
+        let first = stage.verb(Op::Query, some)?;
+        assert!(first.windows(2).all(|pair| pair[0].base + pair[0].len == pair[1].base));
+        Ok(())
+    });
+}
+
+#[test]
+fn pieces_are_cut_and_joined() {
+    play(&[MAPPED_OVER], |stage| {
+        let step = sys::limits().granularity / sys::limits().page_len;
+        stage.reserve(pages(3 * step))?;
+        stage.apply(0, Commit(WRITE), 1..3 * step - 1)?;
+        stage.apply(0, Write(5), step - 1..step + 1)?;
+        stage.split(0, step)?;
+        stage.split(1, step)?;
+        stage.apply(1, Protect(READ), 0..1)?;
+        stage.apply(2, Decommit, 0..step)?;
+        stage.join_last()?;
+        stage.apply(1, Commit(WRITE), 0..2 * step)?;
+        stage.release(0)?;
+        stage.split(0, step)?;
+        stage.release(1)
+    });
+}
+
+/// Nobody keeps books here, so only the errors and the ledger are looked at.
+#[test]
+fn an_untracked_reservation() {
+    play(&[MAPPED_OVER, GUARDED_OVER], |stage| {
+        let builder = pages(8).untracked().guard_kind(GuardKind::Split);
+        let range = stage.verb(Op::Reserve, || builder.reserve())?;
+        let page_len = sys::limits().page_len;
+        let (all, inner) = (0..8 * page_len, page_len..2 * page_len);
+        stage.verb(Op::Commit, || range.commit(all.clone(), WRITE))?;
+        stage.verb(Op::Protect, || range.protect(inner.clone(), READ))?;
+        stage.verb(Op::Discard, || range.discard(inner.clone()))?;
+        stage.verb(Op::Guard, || range.guard(inner.clone()))?;
+        stage.verb(Op::Unguard, || range.unguard(inner.clone()))?;
+        stage.verb(Op::Decommit, || range.decommit(all))?;
+        stage.verb(Op::Release, || range.release())
+    });
+}
+
+#[test]
+fn a_mirrored_ring() {
+    play(&[], |stage| {
+        let mut ring = stage.verb(Op::Mirror, || Ring::new(1))?;
+        assert_eq!(ring.write(b"once around"), 11);
+        assert_eq!(ring.filled(), b"once around");
         Ok(())
     });
 }
@@ -151,8 +203,9 @@ fn questions_about_any_address() {
 #[test]
 fn what_the_machine_offers() {
     let unknown = "0, or the careful answer, stands for what cannot be read";
-    let absorbs = [Call::Mmap, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
-        .map(|call| Absorbed::by_answer(call, unknown));
+    let absorbs =
+        [Call::Mmap, Call::Mprotect, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
+            .map(|call| Absorbed::by_answer(call, unknown));
     play(&absorbs, |stage| {
         let info = stage.tell(vm::info);
         assert!(info.page_len.is_power_of_two() && info.address_min < info.address_max);

@@ -5,10 +5,12 @@ use std::process::Command;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
+const COMPILER: &str = "aarch64-linux-gnu-gcc";
+
 pub(super) const PLATFORM: Platform = Platform {
     verb: "test-aarch64",
     needs: &[
-        Need { package: "gcc-aarch64-linux-gnu", file: "aarch64-linux-gnu-gcc" },
+        Need { package: "gcc-aarch64-linux-gnu", file: COMPILER },
         Need { package: "libc6-dev-arm64-cross", file: "/usr/aarch64-linux-gnu/lib/libc.so" },
         Need { package: "qemu-user", file: "qemu-aarch64" },
     ],
@@ -21,9 +23,18 @@ fn test(toolchain: &Toolchain, arguments: &[&str]) -> std::io::Result<bool> {
         // 256 GiB of addresses: the stomp finder's region, and no more memory than there is.
         runner += " -R 0x4000000000";
     }
-    let mut cargo = toolchain.cargo("test", TARGET);
+    let cargo = |verb| {
+        let mut cargo = toolchain.cargo(verb, TARGET);
+        // Tests compile C, too.
+        cargo.env(variable(TARGET, "LINKER"), COMPILER).env("TARGET_CC", COMPILER);
+        cargo
+    };
+    // `cargo test --test NAME` builds no examples, and a test can only build those of this machine.
+    if !cargo("build").args(["--examples", "--quiet"]).status()?.success() {
+        return Ok(false);
+    }
+    let mut cargo = cargo("test");
     cargo
-        .env(variable(TARGET, "LINKER"), "aarch64-linux-gnu-gcc")
         .env(variable(TARGET, "RUNNER"), &runner)
         // Tests that start programs of this platform (`tests/start`).
         .env("GRANULE_TEST_RUNNER", &runner)

@@ -99,7 +99,7 @@ pub(super) fn name(found: &Found) -> Option<Name> {
     // SAFETY: takes nothing and cannot fail.
     let process = unsafe { libc::getpid() };
     // SAFETY: the buffer is as long as said.
-    let mut ask =
+    let ask =
         || unsafe { libc::proc_regionfilename(process, start as u64, target, PATH_LEN_MAX as u32) };
     let len = checked(Call::Other, [start, 0], || usize::try_from(ask()).ok()).ok()?;
     path.get(..len).filter(|path| !path.is_empty()).map(Name::new)
