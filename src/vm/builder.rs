@@ -1,10 +1,13 @@
 //! Floor 2, uses floors 0 and 1. How a reservation is asked for.
 
+use super::CommitPolicy;
+use super::huge::{HugeGrant, HugeWish};
 use super::reservation::{Reservation, Traits};
+use super::search::{Direction, NotFound, Wanted};
 use super::states::PageStates;
 use crate::addr::{PageLen, align_down};
 use crate::error::{Error, ErrorKind, Op};
-use crate::sys::{self, CommitPolicy, Errno, GuardKind, Limits};
+use crate::sys::{self, Advice, Errno, GuardKind, Limits};
 use core::ptr::NonNull;
 
 /// A request for a [`Reservation`]; [`reserve`](Builder::reserve) makes it.
@@ -24,21 +27,48 @@ use core::ptr::NonNull;
 #[must_use = "a request does nothing until `reserve` is called"]
 pub struct Builder {
     len: usize,
-    hint: usize,
+    place: Place,
     align: usize,
     policy: CommitPolicy,
     guard_kind: Option<GuardKind>,
+    huge: Option<HugeWish>,
+    node: Option<u16>,
+    no_dump: bool,
     tracked: bool,
+}
+
+/// Where the range is to be.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Anywhere,
+    /// In the granule that has this address.
+    Hint(usize),
+    Exact(usize),
+    First(Direction),
+}
+
+/// A request that has passed the checks: where, how long, and a multiple of what.
+#[derive(Clone, Copy)]
+struct Fitted {
+    place: Place,
+    len: usize,
+    align: usize,
+    policy: sys::CommitPolicy,
+    node: Option<u16>,
+    limits: Limits,
 }
 
 impl Builder {
     pub(super) const fn new() -> Self {
         Builder {
             len: 0,
-            hint: 0,
+            place: Place::Anywhere,
             align: 1,
             policy: CommitPolicy::Strict,
             guard_kind: None,
+            huge: None,
+            node: None,
+            no_dump: false,
             tracked: true,
         }
     }
@@ -54,7 +84,35 @@ impl Builder {
     /// page that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the
     /// default, lets the system choose; for anything long that is the better idea.
     pub const fn hint(mut self, addr: usize) -> Self {
-        self.hint = addr;
+        self.place = if addr == 0 { Place::Anywhere } else { Place::Hint(addr) };
+        self
+    }
+
+    /// The reservation begins exactly at `addr`, a multiple of the granularity and of the alignment
+    /// that is not rounded, or not at all.
+    pub const fn exact(mut self, addr: usize) -> Self {
+        self.place = Place::Exact(addr);
+        self
+    }
+
+    /// The highest free addresses that the length and the alignment allow, as `MEM_TOP_DOWN`. Of
+    /// two reservations made one after the other the second lies below the first, as long as
+    /// nothing above is freed.
+    ///
+    /// This, [`bottom_up`](Self::bottom_up), [`hint`](Self::hint) and [`exact`](Self::exact)
+    /// replace each other. The search asks the system for one taken range after the other, so it is
+    /// slower than the system's own choice. The room below the main thread's stack that it may
+    /// still grow into counts as taken.
+    #[doc(alias = "MEM_TOP_DOWN")]
+    pub const fn top_down(mut self) -> Self {
+        self.place = Place::First(Direction::TopDown);
+        self
+    }
+
+    /// The lowest free addresses that the length and the alignment allow; see
+    /// [`top_down`](Self::top_down).
+    pub const fn bottom_up(mut self) -> Self {
+        self.place = Place::First(Direction::BottomUp);
         self
     }
 
@@ -77,6 +135,40 @@ impl Builder {
         self
     }
 
+    /// Huge pages, as far as the system has them: it is no error if it does not. What became of the
+    /// wish is told by [`Reservation::huge_pages`]. The base is a multiple of the huge page, which
+    /// a hint or an exact address has to be, too.
+    ///
+    /// With [`HugeWish::Explicit`] the length is rounded up to whole huge pages. If they are given,
+    /// the range of every verb has to consist of whole ones, or it is `Misaligned`; guards are
+    /// [`GuardKind::Split`]; `discard` is `Unsupported`; and decommitted pages lose their content,
+    /// but stay with the reservation.
+    ///
+    /// Linux: madvise(MADV_HUGEPAGE), or mmap(MAP_HUGETLB). Windows: there is no advice, and pages
+    /// from the pool (`MEM_LARGE_PAGES`) cannot be reserved without being committed, so none are
+    /// given.
+    #[doc(alias("MADV_HUGEPAGE", "MAP_HUGETLB", "MEM_LARGE_PAGES"))]
+    pub const fn huge_pages(mut self, wish: HugeWish) -> Self {
+        self.huge = Some(wish);
+        self
+    }
+
+    /// The memory comes from memory node `node` as long as that has some, then from others.
+    ///
+    /// Linux: mbind(MPOL_PREFERRED). Windows: `VirtualAllocExNuma`.
+    #[doc(alias("mbind", "VirtualAllocExNuma"))]
+    pub const fn numa_node(mut self, node: u16) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Leaves the range out of core dumps: [`Advice::NoDump`] from the beginning. The reservation
+    /// is not made if the system cannot do that.
+    pub const fn no_dump(mut self) -> Self {
+        self.no_dump = true;
+        self
+    }
+
     /// No table of page states: for huge ranges whose owner keeps his own books. The verbs then
     /// check nothing but the range and are one system call each, [`Reservation::query`] is
     /// `Unsupported`, guards taken away leave read and write access, and a failed verb may have
@@ -91,27 +183,31 @@ impl Builder {
     /// used. The table counts in `ulimit -d`, and under `vm.overcommit_memory=2` it is charged.
     ///
     /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE), munmap of the trimmings; for
-    /// the table mmap and mprotect.
+    /// the table mmap and mprotect; and the calls of the wishes.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
-    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint not a multiple of
-    ///   it.
-    /// - `AddressTaken`: a hint was given, and some page of the range is in use.
+    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint or the exact address
+    ///   not a multiple of it.
+    /// - `AddressTaken`: an address was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
-    /// - `Unsupported`: guard markers were demanded and the kernel has none.
+    /// - `Unsupported`: guard markers were demanded and the kernel has none; the machine has no such
+    ///   memory node; or, from `advise`, the system cannot leave memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = PageLen::new(limits.page_len).ok_or(self.error(ErrorKind::Unsupported))?;
-        let align = self.checked_align(limits)?;
-        let (addr, len) = self.place(limits, page, align)?;
+        let huge_len = if self.huge.is_some() { sys::huge_page_len() } else { 0 };
+        let fitted = self.fitted(limits, page, huge_len)?;
         let guards = super::guards();
         let guard_kind = self.guard_kind.unwrap_or(guards.chosen);
         if guard_kind == GuardKind::Marker && !guards.markers {
             return Err(self.error(ErrorKind::Unsupported));
         }
-        let base = self.take(addr, len, align).map_err(|errno| self.refused(Op::Reserve, errno))?;
-        let traits = Traits { page, policy: self.policy, guard_kind };
+        let (base, huge) = self.take(fitted, huge_len)?;
+        let Fitted { len, policy, node, .. } = fitted;
+        // Markers are for pages of the usual length.
+        let guard_kind = if huge.is_explicit() { GuardKind::Split } else { guard_kind };
+        let traits = Traits { page, policy, guard_kind, huge, node };
         let states = if self.tracked {
             match PageStates::new(page.index_of(len), page) {
                 Ok(states) => Some(states),
@@ -128,53 +224,132 @@ impl Builder {
         };
         // SAFETY: (1) the range was reserved above with this policy and nobody else knows it; (2)
         // the table was made for its pages.
-        Ok(unsafe { Reservation::from_parts(base, len, traits, states) })
+        let reservation = unsafe { Reservation::from_parts(base, len, traits, states) };
+        if huge.given == Some(HugeWish::Advised) {
+            reservation.remember(Advice::HugePages);
+        }
+        if self.no_dump {
+            reservation.advise(Advice::NoDump)?;
+        }
+        Ok(reservation)
     }
 
-    fn checked_align(&self, limits: Limits) -> Result<usize, Error> {
-        if !self.align.is_power_of_two() {
-            return Err(self.error(ErrorKind::Misaligned));
-        }
-        let align = self.align.max(limits.granularity);
-        if self.hint != 0 && !align_down(self.hint, limits.granularity).is_multiple_of(align) {
-            return Err(self.error(ErrorKind::Misaligned));
-        }
-        Ok(align)
-    }
-
-    /// The address (0: any) and the length of the range, in whole pages.
-    fn place(&self, limits: Limits, page: PageLen, align: usize) -> Result<(usize, usize), Error> {
+    /// Checks the request and rounds what is to be rounded.
+    fn fitted(self, limits: Limits, page: PageLen, huge_len: usize) -> Result<Fitted, Error> {
         let out_of_range = self.error(ErrorKind::OutOfRange);
+        let misaligned = self.error(ErrorKind::Misaligned);
+        if !self.align.is_power_of_two() {
+            return Err(misaligned);
+        }
+        let align = self.align.max(limits.granularity).max(huge_len);
+        let (addr, first_byte) = match self.place {
+            Place::Anywhere | Place::First(_) => (None, 0),
+            Place::Hint(addr) => (Some(align_down(addr, limits.granularity)), addr),
+            Place::Exact(addr) => (Some(addr), addr),
+        };
+        if !addr.unwrap_or(0).is_multiple_of(align) {
+            return Err(misaligned);
+        }
         let room = limits.address_max - limits.address_min;
         if self.len == 0 || self.len > room || align > room {
             return Err(out_of_range);
         }
-        let addr = align_down(self.hint, limits.granularity);
-        let end = self.hint.checked_add(self.len).and_then(|end| page.round_up(end));
-        let end = end.ok_or(out_of_range)?;
-        let outside = addr < limits.address_min || end - 1 > limits.address_max;
-        if self.hint != 0 && outside {
-            return Err(out_of_range);
+        let end = first_byte.checked_add(self.len).and_then(|end| page.round_up(end));
+        let len = end.ok_or(out_of_range)? - addr.unwrap_or(0);
+        let is_explicit = self.huge == Some(HugeWish::Explicit) && huge_len != 0;
+        let len = if is_explicit { len.checked_next_multiple_of(huge_len) } else { Some(len) };
+        let len = len.ok_or(out_of_range)?;
+        if let Some(addr) = addr {
+            let last = addr.checked_add(len - 1).ok_or(out_of_range)?;
+            if addr < limits.address_min || last > limits.address_max {
+                return Err(out_of_range);
+            }
         }
-        Ok((addr, end - addr))
+        let policy = self.policy.resolved();
+        let place = addr.map_or(self.place, Place::Exact);
+        Ok(Fitted { place, len, align, policy, node: self.node, limits })
     }
 
-    fn take(&self, addr: usize, len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-        if addr == 0 {
-            // SAFETY: (1) `place` made the length whole pages, not 0; `checked_align` the alignment
-            // a power of two of at least the granularity.
-            unsafe { sys::reserve(0, len, align, self.policy) }
-        } else {
-            // SAFETY: (1) as above; the address was rounded down to the granularity.
-            unsafe { sys::reserve_at(addr, len, self.policy) }
+    /// Takes the addresses, from the pool of huge pages first if that is the wish.
+    fn take(self, fitted: Fitted, huge_len: usize) -> Result<(NonNull<u8>, HugeGrant), Error> {
+        let Some(wish) = self.huge else {
+            return Ok((
+                fitted.take(None).map_err(|why| self.not_found(why))?,
+                HugeGrant::NOT_ASKED,
+            ));
+        };
+        if wish == HugeWish::Explicit && huge_len != 0 {
+            match fitted.take(Some(huge_len)) {
+                Ok(base) => return Ok((base, HugeGrant::explicit(huge_len))),
+                // The pool is no reason to fail, the address is.
+                Err(NotFound::Refused(errno))
+                    if sys::error_kind(errno) == ErrorKind::AddressTaken =>
+                {
+                    return Err(self.refused(Op::Reserve, errno));
+                }
+                Err(_) => {}
+            }
+        }
+        let base = fitted.take(None).map_err(|why| self.not_found(why))?;
+        // SAFETY: (1) the range reserved a moment ago.
+        let is_advised = unsafe { sys::advise(base, fitted.len, Advice::HugePages) }.is_ok();
+        Ok((base, HugeGrant::advised(wish, huge_len, is_advised)))
+    }
+
+    fn not_found(&self, why: NotFound) -> Error {
+        match why {
+            NotFound::NoPlace => self.error(ErrorKind::NoAddressSpace),
+            NotFound::Refused(errno) => self.refused(Op::Reserve, errno),
+        }
+    }
+
+    fn addr(&self) -> usize {
+        match self.place {
+            Place::Hint(addr) | Place::Exact(addr) => addr,
+            Place::Anywhere | Place::First(_) => 0,
         }
     }
 
     fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(Op::Reserve, kind, self.hint, self.len, 0)
+        Error::new(Op::Reserve, kind, self.addr(), self.len, 0)
     }
 
     fn refused(&self, step: Op, errno: Errno) -> Error {
-        Error::new(Op::Reserve, sys::explain(step, errno), self.hint, self.len, errno.0)
+        Error::new(Op::Reserve, sys::explain(step, errno), self.addr(), self.len, errno.0)
+    }
+}
+
+impl Fitted {
+    /// Takes the addresses; with `pool`, the length of a huge page, from the pool of those.
+    fn take(self, pool: Option<usize>) -> Result<NonNull<u8>, NotFound> {
+        let Fitted { len, align, limits, .. } = self;
+        let searched = |direction| {
+            Wanted { direction, len, align, limits }.search(|addr| self.take_at(addr, pool))
+        };
+        match (self.place, pool) {
+            (Place::First(direction), _) => searched(direction),
+            // The system chooses addresses of the pool's pages by their own alignment only.
+            (Place::Anywhere, Some(huge_len)) if align > huge_len => searched(Direction::TopDown),
+            (Place::Anywhere, _) => self.take_at(0, pool).map_err(NotFound::Refused),
+            (Place::Exact(addr) | Place::Hint(addr), _) => {
+                self.take_at(addr, pool).map_err(NotFound::Refused)
+            }
+        }
+    }
+
+    /// Exactly at `addr`, or if that is 0 anywhere.
+    fn take_at(self, addr: usize, pool: Option<usize>) -> Result<NonNull<u8>, Errno> {
+        let Fitted { len, align, policy, node, .. } = self;
+        match (pool, node) {
+            // SAFETY: (1) `fitted` made the length whole huge pages, and the address one's multiple.
+            (Some(huge_len), _) => unsafe { sys::reserve_huge(addr, len, huge_len, node) },
+            // SAFETY: (1) `fitted` made the length whole pages, not 0; the alignment a power of two
+            // of at least the granularity; and the address its multiple.
+            (None, Some(node)) => unsafe { sys::reserve_near(addr, len, align, policy, node) },
+            // SAFETY: (1) as above.
+            (None, None) if addr == 0 => unsafe { sys::reserve(0, len, align, policy) },
+            // SAFETY: (1) as above.
+            (None, None) => unsafe { sys::reserve_at(addr, len, policy) },
+        }
     }
 }

@@ -33,15 +33,23 @@
 //! of them and [`Reservation::query`] may name the other until the next verb: such callers have to
 //! agree on an order.
 
+mod advice;
+mod batch;
 mod builder;
+mod huge;
+mod memory;
+mod policy;
 mod region;
 mod reservation;
+mod search;
 mod states;
 #[cfg(test)]
 mod tests;
 
-pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};
+pub use crate::sys::{Access, Advice, GuardKind, HugePages, Info, Kind, Protection};
 pub use builder::Builder;
+pub use huge::{HugeReason, HugeReport, HugeWish};
+pub use policy::CommitPolicy;
 pub use region::{Region, State, query};
 pub use reservation::Reservation;
 

@@ -6,23 +6,29 @@
 //! mapping), so a failure puts every page back to what the table says; where even that is refused
 //! the table says Unknown.
 
+use super::advice::Remembered;
 use super::builder::Builder;
+use super::huge::HugeGrant;
+use super::policy::CommitPolicy;
 use super::region::Region;
 use super::states::{PageState, PageStates, Run};
 use crate::addr::{PageLen, Pages};
 use crate::error::{Error, ErrorKind, Op};
-use crate::sys::{self, Advice, CommitPolicy, Errno, GuardKind, Protection};
+use crate::sys::{self, Errno, GuardKind, Protection};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::AtomicU8;
 
 /// What a reservation was asked to be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
     pub(super) page: PageLen,
-    pub(super) policy: CommitPolicy,
+    pub(super) policy: sys::CommitPolicy,
     pub(super) guard_kind: GuardKind,
+    pub(super) huge: HugeGrant,
+    /// The memory node that was asked for.
+    pub(super) node: Option<u16>,
 }
 
 /// A range of addresses that nobody else gets, until it is released or dropped.
@@ -44,8 +50,8 @@ pub(super) struct Traits {
 pub struct Reservation {
     base: NonNull<u8>,
     len: usize,
-    traits: Traits,
-    advice: AtomicU8,
+    pub(super) traits: Traits,
+    pub(super) advice: AtomicU8,
     states: Option<PageStates>,
 }
 
@@ -74,8 +80,6 @@ impl Call {
     }
 }
 
-const ADVICES: [Advice; 2] = [Advice::NoHugePages, Advice::NoDump];
-
 impl Reservation {
     /// Free -> Reserved: `len` bytes, rounded up to whole pages, at an address of the system's
     /// choice that is a multiple of the granularity; policy [`CommitPolicy::Strict`].
@@ -103,12 +107,17 @@ impl Reservation {
         traits: Traits,
         states: Option<PageStates>,
     ) -> Self {
-        Reservation { base, len, traits, advice: AtomicU8::new(0), states }
+        let advice = AtomicU8::new(Remembered::default().bits());
+        Reservation { base, len, traits, advice, states }
     }
 
     /// The first byte of the range. Dereferencing it is `unsafe` and needs committed pages.
     pub const fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
+    }
+
+    pub(super) const fn ptr(&self) -> NonNull<u8> {
+        self.base
     }
 
     /// The address of the first byte.
@@ -128,8 +137,9 @@ impl Reservation {
     }
 
     /// When this reservation takes the system's promise of memory.
-    pub const fn policy(&self) -> CommitPolicy {
-        self.traits.policy
+    /// Never `Auto`: that was resolved when the reservation was made.
+    pub fn policy(&self) -> CommitPolicy {
+        self.traits.policy.into()
     }
 
     /// Reserved -> Committed. New pages read zero. Pages that are committed already keep their
@@ -201,10 +211,14 @@ impl Reservation {
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
     /// - `BadState`: a page is not Committed, or it is locked in memory.
+    /// - `Unsupported`: the pages are explicit huge ones, which never go back alone.
     #[doc(alias("MEM_RESET", "MADV_FREE"))]
     pub fn discard(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Discard, range)?;
         self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        if self.traits.huge.is_explicit() {
+            return Err(call.refused(ErrorKind::Unsupported));
+        }
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
         let done = unsafe { sys::discard(ptr, len) };
@@ -256,22 +270,6 @@ impl Reservation {
             PageState::Guarded(protection) => PageState::Committed(protection),
             other => other,
         })
-    }
-
-    /// Tells the system how the whole reservation will be used. It holds for later commits too.
-    /// Advice is a hint: should the system refuse to repeat it after a decommit, that is no error.
-    ///
-    /// Linux: madvise.
-    ///
-    /// # Errors
-    /// `Unsupported` when the kernel does not know the advice; `TooManyMappings`.
-    pub fn advise(&self, advice: Advice) -> Result<(), Error> {
-        let call = self.call(Op::Advise, 0..self.len)?;
-        // SAFETY: (1) exactly our range.
-        let done = unsafe { sys::advise(self.base, self.len, advice) };
-        done.map_err(|errno| call.failed(errno))?;
-        self.advice.fetch_or(1 << advice as u8, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The state of the page that has byte `offset`, and how far the same state reaches from there.
@@ -328,13 +326,13 @@ impl Reservation {
     pub(super) fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
         let addr = self.base().wrapping_add(range.start);
         let len = range.end.saturating_sub(range.start);
-        let pages = Pages::covering(range, self.traits.page, self.len).ok_or(Error::new(
-            op,
-            ErrorKind::OutOfRange,
-            addr,
-            len,
-            0,
-        ))?;
+        let pages = Pages::covering(range.clone(), self.traits.page, self.len)
+            .ok_or(Error::new(op, ErrorKind::OutOfRange, addr, len, 0))?;
+        let unit = self.traits.huge.unit();
+        let is_whole = range.start.is_multiple_of(unit) && range.end.is_multiple_of(unit);
+        if op != Op::Query && !is_whole {
+            return Err(Error::new(op, ErrorKind::Misaligned, addr, len, 0));
+        }
         Ok(Call { op, pages, addr, len })
     }
 
@@ -378,7 +376,7 @@ impl Reservation {
     }
 
     /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
-    fn undo(&self, pages: Pages) {
+    pub(super) fn undo(&self, pages: Pages) {
         let Some(states) = &self.states else { return };
         for run in states.runs(pages) {
             if self.restore(run).is_err() {
@@ -438,25 +436,28 @@ impl Reservation {
     /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.
     fn take_back(&self, pages: Pages) -> Result<(), Errno> {
         let (ptr, len) = self.place(pages);
+        if self.traits.huge.is_explicit() {
+            // SAFETY: (1) as below, and `call` lets whole huge pages through only.
+            return unsafe { sys::decommit_huge(ptr, len) };
+        }
         // SAFETY: (1) the pages are inside; their content is the caller's to lose.
         unsafe { sys::decommit(ptr, len, self.traits.policy) }?;
         self.repeat_advice(pages);
         Ok(())
     }
 
-    fn install_guards(&self, pages: Pages) -> Result<(), Errno> {
+    pub(super) fn install_guards(&self, pages: Pages) -> Result<(), Errno> {
         let Traits { guard_kind, policy, .. } = self.traits;
+        if guard_kind == GuardKind::Split {
+            return self.take_back(pages);
+        }
         let (ptr, len) = self.place(pages);
         // SAFETY: (1) the pages are inside; their content is the caller's to lose.
-        unsafe { sys::guard(ptr, len, guard_kind, policy) }?;
-        if guard_kind == GuardKind::Split {
-            self.repeat_advice(pages);
-        }
-        Ok(())
+        unsafe { sys::guard(ptr, len, guard_kind, policy) }
     }
 
     /// Markers go in one call; split guards one by one, each back to its own rights.
-    fn remove_guards(&self, pages: Pages) -> Result<(), Errno> {
+    pub(super) fn remove_guards(&self, pages: Pages) -> Result<(), Errno> {
         let kind = self.traits.guard_kind;
         let remove = |pages, protection| {
             let (ptr, len) = self.place(pages);
@@ -471,18 +472,6 @@ impl Reservation {
                 })
             }
             _ => remove(pages, Protection::ReadWrite),
-        }
-    }
-
-    fn repeat_advice(&self, pages: Pages) {
-        let given = self.advice.load(Ordering::Relaxed);
-        if given == 0 {
-            return;
-        }
-        let (ptr, len) = self.place(pages);
-        for advice in ADVICES.into_iter().filter(|&advice| given & (1 << advice as u8) != 0) {
-            // SAFETY: (1) the pages are inside. A hint: see `advise`.
-            let _ = unsafe { sys::advise(ptr, len, advice) };
         }
     }
 }

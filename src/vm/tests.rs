@@ -1,11 +1,11 @@
 //! Random verbs on the real system and on `sys::model`, compared page by page with three
 //! witnesses: the table (`query`), the kernel's list of mappings, and reads through the kernel.
 
-use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
+use super::{GuardKind, Protection, Reservation, State};
 use crate::addr::{PageLen, Pages};
 use crate::error::ErrorKind;
 use crate::sys::model::{BadState, Content, Model, Simulated, Verb};
-use crate::sys::{self, truth};
+use crate::sys::{self, CommitPolicy, truth};
 use crate::vm::states::{PageState, PageStates};
 use core::ops::Range;
 use proptest::prelude::*;
@@ -55,7 +55,8 @@ struct Twins {
 impl Twins {
     fn new(kind: GuardKind, policy: CommitPolicy) -> Self {
         let page_len = sys::limits().page_len;
-        let builder = Reservation::builder().len(COUNT * page_len).guard_kind(kind).policy(policy);
+        let builder =
+            Reservation::builder().len(COUNT * page_len).guard_kind(kind).policy(policy.into());
         let real = builder.reserve().expect("a small reservation");
         let always_charged = policy == CommitPolicy::Lazy && sys::info().overcommit == 2;
         Twins { real, model: Model::reserve(COUNT, kind, policy), page_len, always_charged }

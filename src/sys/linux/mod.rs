@@ -3,8 +3,11 @@
 mod blocked;
 mod channel;
 mod fault;
+mod huge;
 mod info;
 mod maps;
+mod memory;
+mod pagemap;
 mod pages;
 mod process;
 pub(crate) mod raw;
@@ -20,11 +23,18 @@ pub(crate) use fault::{
     is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
     signal_mask, unblocks,
 };
-pub(crate) use info::{guards, info, limits};
+pub(crate) use huge::{
+    decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
+};
+pub(crate) use info::{guards, huge_pages, info, limits};
 pub(crate) use maps::{file_at, mapping_at_or_above};
+pub(crate) use memory::{
+    advise, arm, disarm, guard_many, lock, overcommits_always, populate, prefetch, stack_room,
+    undiscard, unguard_many, unlock,
+};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard, unlock,
+    commit, decommit, discard, error_kind, explain, guard, protect, release, reserve, reserve_at,
+    unguard,
 };
 pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,

@@ -5,15 +5,16 @@
 //! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's
 //!   charge.
 
-use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::super::{CommitPolicy, Errno, GuardKind, Protection};
 use super::info::mappings_are_used_up;
+use super::memory::unlock;
 use super::raw::syscall;
 use crate::error::{ErrorKind, Op};
 use core::ptr::NonNull;
 
 /// Since Linux 6.13; younger than the C headers.
-const MADV_GUARD_INSTALL: usize = 102;
-const MADV_GUARD_REMOVE: usize = 103;
+pub(super) const MADV_GUARD_INSTALL: usize = 102;
+pub(super) const MADV_GUARD_REMOVE: usize = 103;
 
 const fn prot_bits(protection: Protection) -> usize {
     (match protection {
@@ -26,7 +27,7 @@ const fn prot_bits(protection: Protection) -> usize {
     }) as usize
 }
 
-const fn reserve_flags(policy: CommitPolicy) -> usize {
+pub(super) const fn reserve_flags(policy: CommitPolicy) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     (match policy {
         CommitPolicy::Strict => flags,
@@ -52,12 +53,15 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
-        (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::EINVAL, Op::Advise | Op::Reserve) => ErrorKind::Unsupported,
+        // For `lock` the kernel says ENOMEM at its limit, and EAGAIN when memory is short.
+        (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
+        (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
 
-unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
     // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
     // verb owns them.
     unsafe { syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0]) }
@@ -68,24 +72,18 @@ unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_munmap, [addr, len, 0, 0, 0, 0]) }.map(drop)
 }
 
-unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
     // SAFETY: the caller owns the pages; what the advice does to their content is its business.
     unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
         .map(drop)
 }
 
-/// Lets pages be swapped again that were locked (`mlock`, `mlockall`). Call: munlock.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours. Its content and its rights stay.
-pub(crate) unsafe fn unlock(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    let addr = ptr.as_ptr().expose_provenance();
-    // SAFETY: (1).
-    unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }.map(drop)
-}
-
 /// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.
-unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+pub(super) unsafe fn madvise_unlocked(
+    ptr: NonNull<u8>,
+    len: usize,
+    advice: usize,
+) -> Result<(), Errno> {
     // SAFETY: the caller's: our pages, content unused.
     match unsafe { madvise(ptr, len, advice) } {
         Err(Errno(libc::EINVAL)) => {
@@ -155,7 +153,7 @@ pub(crate) unsafe fn reserve_at(
     Err(Errno(libc::EEXIST))
 }
 
-fn pointer(addr: usize) -> NonNull<u8> {
+pub(super) fn pointer(addr: usize) -> NonNull<u8> {
     // The kernel is the allocator here: this is where the provenance of all our memory begins.
     NonNull::new(core::ptr::with_exposed_provenance_mut(addr)).expect("mmap never returns page 0")
 }
@@ -271,19 +269,6 @@ pub(crate) unsafe fn unguard(
         // SAFETY: (1).
         GuardKind::Split => unsafe { protect(ptr, len, protection) },
     }
-}
-
-/// Tells the kernel how a range will be used. Call: madvise.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours.
-pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Errno> {
-    let advice = match advice {
-        Advice::NoHugePages => libc::MADV_NOHUGEPAGE,
-        Advice::NoDump => libc::MADV_DONTDUMP,
-    };
-    // SAFETY: (1); neither advice touches content.
-    unsafe { madvise(ptr, len, advice as usize) }
 }
 
 /// True when the kernel has guard markers: tries them on a page of its own.
