@@ -5,6 +5,9 @@
 //! the kind is the same on every system.
 #![forbid(unsafe_code)]
 
+mod call;
+
+pub(crate) use call::Call;
 use core::fmt;
 
 /// What was being tried. The words are the notes' verbs.
@@ -113,7 +116,8 @@ pub enum ErrorKind {
     Other,
 }
 
-/// An operating failure: which verb, on which bytes, and why.
+/// An operating failure: which verb, on which bytes, and why; and where the system was asked, which
+/// of its calls refused and with what number.
 ///
 /// ```
 /// use granule::vm::Reservation;
@@ -129,13 +133,20 @@ pub struct Error {
     addr: usize,
     len: usize,
     code: i32,
+    call: Call,
 }
 
 impl Error {
     /// An error of `op` on `len` bytes at `addr`; `code` is the system's number, 0 if it was not
     /// asked.
     pub const fn new(op: Op, kind: ErrorKind, addr: usize, len: usize, code: i32) -> Self {
-        Error { op, kind, addr, len, code }
+        Error { op, kind, addr, len, code, call: Call::None }
+    }
+
+    /// The same error, of the system call that refused.
+    pub(crate) const fn of_call(mut self, call: Call) -> Self {
+        self.call = call;
+        self
     }
 
     /// The verb that failed.
@@ -168,6 +179,12 @@ impl Error {
         self.code
     }
 
+    /// The system call that refused, by the name that the system's manual has for it; `None` when
+    /// the request was refused before asking the system.
+    pub const fn call(&self) -> Option<&'static str> {
+        self.call.name()
+    }
+
     const fn reason(&self) -> &'static str {
         match self.kind {
             ErrorKind::NoAddressSpace => "no free range of addresses is long enough",
@@ -184,6 +201,20 @@ impl Error {
     }
 
     const fn next_step(&self) -> &'static str {
+        match (self.op, self.kind) {
+            (Op::Lock, ErrorKind::Denied) => {
+                "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
+            }
+            (Op::Discard, ErrorKind::BadState) => "query the range; unlock what is locked",
+            (Op::Undiscard, ErrorKind::Unsupported) => {
+                "this system gives a discarded page up at any time; write to the pages \
+                        that are to stay"
+            }
+            _ => self.usual_next_step(),
+        }
+    }
+
+    const fn usual_next_step(&self) -> &'static str {
         match self.kind {
             ErrorKind::NoAddressSpace => "reserve less, or raise `ulimit -v`",
             ErrorKind::NoMemory => "commit less at a time, free memory, or raise the commit limit",
@@ -206,8 +237,10 @@ impl fmt::Display for Error {
             write!(out, " at {:#x}", self.addr)?;
         }
         write!(out, ": {}", self.reason())?;
-        if self.code != 0 {
-            write!(out, " (os error {})", self.code)?;
+        match (self.call(), self.code) {
+            (Some(call), code) => write!(out, " ({call}: os error {code})")?,
+            (None, 0) => {}
+            (None, code) => write!(out, " (os error {code})")?,
         }
         write!(out, "; {}", self.next_step())
     }

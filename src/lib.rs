@@ -17,7 +17,9 @@ pub(crate) mod addr;
 pub(crate) mod ds;
 pub(crate) mod sys;
 
+#[cfg(target_os = "linux")]
 mod global;
+#[cfg(target_os = "linux")]
 pub mod stomp;
 pub mod vm;
 

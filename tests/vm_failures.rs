@@ -25,10 +25,12 @@ fn split_guards(len: usize) -> Reservation {
     builder.reserve().expect("addresses")
 }
 
-/// What the system refused: the verb, why, and that the system was asked.
+/// What the system refused: the verb, why, and that the system was asked, by which call.
 fn refusal(done: Result<(), Error>) -> (Op, ErrorKind) {
     let error = done.expect_err("the system must refuse this");
+    let call = error.call().expect("a call of the system refused");
     assert_ne!(error.code(), 0, "{error}");
+    assert!(error.to_string().contains(&format!("({call}: os error {})", error.code())));
     (error.op(), error.kind())
 }
 

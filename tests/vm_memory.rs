@@ -63,7 +63,9 @@ fn only_pages_that_can_be_touched_are_locked() -> Result<(), Error> {
     assert_eq!(bad_state(reservation.lock(pages(2..3))), Op::Lock);
     assert_eq!(bad_state(reservation.unlock(pages(0..4))), Op::Unlock);
     assert!(!has_flag(&reservation, 0, "lo"), "nothing was locked");
-    reservation.protect(pages(0..3), Protection::Execute)?;
+    reservation.protect(pages(2..3), Protection::Execute)?;
+    assert_eq!(bad_state(reservation.lock(pages(2..3))), Op::Lock);
+    reservation.protect(pages(0..3), Protection::ExecuteRead)?;
     reservation.lock(pages(0..3))?;
     reservation.unlock(pages(0..3))
 }

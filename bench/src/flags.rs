@@ -21,10 +21,10 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    /// Reads the words behind the verb.
-    pub(crate) fn parse(words: &[String]) -> Result<Self> {
+    /// Reads the words behind the verb; `rounds` unless they say how many.
+    pub(crate) fn parse(words: &[String], rounds: usize) -> Result<Self> {
         let mut flags = Flags {
-            rounds: 5,
+            rounds,
             timeout: Duration::from_secs(180),
             only: Vec::new(),
             tools: Vec::new(),

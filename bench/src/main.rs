@@ -4,11 +4,12 @@
 //! cargo run --release -p granule-bench -- programs   whole programs: time and memory
 //! cargo run --release -p granule-bench -- pairs      one malloc and free, and many live blocks
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
+//! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
 //! (`--only`, `--tools`) does so only when it is given a name by `--name`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod flags;
 mod machine;
@@ -20,6 +21,7 @@ mod report;
 mod results;
 mod statistics;
 mod tools;
+mod vm;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,8 +29,11 @@ use std::process::ExitCode;
 /// What any part of the measuring may fail with: it goes to the user as it is.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: granule-bench programs|pairs|report [--rounds N] [--timeout SECONDS]
+const USAGE: &str = "usage: granule-bench programs|pairs|report|vm [--rounds N] [--timeout SECONDS]
          [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
+
+/// Runs of a whole program, unless the command line says how many.
+const ROUNDS: usize = 5;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,9 +49,10 @@ fn main() -> ExitCode {
 fn run(words: &[String]) -> Result<ExitCode> {
     let (verb, rest) = words.split_first().ok_or(USAGE)?;
     match verb.as_str() {
-        "programs" => programs::run(&flags::Flags::parse(rest)?)?,
-        "pairs" => pairs::run(&flags::Flags::parse(rest)?)?,
-        "report" => report::run(&flags::Flags::parse(rest)?)?,
+        "programs" => programs::run(&flags::Flags::parse(rest, ROUNDS)?)?,
+        "pairs" => pairs::run(&flags::Flags::parse(rest, ROUNDS)?)?,
+        "report" => report::run(&flags::Flags::parse(rest, ROUNDS)?)?,
+        "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),
         "touch" => measure::touch(rest)?,

@@ -64,6 +64,15 @@ pub(crate) fn megabytes(len: u64) -> String {
     format!("{} MB", (len + 500_000) / 1_000_000)
 }
 
+/// Nanoseconds in the unit that fits: `12.3 ns`, `1.50 us`, `24.9 ms`.
+pub(crate) fn nanoseconds(value: f64) -> String {
+    match value {
+        ..1e3 => format!("{value:.1} ns"),
+        1e3..1e6 => format!("{:.2} us", value / 1e3),
+        _ => format!("{:.1} ms", value / 1e6),
+    }
+}
+
 /// Seconds with two figures behind the point.
 pub(crate) fn seconds(value: f64) -> String {
     format!("{value:.2} s")
@@ -103,5 +112,8 @@ mod tests {
         assert_eq!(ratio(37.4), "37x");
         assert_eq!(megabytes(2_400_000), "2 MB");
         assert_eq!(seconds(1.236), "1.24 s");
+        assert_eq!(nanoseconds(12.34), "12.3 ns");
+        assert_eq!(nanoseconds(1500.0), "1.50 us");
+        assert_eq!(nanoseconds(24.9e6), "24.9 ms");
     }
 }

@@ -1,11 +1,18 @@
 //! Floor 0. Data structures that allocate nothing. All are pure but [`once`].
+//!
+//! Those that only the floors for one system use are built for that system alone.
 
+#[cfg(target_os = "linux")]
 pub(crate) mod batches;
+#[cfg(target_os = "linux")]
 pub(crate) mod cfi;
+#[cfg(target_os = "linux")]
 pub(crate) mod depot;
+#[cfg(target_os = "linux")]
 pub(crate) mod once;
+pub(crate) mod page_table;
 pub(crate) mod primitive;
+#[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;
+#[cfg(target_os = "linux")]
 pub(crate) mod ring;
-
-pub(crate) use primitive::AtomicU64 as Word;

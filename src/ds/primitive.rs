@@ -4,10 +4,10 @@
 #[cfg(not(all(test, granule_loom)))]
 pub(crate) use core::{
     hint::spin_loop,
-    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 #[cfg(all(test, granule_loom))]
 pub(crate) use loom::{
     hint::spin_loop,
-    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };

@@ -9,8 +9,8 @@ use super::record::Notice;
 use super::report;
 use super::table::Table;
 use super::trace::Traces;
-use crate::ds::Word;
 use crate::ds::depot::Depot;
+use crate::ds::primitive::AtomicU64;
 use crate::ds::ring::Ring;
 use crate::error::Error;
 use crate::sys;
@@ -112,7 +112,7 @@ fn books(len: usize) -> Result<NonNull<u8>, Error> {
 }
 
 /// The same as words that many threads share.
-fn words(len: usize) -> Result<&'static [Word], Error> {
+fn words(len: usize) -> Result<&'static [AtomicU64], Error> {
     let memory = books(len)?.cast();
     // SAFETY: zeroed, aligned, `len` bytes long, never released, and used as atomics only.
     Ok(unsafe { core::slice::from_raw_parts(memory.as_ptr(), len / size_of::<u64>()) })

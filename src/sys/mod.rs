@@ -32,15 +32,33 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
+#[cfg(windows)]
+mod windows;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
 
-/// The system's own error number.
+/// The system's own error number, and the call that gave it; [`Call::None`] where the platform
+/// refused by itself and gives the number that fits best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Errno(pub(crate) i32);
+pub(crate) struct Errno(pub(crate) i32, pub(crate) Call);
+
+impl Errno {
+    /// The error of a verb on `len` bytes at `addr`: the number explained, the call named.
+    pub(crate) fn of(self, op: Op, addr: usize, len: usize) -> Error {
+        self.in_step(op, op, addr, len)
+    }
+
+    /// The same for a verb of several steps: `step` is the verb that the failing one amounts to.
+    pub(crate) fn in_step(self, step: Op, op: Op, addr: usize, len: usize) -> Error {
+        Error::new(op, explain(step, self), addr, len, self.0).of_call(self.1)
+    }
+}
 
 /// Access rights of committed pages.
 ///
@@ -231,6 +249,7 @@ const _CONTRACT: (
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.
+#[cfg(target_os = "linux")]
 #[expect(clippy::type_complexity, reason = "as above")]
 const _UNWIND_CONTRACT: (
     fn(&unwind::Registers, &mut [u64]) -> usize,

@@ -3,7 +3,7 @@
 use super::reservation::Reservation;
 use super::states::PageState;
 use crate::addr::Pages;
-use crate::error::{Error, Op};
+use crate::error::{Call, Error, Op};
 use crate::sys::{self, Errno, GuardKind, Piece, Stumble};
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -95,7 +95,7 @@ impl Reservation {
         }
         let pieces = &pieces[..ranges.len()];
         let batch = match (self.guard_kind(), op) {
-            (GuardKind::Split, _) => Err(Stumble { index: 0, errno: Errno(0) }),
+            (GuardKind::Split, _) => Err(Stumble { index: 0, errno: Errno(0, Call::None) }),
             // SAFETY: (1) the ranges are inside; their content is the caller's to lose.
             (GuardKind::Marker, Op::Guard) => unsafe { sys::guard_many(pieces) },
             // SAFETY: (1) as above.

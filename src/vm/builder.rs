@@ -315,7 +315,7 @@ impl Builder {
     }
 
     fn refused(&self, step: Op, errno: Errno) -> Error {
-        Error::new(Op::Reserve, sys::explain(step, errno), self.addr(), self.len, errno.0)
+        errno.in_step(step, Op::Reserve, self.addr(), self.len)
     }
 }
 

@@ -125,12 +125,9 @@ impl Reservation {
     /// `Denied`, `Other`: the system does not tell.
     pub fn huge_pages(&self) -> Result<HugeReport, Error> {
         let HugeGrant { asked, given, reason, .. } = self.traits.huge;
-        let error = |errno: sys::Errno| {
-            let kind = sys::explain(Op::Query, errno);
-            Error::new(Op::Query, kind, self.base(), self.len(), errno.0)
-        };
         // SAFETY: (1) exactly our range.
-        let len = unsafe { sys::huge_len(self.ptr(), self.len()) }.map_err(error)?;
+        let len = unsafe { sys::huge_len(self.ptr(), self.len()) };
+        let len = len.map_err(|errno| errno.of(Op::Query, self.base(), self.len()))?;
         Ok(HugeReport { asked, given, reason, page_len: sys::huge_page_len(), len })
     }
 }

@@ -23,16 +23,14 @@ impl Reservation {
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
-    /// - `BadState`: a page is not Committed, or nobody may touch it.
+    /// - `BadState`: a page is not Committed with the right to be read.
     /// - `Denied`: the limit of this process is reached. Nothing was changed.
     /// - `NoMemory`, `TooManyMappings`: the system stumbled on its way, and a part of the pages may
     ///   be locked, or not any more.
     #[doc(alias("VirtualLock", "mlock"))]
     pub fn lock(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Lock, range)?;
-        self.require(&call, |state| {
-            matches!(state, PageState::Committed(protection) if protection != Protection::NoAccess)
-        })?;
+        self.require(&call, is_readable)?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::lock(ptr, len) }.map_err(|errno| call.failed(errno))
@@ -89,17 +87,14 @@ impl Reservation {
     /// - `NoMemory`: there is not so much memory. A part of the pages may be there.
     #[doc(alias("MADV_POPULATE_WRITE", "MAP_POPULATE"))]
     pub fn populate(&self, range: Range<usize>, access: Access) -> Result<(), Error> {
-        use Protection::{ExecuteRead, ExecuteReadWrite, Read, ReadWrite};
         let call = self.call(Op::Populate, range)?;
-        self.require(&call, match access {
-            Access::Read => |state| {
-                let readable = [Read, ReadWrite, ExecuteRead, ExecuteReadWrite];
-                matches!(state, PageState::Committed(protection) if readable.contains(&protection))
+        self.require(
+            &call,
+            match access {
+                Access::Read => is_readable,
+                Access::Write => is_writable,
             },
-            Access::Write => {
-                |state| matches!(state, PageState::Committed(ReadWrite | ExecuteReadWrite))
-            }
-        })?;
+        )?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside, and the states have the right; that they keep
         // it is what the callers of verbs on the same pages have to agree on.
@@ -184,4 +179,14 @@ impl Reservation {
 
 fn is_committed(state: PageState) -> bool {
     matches!(state, PageState::Committed(_))
+}
+
+fn is_readable(state: PageState) -> bool {
+    use Protection::{ExecuteRead, ExecuteReadWrite, Read, ReadWrite};
+    matches!(state, PageState::Committed(Read | ReadWrite | ExecuteRead | ExecuteReadWrite))
+}
+
+fn is_writable(state: PageState) -> bool {
+    use Protection::{ExecuteReadWrite, ReadWrite};
+    matches!(state, PageState::Committed(ReadWrite | ExecuteReadWrite))
 }

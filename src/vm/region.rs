@@ -93,13 +93,12 @@ impl PageState {
 #[doc(alias = "VirtualQuery")]
 pub fn query(addr: usize) -> Result<Region, Error> {
     let limits = sys::limits();
-    let error = |kind, code| Error::new(Op::Query, kind, addr, 1, code);
     if addr > limits.address_max {
-        return Err(error(ErrorKind::OutOfRange, 0));
+        return Err(Error::new(Op::Query, ErrorKind::OutOfRange, addr, 1, 0));
     }
     let base = align_down(addr, limits.page_len);
     let found = sys::mapping_at_or_above(addr);
-    let found = found.map_err(|errno| error(sys::explain(Op::Query, errno), errno.0))?;
+    let found = found.map_err(|errno| errno.of(Op::Query, addr, 1))?;
     Ok(match found {
         Some(Mapping { start, end, protection, .. }) if start <= addr => {
             let state = if protection.is_some() { State::Committed } else { State::Reserved };

@@ -76,7 +76,7 @@ impl Call {
     }
 
     pub(super) fn failed(&self, errno: Errno) -> Error {
-        Error::new(self.op, sys::explain(self.op, errno), self.addr, self.len, errno.0)
+        errno.of(self.op, self.addr, self.len)
     }
 }
 
@@ -309,13 +309,7 @@ impl Reservation {
     fn unmap(&self) -> Result<(), Error> {
         // SAFETY: (1) the caller is `release` or `drop`: nobody uses the range any more.
         unsafe { sys::release(self.base, self.len) }.map_err(|errno| {
-            let error = Error::new(
-                Op::Release,
-                sys::explain(Op::Release, errno),
-                self.base(),
-                self.len,
-                errno.0,
-            );
+            let error = errno.of(Op::Release, self.base(), self.len);
             // SAFETY: (1) as above. If this is refused too, nothing is left to try.
             let _ = unsafe { sys::decommit(self.base, self.len, self.traits.policy) };
             error

@@ -1,6 +1,7 @@
-//! xtask: the house rules as a program. `cargo xtask tidy` checks the tree it stands in.
+//! xtask: the house rules as a program (`cargo xtask tidy`), and the library on other systems.
 #![forbid(unsafe_code)]
 
+mod platforms;
 mod tidy;
 
 use std::io::Write;
@@ -9,19 +10,29 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask tidy [DIRECTORY]
+       cargo xtask test-aarch64 [--required] [ARGUMENTS]
+       cargo xtask test-windows [--required] [ARGUMENTS]
+       cargo xtask check-unix [--required] [ARGUMENTS]
 
-  tidy   check the rules of CONTRIBUTING.md in every file of the tree; one line a finding
+  tidy          check the rules of CONTRIBUTING.md in every file of the tree; one line a finding
+  test-aarch64  cargo test of the library for Linux on AArch64, under qemu
+  test-windows  cargo test of the library for Windows, under Wine
+  check-unix    cargo check of the library for macOS and FreeBSD
+
+  --required    what is missing on this machine is a failure; otherwise it is said, and skipped
+  ARGUMENTS     for cargo, for example: --test vm -- query
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
         ["tidy"] => run_tidy(&project_root()),
         ["tidy", directory] => run_tidy(Path::new(directory)),
-        _ => {
+        _ => platforms::run(&project_root(), &arguments).unwrap_or_else(|| {
             eprint!("{USAGE}");
             ExitCode::from(2)
-        }
+        }),
     }
 }
 

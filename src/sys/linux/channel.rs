@@ -6,6 +6,7 @@
 use super::super::Errno;
 use super::process::close;
 use super::raw::syscall;
+use crate::error::Call;
 
 /// Lets the supervisor read this process (Yama), from whatever ancestor it is.
 fn allow_reading() {
@@ -29,7 +30,7 @@ pub(crate) fn tell(name: &[u8], packet: &[u8], wait: bool) -> Result<(), Errno> 
 fn exchange(socket: usize, name: &[u8], packet: &[u8], wait: bool) -> Result<(), Errno> {
     let mut address = [0u8; 108 + 2];
     address[..2].copy_from_slice(&(libc::AF_UNIX as u16).to_ne_bytes());
-    let place = address.get_mut(3..3 + name.len()).ok_or(Errno(libc::ENAMETOOLONG))?;
+    let place = address.get_mut(3..3 + name.len()).ok_or(Errno(libc::ENAMETOOLONG, Call::None))?;
     place.copy_from_slice(name);
     let args = [socket, address.as_ptr().addr(), 3 + name.len(), 0, 0, 0];
     // SAFETY: the address lives through the call and its length is inside the array.
@@ -54,7 +55,7 @@ fn exchange(socket: usize, name: &[u8], packet: &[u8], wait: bool) -> Result<(),
 fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
     loop {
         match call() {
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR, _)) => {}
             other => return other,
         }
     }

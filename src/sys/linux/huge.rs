@@ -2,12 +2,13 @@
 
 use super::super::{CommitPolicy, Errno, Protection};
 use super::info::number_in;
-use super::pagemap::{IS_HUGE, PageRun, scan};
+use super::pagemap::{IS_HUGE, IS_PRESENT, PageRun, scan};
 use super::pages::{
     madvise_unlocked, mmap_none, pointer, protect, release, reserve, reserve_at, reserve_flags,
 };
 use super::process::{close, open_read, read};
 use super::raw::syscall;
+use crate::error::Call;
 use core::ptr::NonNull;
 
 /// Bytes of a huge page; 0 when there are none. Calls: openat, read, close.
@@ -99,18 +100,20 @@ pub(crate) unsafe fn decommit_huge(ptr: NonNull<u8>, len: usize) -> Result<(), E
 pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     let (start, end) = (ptr.addr().get(), ptr.addr().get() + len);
     match scan_huge(start, end) {
-        Err(Errno(libc::ENOTTY | libc::EINVAL | libc::ENOENT)) => count_in_smaps(start, end),
+        Err(Errno(libc::ENOTTY | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
+            count_in_smaps(start, end)
+        }
         counted => counted,
     }
 }
 
 fn scan_huge(start: usize, end: usize) -> Result<usize, Errno> {
-    let file = open_read(c"/proc/self/pagemap").ok_or(Errno(libc::ENOENT))?;
+    let file = open_read(c"/proc/self/pagemap")?;
     let mut runs = [PageRun::default(); 32];
     let mut from = start;
     let mut counted = Ok(0);
     while let (Ok(sum), true) = (counted, from < end) {
-        counted = scan(file, from..end, IS_HUGE, &mut runs).map(|(count, walked)| {
+        counted = scan(file, from..end, IS_HUGE | IS_PRESENT, &mut runs).map(|(count, walked)| {
             from = walked;
             sum + runs[..count].iter().map(|run| (run.end - run.start) as usize).sum::<usize>()
         });
@@ -121,14 +124,14 @@ fn scan_huge(start: usize, end: usize) -> Result<usize, Errno> {
 
 /// The sums of `AnonHugePages` and `Private_Hugetlb` of the mappings that meet the range.
 fn count_in_smaps(start: usize, end: usize) -> Result<usize, Errno> {
-    let file = open_read(c"/proc/self/smaps").ok_or(Errno(libc::ENOENT))?;
+    let file = open_read(c"/proc/self/smaps")?;
     let mut block = [0u8; 4096];
     let mut smaps = Smaps::new(start, end);
     let counted = loop {
         match read(file, &mut block) {
             Ok(0) => break Ok(smaps.counted),
             Ok(count) => block[..count].iter().for_each(|&byte| smaps.push(byte)),
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR, _)) => {}
             Err(errno) => break Err(errno),
         }
     };
@@ -208,7 +211,7 @@ const NODES_MAX: usize = 1024;
 pub(crate) unsafe fn prefer_node(ptr: NonNull<u8>, len: usize, node: u16) -> Result<(), Errno> {
     let node = usize::from(node);
     if node >= NODES_MAX {
-        return Err(Errno(libc::EINVAL));
+        return Err(Errno(libc::EINVAL, Call::None));
     }
     let mut nodes = [0u64; NODES_MAX / 64];
     nodes[node / 64] = 1 << (node % 64);

@@ -34,10 +34,10 @@ const SHARED: u64 = 8;
 /// The mapping that has `addr`, else the next one above; `None` if there is neither. Calls: openat,
 /// ioctl(PROCMAP_QUERY), close; on older kernels read, of the whole list up to there.
 pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno> {
-    let file = open_read(c"/proc/self/maps").ok_or(Errno(libc::ENOENT))?;
+    let file = open_read(c"/proc/self/maps")?;
     let answer = match ask(file, addr) {
         Ok(mapping) => Ok(Some(mapping)),
-        Err(Errno(libc::ENOENT)) => Ok(None),
+        Err(Errno(libc::ENOENT, _)) => Ok(None),
         Err(_) => search(file, addr),
     };
     close(file);
@@ -47,7 +47,7 @@ pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno>
 /// Writes the path of the file that is mapped at `addr` to `name` and returns its length. `None` if
 /// none is, if it does not fit, or before Linux 6.11. Calls: openat, ioctl(PROCMAP_QUERY), close.
 pub(crate) fn file_at(addr: usize, name: &mut [u8]) -> Option<usize> {
-    let file = open_read(c"/proc/self/maps")?;
+    let file = open_read(c"/proc/self/maps").ok()?;
     let mut query = ProcmapQuery::new(addr, 0);
     query.name = name.as_mut_ptr().expose_provenance() as u64;
     query.name_len = name.len().min(4096) as u32;
@@ -131,7 +131,7 @@ fn search(file: usize, addr: usize) -> Result<Option<Mapping>, Errno> {
         let count = match read(file, &mut block) {
             Ok(0) => return Ok(None),
             Ok(count) => count,
-            Err(Errno(libc::EINTR)) => continue,
+            Err(Errno(libc::EINTR, _)) => continue,
             Err(errno) => return Err(errno),
         };
         for &byte in &block[..count] {

@@ -7,6 +7,7 @@ use super::maps::mapping_at_or_above;
 use super::pages::{MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, madvise, protect};
 use super::process::{close, process_id};
 use super::raw::syscall;
+use crate::error::Call;
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -48,7 +49,7 @@ pub(crate) unsafe fn lock(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     let addr = ptr.as_ptr().expose_provenance();
     // SAFETY: (1); neither content nor rights change.
     let done = unsafe { syscall(libc::SYS_mlock, [addr, len, 0, 0, 0, 0]) };
-    if done == Err(Errno(libc::EAGAIN)) {
+    if matches!(done, Err(Errno(libc::EAGAIN, _))) {
         // SAFETY: (1). The first error is the one to tell.
         let _ = unsafe { unlock(ptr, len) };
     }
@@ -88,7 +89,7 @@ pub(crate) unsafe fn populate(ptr: NonNull<u8>, len: usize, access: Access) -> R
     // SAFETY: (1).
     match unsafe { madvise(ptr, len, word) } {
         // SAFETY: (1).
-        Err(Errno(libc::EINVAL)) if !unsafe { knows(ptr, word) } => {
+        Err(Errno(libc::EINVAL, _)) if !unsafe { knows(ptr, word) } => {
             // SAFETY: (1).
             unsafe { touch(ptr, len, limits().page_len, access) };
             Ok(())
@@ -109,7 +110,7 @@ unsafe fn knows(ptr: NonNull<u8>, word: usize) -> bool {
 /// # Safety
 /// 1. The range lies in one reservation of ours.
 pub(crate) unsafe fn undiscard(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
-    Err(Errno(libc::ENOSYS))
+    Err(Errno(libc::ENOSYS, Call::None))
 }
 
 /// Committed pages of equal rights fault at the next touch. Their content stays. Call: mprotect.
@@ -158,7 +159,7 @@ const PIDFD_SELF: usize = -10001isize as usize;
 unsafe fn madvise_many(pieces: &[Piece], word: usize) -> Result<(), Stumble> {
     // SAFETY: the caller's.
     match unsafe { madvise_many_of(PIDFD_SELF, pieces, word) } {
-        Err(Stumble { index: 0, errno: Errno(libc::EBADF) }) => {}
+        Err(Stumble { index: 0, errno: Errno(libc::EBADF, _) }) => {}
         done => return done,
     }
     let process = process_id() as usize;
@@ -187,7 +188,7 @@ unsafe fn madvise_many_of(process: usize, pieces: &[Piece], word: usize) -> Resu
             index += 1;
         }
         if index == before {
-            return Err(Stumble { index, errno: Errno(libc::EINVAL) });
+            return Err(Stumble { index, errno: Errno(libc::EINVAL, Call::ProcessMadvise) });
         }
     }
     Ok(())

@@ -34,7 +34,9 @@ pub(super) struct PageRun {
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: usize = 3 << 30 | size_of::<Scan>() << 16 | 0x66 << 8 | 16;
 
-/// The page is a part of a huge one.
+/// The page is in memory.
+pub(super) const IS_PRESENT: u64 = 1 << 3;
+/// The page is a part of a huge one; in a mapping of the pool it is that before it is there.
 pub(super) const IS_HUGE: u64 = 1 << 6;
 
 /// The runs of pages of `range` that have all the `wanted` categories, as many as `runs` has room

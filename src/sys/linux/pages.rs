@@ -9,7 +9,7 @@ use super::super::{CommitPolicy, Errno, GuardKind, Protection};
 use super::info::mappings_are_used_up;
 use super::memory::unlock;
 use super::raw::syscall;
-use crate::error::{ErrorKind, Op};
+use crate::error::{Call, ErrorKind, Op};
 use core::ptr::NonNull;
 
 /// Since Linux 6.13; younger than the C headers.
@@ -86,7 +86,7 @@ pub(super) unsafe fn madvise_unlocked(
 ) -> Result<(), Errno> {
     // SAFETY: the caller's: our pages, content unused.
     match unsafe { madvise(ptr, len, advice) } {
-        Err(Errno(libc::EINVAL)) => {
+        Err(Errno(libc::EINVAL, _)) => {
             // SAFETY: the caller's.
             unsafe { unlock(ptr, len) }?;
             // SAFETY: the caller's, as above.
@@ -113,7 +113,7 @@ pub(crate) unsafe fn reserve(
             return Ok(base);
         }
     }
-    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM))?;
+    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM, Call::None))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
@@ -150,7 +150,7 @@ pub(crate) unsafe fn reserve_at(
     // A kernel before 4.17 reads the flag as a mere hint and answers with another address.
     // SAFETY: this mapping was made a moment ago and nobody knows it.
     unsafe { munmap(base, len) }?;
-    Err(Errno(libc::EEXIST))
+    Err(Errno(libc::EEXIST, Call::Mmap))
 }
 
 pub(super) fn pointer(addr: usize) -> NonNull<u8> {
@@ -193,7 +193,7 @@ pub(crate) unsafe fn decommit(
     // SAFETY: as above.
     match unsafe { madvise(ptr, len, MADV_GUARD_REMOVE) } {
         // A kernel that does not know markers has none to remove.
-        Ok(()) | Err(Errno(libc::EINVAL)) => {}
+        Ok(()) | Err(Errno(libc::EINVAL, _)) => {}
         Err(errno) => return Err(errno),
     }
     // SAFETY: as above.

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads the start of a file into `buffer`. `None` if it cannot be opened or read.
 pub(crate) fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let file = open_read(path)?;
+    let file = open_read(path).ok()?;
     let count = read(file, buffer);
     close(file);
     count.ok().map(|count| &buffer[..count])
@@ -15,14 +15,14 @@ pub(crate) fn read_file<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8
 
 /// The number of lines of a file, however long it is. `None` if it cannot be read to its end.
 pub(super) fn count_lines(path: &CStr) -> Option<usize> {
-    let file = open_read(path)?;
+    let file = open_read(path).ok()?;
     let mut block = [0u8; 4096];
     let mut lines = 0;
     let count = loop {
         match read(file, &mut block) {
             Ok(0) => break Some(lines),
             Ok(count) => lines += block[..count].iter().filter(|&&byte| byte == b'\n').count(),
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR, _)) => {}
             Err(_) => break None,
         }
     };
@@ -30,11 +30,11 @@ pub(super) fn count_lines(path: &CStr) -> Option<usize> {
     count
 }
 
-pub(super) fn open_read(path: &CStr) -> Option<usize> {
+pub(super) fn open_read(path: &CStr) -> Result<usize, Errno> {
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     let at = libc::AT_FDCWD as usize;
     // SAFETY: the path is NUL-terminated and outlives the call.
-    unsafe { syscall(libc::SYS_openat, [at, path.as_ptr().addr(), flags, 0, 0, 0]) }.ok()
+    unsafe { syscall(libc::SYS_openat, [at, path.as_ptr().addr(), flags, 0, 0, 0]) }
 }
 
 pub(super) fn read(file: usize, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -55,7 +55,7 @@ pub(crate) fn close(file: usize) {
 /// Reads /proc/self/environ and not `environ`: the first `malloc` can come before the C library has
 /// set the latter, and another thread may be changing it.
 pub(crate) fn env(name: &[u8], buffer: &mut [u8]) -> Option<usize> {
-    let file = open_read(c"/proc/self/environ")?;
+    let file = open_read(c"/proc/self/environ").ok()?;
     let found = find_variable(file, name, buffer);
     close(file);
     found
@@ -184,7 +184,7 @@ pub(crate) fn write_error(mut text: &[u8]) {
         match unsafe { syscall(libc::SYS_write, [2, source, text.len(), 0, 0, 0]) } {
             Ok(0) => return,
             Ok(count) => text = &text[count.min(text.len())..],
-            Err(Errno(libc::EINTR)) => {}
+            Err(Errno(libc::EINTR, _)) => {}
             Err(_) => return,
         }
     }

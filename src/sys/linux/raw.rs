@@ -4,10 +4,45 @@
 //! instruction has neither problem.
 
 use super::super::Errno;
+use crate::error::Call;
 
 /// Turns the kernel's answer into a result: -4095..-1 are error numbers.
-fn checked(value: isize) -> Result<usize, Errno> {
-    if (-4095..0).contains(&value) { Err(Errno(-value as i32)) } else { Ok(value as usize) }
+fn checked(number: libc::c_long, value: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&value) {
+        Err(Errno(-value as i32, call_of(number)))
+    } else {
+        Ok(value as usize)
+    }
+}
+
+/// The name of a system call. Those that no verb of pages makes have no place in the list.
+const fn call_of(number: libc::c_long) -> Call {
+    match number {
+        libc::SYS_mmap => Call::Mmap,
+        libc::SYS_munmap => Call::Munmap,
+        libc::SYS_mprotect => Call::Mprotect,
+        libc::SYS_mremap => Call::Mremap,
+        libc::SYS_madvise => Call::Madvise,
+        libc::SYS_process_madvise => Call::ProcessMadvise,
+        libc::SYS_mlock => Call::Mlock,
+        libc::SYS_mlock2 => Call::Mlock2,
+        libc::SYS_munlock => Call::Munlock,
+        libc::SYS_mincore => Call::Mincore,
+        libc::SYS_mbind => Call::Mbind,
+        libc::SYS_get_mempolicy => Call::GetMempolicy,
+        libc::SYS_move_pages => Call::MovePages,
+        libc::SYS_prctl => Call::Prctl,
+        libc::SYS_openat => Call::Openat,
+        libc::SYS_read => Call::Read,
+        libc::SYS_pread64 => Call::Pread,
+        libc::SYS_close => Call::Close,
+        libc::SYS_fcntl => Call::Fcntl,
+        libc::SYS_ioctl => Call::Ioctl,
+        libc::SYS_memfd_create => Call::MemfdCreate,
+        libc::SYS_ftruncate => Call::Ftruncate,
+        libc::SYS_userfaultfd => Call::Userfaultfd,
+        _ => Call::Other,
+    }
 }
 
 /// Makes system call `number`.
@@ -16,7 +51,8 @@ fn checked(value: isize) -> Result<usize, Errno> {
 /// 1. The arguments keep the promises of that system call.
 pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize, Errno> {
     // SAFETY: (1) is passed on unchanged.
-    checked(unsafe { trap(number as usize, args) })
+    let value = unsafe { trap(number as usize, args) };
+    checked(number, value)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,7 @@
 //! Rule `os-words`: only `src/sys` knows an operating system.
+//!
+//! One exception: the lists of modules in [`LISTS`] may leave a whole module out everywhere but on
+//! Linux. What is built at all knows no system.
 
 use crate::tidy::source::{Token, closing, follows};
 use crate::tidy::{Remark, Source, Tree};
@@ -7,6 +10,11 @@ use crate::tidy::{Remark, Source, Tree};
 const SYSTEMS: [&str; 7] =
     ["unix", "windows", "target_os", "target_family", "target_env", "target_vendor", "target_abi"];
 
+/// Files that list modules, some of which are built on Linux alone.
+const LISTS: [&str; 2] = ["src/lib.rs", "src/ds/mod.rs"];
+
+const LINUX_ONLY: &str = "#[cfg(target_os = \"linux\")]";
+
 pub(crate) fn check(source: &Source<'_>, _: &Tree) -> Vec<Remark> {
     if !source.path.starts_with("src/") || source.path.starts_with("src/sys/") {
         return Vec::new();
@@ -14,9 +22,20 @@ pub(crate) fn check(source: &Source<'_>, _: &Tree) -> Vec<Remark> {
     let tokens = source.tokens();
     let word_at = |position: usize| {
         let word = os_word(&tokens, position)?;
+        if LISTS.contains(&source.path) && leaves_a_module_out(source, tokens[position].line) {
+            return None;
+        }
         Some((tokens[position].line, format!("move {word} behind the door, src/sys")))
     };
     (0..tokens.len()).filter_map(word_at).collect()
+}
+
+/// True when line `number` is exactly [`LINUX_ONLY`] and the next one declares a module.
+fn leaves_a_module_out(source: &Source<'_>, number: usize) -> bool {
+    let mut lines = source.lines().skip(number - 1).map(|(_, line)| line);
+    let (attribute, item) = (lines.next(), lines.next().unwrap_or(""));
+    let declares = item.ends_with(';') && item.split_whitespace().rev().nth(1) == Some("mod");
+    attribute == Some(LINUX_ONLY) && declares
 }
 
 fn os_word(tokens: &[Token<'_>], position: usize) -> Option<&'static str> {
@@ -67,6 +86,27 @@ mod tests {
         assert!(found("#[cfg(test)]\n#[cfg(target_arch = \"x86_64\")]").is_empty());
         assert!(found("extern \"C\" fn handler(_: i32) {}\nextern crate alloc;").is_empty());
         assert!(found("// libc::getpid, cfg(unix)\nlet a = \"libc::x\";").is_empty());
+    }
+
+    #[test]
+    fn lists_may_leave_a_module_out_everywhere_but_on_linux() {
+        let found = |path: &str, text: &str| lines(check, path, text);
+        let good = "mod a;\n#[cfg(target_os = \"linux\")]\npub(crate) mod b;\n";
+        for list in LISTS {
+            assert!(found(list, good).is_empty(), "{list}");
+        }
+        assert_eq!(found("src/vm/mod.rs", good), [2]);
+        for bad in [
+            "#[cfg(target_os = \"macos\")]\nmod b;",
+            "#[cfg(not(target_os = \"linux\"))]\nmod b;",
+            "#[cfg(unix)]\nmod b;",
+            "#[cfg(target_os = \"linux\")]\npub use b::c;",
+            "#[cfg(target_os = \"linux\")]\nfn mod_c() {}",
+            "#[cfg(target_os = \"linux\")]\nmod b { }",
+            "#[cfg(target_os = \"linux\")]",
+        ] {
+            assert_eq!(found("src/lib.rs", bad), [1], "{bad}");
+        }
     }
 
     #[test]

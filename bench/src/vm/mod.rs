@@ -1,0 +1,87 @@
+//! The page verbs against the bare system calls and against other crates, side by side.
+
+mod bare;
+mod contest;
+mod pages;
+mod questions;
+
+use crate::Result;
+use crate::flags::Flags;
+use crate::machine::Machine;
+use crate::results::{Table, nanoseconds, publish, ratio};
+use contest::{Line, Target};
+use serde::Serialize;
+
+const GRANULE: &str = "granule";
+const BARE: &str = "bare";
+const REGION: &str = "region";
+const MMAP_RS: &str = "mmap-rs";
+const MEMMAP2: &str = "memmap2";
+const VIRTUAL_BUFFER: &str = "virtual-buffer";
+const PEERS: [&str; 4] = [REGION, MMAP_RS, MEMMAP2, VIRTUAL_BUFFER];
+
+/// Rounds unless they are given: a sample is two milliseconds.
+pub(crate) const ROUNDS: usize = 41;
+const MAPPINGS: [usize; 3] = [35, 1_000, 60_000];
+
+#[derive(Serialize)]
+struct Measured<'a> {
+    machine: &'a Machine,
+    rounds: usize,
+    lines: &'a [Line],
+}
+
+/// Measures and publishes.
+pub(crate) fn run(flags: &Flags) -> Result<()> {
+    let machine = Machine::look();
+    let mut random = machine.random();
+    let rounds = flags.rounds;
+    let mut lines = Vec::new();
+    if flags.wants_program("pages") {
+        eprintln!("pages");
+        lines.extend(pages::run(rounds, &mut random)?);
+    }
+    if flags.wants_program("query") {
+        for mappings in MAPPINGS {
+            eprintln!("questions, {mappings} mappings");
+            lines.extend(questions::run(mappings, rounds, &mut random)?);
+        }
+    }
+    if lines.is_empty() {
+        return Err("--only is pages or query".into());
+    }
+    let text = describe(&machine, rounds, &lines);
+    let measured = Measured { machine: &machine, rounds, lines: &lines };
+    publish(flags.result_name("vm").as_deref(), &text, &measured)
+}
+
+fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
+    let text = format!(
+        "# Page verbs and questions\n\n{}- median of {rounds} samples of at least 2 ms each, \
+         contestants by turns in random order\n\nTime for a call. `bare` is the system call alone: \
+         mmap + munmap, mprotect, mmap over, madvise,\nioctl(PROCMAP_QUERY). The ratio is granule \
+         / bare,\nthe median over the rounds.\n\n",
+        machine.markdown()
+    );
+    let names = ["call", GRANULE, BARE, "ratio", "goal", "reached"];
+    let mut table = Table::new(names.into_iter().chain(PEERS));
+    for line in lines {
+        let median = |name| line.medians.get(name).copied();
+        let shown = |name| median(name).map_or("-".to_string(), nanoseconds);
+        let times = line.times(GRANULE, BARE);
+        let (goal, reached) = match line.target {
+            Target::Nanoseconds(most) => (nanoseconds(most), median(GRANULE).map(|t| t <= most)),
+            Target::TimesBare(most) => (ratio(most), times.map(|times| times <= most)),
+        };
+        let reached = reached.map_or("-", |reached| if reached { "yes" } else { "no" });
+        let first = [line.call.clone(), shown(GRANULE), shown(BARE)];
+        let second = [times.map_or("-".to_string(), two_places), goal, reached.to_string()];
+        table.row(first.into_iter().chain(second).chain(PEERS.map(shown)));
+    }
+    text + &table.markdown()
+}
+
+/// A ratio near 1, as people read it: `1.07x`.
+fn two_places(value: f64) -> String {
+    if value < 9.95 { format!("{value:.2}x") } else { ratio(value) }
+}

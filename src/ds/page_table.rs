@@ -1,0 +1,442 @@
+//! Floor 0, pure. The page table in software: what every page of the address space is.
+//!
+//! The shape is the processor's: a page's number is cut into indices of nine bits, each node has an
+//! entry for each index, and an entry that is not *mixed* speaks for everything below it.
+//!
+//! ```text
+//!   root           node           node           leaf
+//!   | .. | e | --> | .. | e | --> | .. | e | --> | .. | e | .. |
+//!   512 GiB each   1 GiB each     2 MiB each     a page each       (pages of 4 KiB)
+//! ```
+//! An entry is one word: a value, the *mixed* bit, its *generation*, and the *tag*, which is the
+//! generation of its parent that it was written under. An entry whose tag is not the parent's
+//! generation does not count: its pages are what the parent says. So a whole subtree is set by one
+//! write: a new generation silences all that was written below.
+//!
+//! Invariants:
+//! 1. A node stays where it was put for ever. An entry becomes mixed only after its child is there.
+//! 2. Under one generation an entry turns mixed at most once and never back. Its value changes only
+//!    when all its pages are set.
+//! 3. Under a generation of an entry that was never mixed no entry below has its tag. So making it
+//!    mixed changes no page's value.
+//! 4. A set writes values only for pages of its own range. At entries that are partly in the range
+//!    it does nothing but make them mixed, or, where they do not count, revive them with the value
+//!    that their parent gives their pages anyway. Both are a compare-and-swap that fails if another
+//!    thread was there, and a revival makes sure that the entry does not count *after* it has read
+//!    it. So of sets on disjoint pages none is lost.
+//! 5. A reader looks at an entry again after what is below it, and starts over at that entry if it
+//!    has changed. So for each page it tells a value that the page had at that moment: no sum of an
+//!    old parent and a new child.
+//! 6. Sets that race for the *same* page leave it with the value of one of them; the others are
+//!    either overwritten or silenced, and never come back:
+//! 7. Generations return after 2^14 - 1 steps, so entries with old tags are swept away before. Each
+//!    step sweeps one entry of the child, round robin: an old tag meets its sweeper many times.
+//!
+//! Nobody waits for anybody. A thread that stops anywhere, for ever or in the parent of a `fork`,
+//! leaves a table in which its pages have their old or their new value.
+
+use super::primitive::{AtomicPtr, AtomicU64, Ordering};
+use core::ops::Range;
+
+#[cfg(all(test, not(granule_loom)))]
+mod tests;
+mod word;
+
+pub(crate) use word::{OWNERS, Value};
+use word::{Word, next_generation};
+
+/// Where nodes come from. All entries of a new node are zero.
+pub(crate) trait Source<N: 'static> {
+    /// Why there is none.
+    type Error;
+    /// A node that nobody knows.
+    fn take(&self) -> Result<&'static N, Self::Error>;
+    /// Takes a node back that was not used.
+    fn keep(&self, node: &'static N);
+}
+
+/// A node of the lowest level: an entry for each of `N` pages. Their generations stay 0.
+#[derive(Debug)]
+pub(crate) struct Leaf<const N: usize> {
+    words: [AtomicU64; N],
+}
+
+/// A node of a higher level, with `N` entries and their children.
+#[derive(Debug)]
+pub(crate) struct Inner<C: 'static, const N: usize> {
+    slots: [Slot<C>; N],
+}
+
+#[derive(Debug)]
+struct Slot<C> {
+    word: AtomicU64,
+    child: AtomicPtr<C>,
+}
+
+/// The entry above a node, as a set or a scan has read it.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    word: Word,
+    /// Where it stands; the root has no entry above.
+    place: Option<&'a AtomicU64>,
+}
+
+impl Above<'_> {
+    const ROOT: Above<'static> = Above { word: Word(0), place: None };
+
+    /// True when nobody has changed it.
+    fn stands(self) -> bool {
+        self.place.is_none_or(|place| place.load(Ordering::Acquire) == self.word.0)
+    }
+}
+
+/// The entry above was changed on the way: look at it again.
+struct Moved;
+
+/// What a scan has found so far: a run of `len` pages of `value`.
+#[derive(Clone, Copy)]
+struct Scan {
+    value: Option<Value>,
+    len: usize,
+    has_ended: bool,
+}
+
+impl Scan {
+    fn see(&mut self, value: Value, len: usize) {
+        if *self.value.get_or_insert(value) == value {
+            self.len += len;
+        } else {
+            self.has_ended = true;
+        }
+    }
+}
+
+/// A level of the table. Pages are counted from the first one of the node.
+trait Layer: 'static {
+    /// Entries of a node.
+    const WIDTH: usize;
+    /// Pages of a node.
+    const PAGES: usize;
+    fn word(&self, index: usize) -> &AtomicU64;
+    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved>;
+    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan);
+}
+
+/// A level whose missing nodes `S` provides.
+trait Prepare<S, E>: Layer {
+    fn prepare(&self, pages: Range<usize>, source: &S) -> Result<(), E>;
+}
+
+impl<const N: usize> Leaf<N> {
+    #[cfg(not(all(test, granule_loom)))]
+    pub(crate) const fn new() -> Self {
+        Leaf { words: [const { AtomicU64::new(0) }; N] }
+    }
+
+    /// Loom's atomics cannot be made in constants.
+    #[cfg(all(test, granule_loom))]
+    pub(crate) fn new() -> Self {
+        Leaf { words: core::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// A word for whoever keeps the node while it is not in the table; 0 when it is given out.
+    pub(crate) fn link(&self) -> &AtomicU64 {
+        &self.words[0]
+    }
+}
+
+impl<const N: usize> Layer for Leaf<N> {
+    const WIDTH: usize = N;
+    const PAGES: usize = N;
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.words[index]
+    }
+
+    /// Plain stores: the pages are this set's alone, or it races (6).
+    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved> {
+        let word = Word::plain(value, above.word.generation(), 0);
+        for place in &self.words[pages] {
+            place.store(word.0, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan) {
+        for place in &self.words[pages] {
+            let word = Word(place.load(Ordering::Acquire));
+            let counts = word.tag() == above.generation();
+            scan.see(if counts { word.value() } else { above.value() }, 1);
+            if scan.has_ended {
+                return;
+            }
+        }
+    }
+}
+
+impl<S, E, const N: usize> Prepare<S, E> for Leaf<N> {
+    fn prepare(&self, _: Range<usize>, _: &S) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+impl<C> Slot<C> {
+    #[cfg(not(all(test, granule_loom)))]
+    const fn new() -> Self {
+        Slot { word: AtomicU64::new(0), child: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+
+    #[cfg(all(test, granule_loom))]
+    fn new() -> Self {
+        Slot { word: AtomicU64::new(0), child: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+
+    fn load(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Moves the entry from `old` to `new`, or tells what it has become.
+    fn swap(&self, old: Word, new: Word) -> Result<(), Word> {
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        self.word.compare_exchange(old.0, new.0, done, failed).map(drop).map_err(Word)
+    }
+
+    fn child(&self) -> Option<&'static C> {
+        let child = self.child.load(Ordering::Acquire);
+        // SAFETY: the pointer is null, or `make_child` made it from a reference that lives for
+        // ever.
+        unsafe { child.as_ref() }
+    }
+
+    /// The child; one from `source` if there is none yet.
+    fn make_child<S: Source<C>>(&self, source: &S) -> Result<&'static C, S::Error> {
+        if let Some(child) = self.child() {
+            return Ok(child);
+        }
+        let made = source.take()?;
+        let (none, new) = (core::ptr::null_mut(), core::ptr::from_ref(made).cast_mut());
+        let swapped = self.child.compare_exchange(none, new, Ordering::AcqRel, Ordering::Acquire);
+        if swapped.is_err() {
+            source.keep(made);
+        }
+        Ok(self.child().unwrap_or(made))
+    }
+}
+
+impl<C: Layer> Slot<C> {
+    /// Sets all pages of the entry.
+    fn cover(&self, value: Value, above: Above<'_>) {
+        let mut now = self.load();
+        loop {
+            let generation = now.generation();
+            let generation = if now.is_mixed() { next_generation(generation) } else { generation };
+            let new = Word::plain(value, above.word.generation(), generation);
+            match self.swap(now, new) {
+                Ok(()) if now.is_mixed() => return self.sweep(new.generation()),
+                Ok(()) => return,
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Makes the entry count and have entries below, at the value that it has.
+    fn enter(&self, above: Above<'_>) -> Result<Word, Moved> {
+        let mut now = self.load();
+        loop {
+            let counts = now.tag() == above.word.generation();
+            if counts && now.is_mixed() {
+                return Ok(now);
+            }
+            let new = if counts {
+                now.mixed()
+            } else if above.stands() {
+                let generation = next_generation(now.generation());
+                Word::plain(above.word.value(), above.word.generation(), generation).mixed()
+            } else {
+                return Err(Moved);
+            };
+            match self.swap(now, new) {
+                Ok(()) => {
+                    if !counts {
+                        self.sweep(new.generation());
+                    }
+                    return Ok(new);
+                }
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Takes the tag from one entry below that has an old one: see (7).
+    fn sweep(&self, generation: u64) {
+        let Some(child) = self.child() else { return };
+        let place = child.word(generation as usize % C::WIDTH);
+        let old = Word(place.load(Ordering::Acquire));
+        let is_old = old.tag() != 0 && old.tag() != generation;
+        // If our generation still holds, the entry did not count when it was read.
+        if is_old && self.load().generation() == generation {
+            let new = old.without_tag().0;
+            // Whoever was faster has written a tag that is not old.
+            let _ = place.compare_exchange(old.0, new, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<C: Layer, const N: usize> Inner<C, N> {
+    #[cfg(not(all(test, granule_loom)))]
+    pub(crate) const fn new() -> Self {
+        Inner { slots: [const { Slot::new() }; N] }
+    }
+
+    #[cfg(all(test, granule_loom))]
+    pub(crate) fn new() -> Self {
+        Inner { slots: core::array::from_fn(|_| Slot::new()) }
+    }
+
+    /// As [`Leaf::link`].
+    pub(crate) fn link(&self) -> &AtomicU64 {
+        &self.slots[0].word
+    }
+
+    /// The entries that `pages` touches, each with the pages that it shares, counted from the
+    /// child's first.
+    fn parts(&self, pages: Range<usize>) -> impl Iterator<Item = (&Slot<C>, Range<usize>)> {
+        let Range { start, end } = pages;
+        let first = start / C::PAGES;
+        let slots = &self.slots[first..end.div_ceil(C::PAGES)];
+        slots.iter().zip(first..).map(move |(slot, index)| {
+            let base = index * C::PAGES;
+            (slot, start.max(base) - base..end.min(base + C::PAGES) - base)
+        })
+    }
+}
+
+impl<C: Layer, const N: usize> Layer for Inner<C, N> {
+    const WIDTH: usize = N;
+    const PAGES: usize = N * C::PAGES;
+
+    fn word(&self, index: usize) -> &AtomicU64 {
+        &self.slots[index].word
+    }
+
+    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved> {
+        for (slot, part) in self.parts(pages) {
+            if part.len() == C::PAGES {
+                slot.cover(value, above);
+                continue;
+            }
+            loop {
+                let word = slot.enter(above)?;
+                let child = slot.child().expect("the nodes were prepared");
+                let here = Above { word, place: Some(&slot.word) };
+                if child.set(part.clone(), value, here).is_ok() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan) {
+        for (slot, part) in self.parts(pages) {
+            loop {
+                let word = slot.load();
+                if word.tag() != above.generation() {
+                    scan.see(above.value(), part.len());
+                    break;
+                }
+                let Some(child) = slot.child().filter(|_| word.is_mixed()) else {
+                    scan.see(word.value(), part.len());
+                    break;
+                };
+                let mut tried = *scan;
+                child.scan(part.clone(), word, &mut tried);
+                if slot.load() == word {
+                    *scan = tried;
+                    break;
+                }
+            }
+            if scan.has_ended {
+                return;
+            }
+        }
+    }
+}
+
+impl<S, E, C, const N: usize> Prepare<S, E> for Inner<C, N>
+where
+    S: Source<C, Error = E>,
+    C: Prepare<S, E>,
+{
+    /// Only the first and the last entry of a range can be partly in it.
+    fn prepare(&self, pages: Range<usize>, source: &S) -> Result<(), E> {
+        let Range { start, end } = pages;
+        let (first, last) = (start / C::PAGES, (end - 1) / C::PAGES);
+        let behind_first = end.min((first + 1) * C::PAGES);
+        let before_last = start.max(last * C::PAGES);
+        self.prepare_part(first, start..behind_first, source)?;
+        if last != first {
+            self.prepare_part(last, before_last..end, source)?;
+        }
+        Ok(())
+    }
+}
+
+impl<C: Layer, const N: usize> Inner<C, N> {
+    fn prepare_part<S, E>(&self, index: usize, pages: Range<usize>, source: &S) -> Result<(), E>
+    where
+        S: Source<C, Error = E>,
+        C: Prepare<S, E>,
+    {
+        if pages.len() == C::PAGES {
+            return Ok(());
+        }
+        let base = index * C::PAGES;
+        let child = self.slots[index].make_child(source)?;
+        child.prepare(pages.start - base..pages.end - base, source)
+    }
+}
+
+/// The table whose root is an `R`. The methods may be called from any thread and at any moment.
+#[derive(Debug)]
+pub(crate) struct PageTable<R> {
+    root: R,
+}
+
+#[expect(private_bounds, reason = "the levels are nobody's business")]
+impl<R: Layer> PageTable<R> {
+    /// Pages that the table has room for.
+    pub(crate) const PAGES: usize = R::PAGES;
+
+    /// A table in which every page is nobody's; `root` is new.
+    pub(crate) const fn new(root: R) -> Self {
+        PageTable { root }
+    }
+
+    /// Gets the nodes that setting `pages`, or any run of equal pages in it, can need. They stay.
+    pub(crate) fn prepare<S, E>(&self, pages: Range<usize>, source: &S) -> Result<(), E>
+    where
+        R: Prepare<S, E>,
+    {
+        self.root.prepare(pages, source)
+    }
+
+    /// Every page of `pages`, which was prepared, has `value` from now on.
+    pub(crate) fn set(&self, pages: Range<usize>, value: Value) {
+        let done = self.root.set(pages, value, Above::ROOT);
+        debug_assert!(done.is_ok(), "nothing above the root can move");
+    }
+
+    /// The value of page `page`.
+    pub(crate) fn get(&self, page: usize) -> Value {
+        self.run(page..page + 1).0
+    }
+
+    /// The value of the first page of `pages`, which is not empty, and how many pages from there
+    /// on, up to the end of `pages`, have the same.
+    pub(crate) fn run(&self, pages: Range<usize>) -> (Value, usize) {
+        let mut scan = Scan { value: None, len: 0, has_ended: false };
+        self.root.scan(pages, Above::ROOT.word, &mut scan);
+        (scan.value.unwrap_or(Value::NOBODYS), scan.len)
+    }
+}

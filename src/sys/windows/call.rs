@@ -1,0 +1,21 @@
+//! Floor 1. Calling Windows without a trace: the thread's last error stays as it was.
+
+use super::super::Errno;
+use crate::error::Call;
+use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+
+/// Runs `system`, a use of `call`, which answers `None` when the call failed, and returns the
+/// number that the system left then. The thread's last error is put back in either case: `malloc`
+/// must not change it.
+pub(super) fn checked<T>(call: Call, system: impl FnOnce() -> Option<T>) -> Result<T, Errno> {
+    let before = last_error();
+    let answer = system().ok_or_else(|| Errno(last_error() as i32, call));
+    // SAFETY: writes a number into the thread's own block; any number will do.
+    unsafe { SetLastError(before) };
+    answer
+}
+
+fn last_error() -> u32 {
+    // SAFETY: reads a number from the thread's own block.
+    unsafe { GetLastError() }
+}

@@ -1,0 +1,19 @@
+//! Floor 1. The door on Windows: one file per kind of call.
+//!
+//! Only functions that every Windows since 7 exports are imported by name. Younger ones are looked
+//! up when they are first needed, and each has a fallback (`late.rs`).
+
+mod call;
+mod info;
+mod late;
+mod maps;
+mod pages;
+#[cfg(test)]
+pub(crate) mod truth;
+
+pub(crate) use info::{guards, info, limits};
+pub(crate) use maps::mapping_at_or_above;
+pub(crate) use pages::{
+    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
+    reserve_at, unguard,
+};
