@@ -7,6 +7,7 @@
 //! | 0 | [`error`], `addr`, `ds` | pure: lengths, ranges, the error, data structures |
 //! | 1 | `sys` | the only door to the operating system |
 //! | 2 | [`vm`] | "VirtualAlloc": [`vm::Reservation`] |
+//! | 3 | [`win32`] | the same in the words of Windows: `VirtualAlloc` and its family |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
 //! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -22,6 +23,7 @@ mod global;
 #[cfg(target_os = "linux")]
 pub mod stomp;
 pub mod vm;
+pub mod win32;
 
 pub use error::{Error, ErrorKind, Op};
 

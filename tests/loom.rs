@@ -16,6 +16,7 @@ mod slot;
 use ds::batches::Batches;
 use ds::depot::Depot;
 use ds::once::Once;
+use ds::positions::{End, Positions};
 use ds::primitive::{AtomicU32, AtomicU64, Ordering};
 use ds::ready_stack::ReadyStack;
 use ds::ring::Ring;
@@ -406,5 +407,70 @@ fn one_thread_makes_the_value_and_all_see_it() {
         let other = thread::spawn(get(1));
         let ours = get(2)();
         assert_eq!(other.join().expect("no panic"), ours);
+    });
+}
+
+/// A ring of two bytes. Loom's cells notice every access that another one does not come before.
+struct Bytes {
+    positions: Positions,
+    cells: [loom::cell::UnsafeCell<u8>; 2],
+}
+
+// SAFETY: the cells are only touched by the end that owns them, which is what is tested here; loom
+// panics where two threads touch one at the same time.
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
+    /// Writes the next numbers to all that is spare, and fills it.
+    fn produce(&self, next: &mut u8, end: u8) {
+        let spare = self.positions.spare();
+        let count = spare.len.min(usize::from(end - *next));
+        for offset in spare.start..spare.start + count {
+            let write = |byte: *mut u8| {
+                // SAFETY: loom's cell vouches for the pointer while this runs.
+                unsafe { byte.write(*next) }
+            };
+            self.cells[offset % 2].with_mut(write);
+            *next += 1;
+        }
+        self.positions.fill(count);
+    }
+
+    /// Reads all that is filled, and consumes it.
+    fn consume(&self, seen: &mut Vec<u8>) {
+        let filled = self.positions.filled();
+        for offset in filled.start..filled.start + filled.len {
+            let read = |byte: *const u8| {
+                // SAFETY: as in `produce`.
+                unsafe { byte.read() }
+            };
+            seen.push(self.cells[offset % 2].with(read));
+        }
+        self.positions.consume(filled.len);
+    }
+}
+
+#[test]
+fn two_ends_of_a_ring_never_touch_the_same_byte() {
+    loom::model(|| {
+        let bytes = Arc::new(Bytes { positions: Positions::new(2), cells: Default::default() });
+        let producer = {
+            let bytes = bytes.clone();
+            thread::spawn(move || {
+                let mut next = 0;
+                (0..3).for_each(|_| bytes.produce(&mut next, 5));
+                bytes.positions.leave(End::Producer);
+                next
+            })
+        };
+        let mut seen = Vec::new();
+        (0..2).for_each(|_| bytes.consume(&mut seen));
+        if bytes.positions.is_gone(End::Producer) {
+            bytes.consume(&mut seen);
+            assert!(bytes.positions.filled().len == 0, "what came before the end is seen after it");
+        }
+        let produced = producer.join().expect("no panic");
+        bytes.consume(&mut seen);
+        assert!(seen.iter().copied().eq(0..produced), "{seen:?} of {produced}");
     });
 }

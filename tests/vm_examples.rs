@@ -72,3 +72,8 @@ fn cell_prompt() {
     );
     tells("cell_prompt", &input);
 }
+
+#[test]
+fn ring_tells_its_story() {
+    tells_its_story("ring");
+}

@@ -11,6 +11,7 @@ pub(crate) mod depot;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
 pub(crate) mod page_table;
+pub(crate) mod positions;
 pub(crate) mod primitive;
 #[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;

@@ -4,9 +4,9 @@
 //! The contract is that of the folder: see `sys`.
 
 use super::{
-    CommitPolicy, Errno, HugePages, Protection, advise, arm, decommit_huge, disarm, guard_many,
-    huge_len, huge_page_len, huge_pages, lock, overcommits_always, populate, prefer_node, prefetch,
-    reserve_huge, reserve_near, stack_room, undiscard, unguard_many, unlock,
+    ADVICE_OUTLIVES_PAGES, CommitPolicy, Errno, HugePages, Protection, advise, arm, decommit_huge,
+    disarm, guard_many, huge_len, huge_page_len, huge_pages, lock, overcommits_always, populate,
+    prefer_node, prefetch, reserve_huge, reserve_near, stack_room, undiscard, unguard_many, unlock,
 };
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -137,6 +137,7 @@ const _MEMORY_CONTRACT: (
     unsafe fn(&[Piece]) -> Result<(), Stumble>,
     fn() -> bool,
     fn() -> Option<Range<usize>>,
+    bool,
 ) = (
     advise,
     lock,
@@ -150,6 +151,7 @@ const _MEMORY_CONTRACT: (
     unguard_many,
     overcommits_always,
     stack_room,
+    ADVICE_OUTLIVES_PAGES,
 );
 
 /// Huge pages and memory nodes.

@@ -24,6 +24,7 @@
 mod memory;
 #[cfg(test)]
 pub(crate) mod model;
+mod reflection;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -42,6 +43,7 @@ pub(crate) use memory::{Piece, Stumble};
 
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
+pub(crate) use reflection::reflect;
 
 /// The system's own error number, and the call that gave it; [`Call::None`] where the platform
 /// refused by itself and gives the number that fits best.

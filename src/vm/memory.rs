@@ -4,7 +4,7 @@ use super::advice::Remembered;
 use super::reservation::Reservation;
 use super::states::PageState;
 use crate::addr::Pages;
-use crate::error::{Error, Op};
+use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Access, Advice, Protection};
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -145,13 +145,18 @@ impl Reservation {
     /// decommitted, or until guards that are no markers are put on them; from then on what was last
     /// advised for the whole reservation holds.
     ///
-    /// Windows, Linux: as for [`advise`](Self::advise).
+    /// Windows, Linux: as for [`advise`](Self::advise); on Windows `NoDump` and `Dump` are for the
+    /// whole reservation only.
     ///
     /// # Errors
     /// `OutOfRange`: the range is empty, inverted or leaves the reservation; else as for
     /// [`advise`](Self::advise).
     pub fn advise_range(&self, range: Range<usize>, advice: Advice) -> Result<(), Error> {
+        let is_whole = range == (0..self.len());
         let call = self.call(Op::Advise, range)?;
+        if sys::ADVICE_OUTLIVES_PAGES && !is_whole && is_about_dumps(advice) {
+            return Err(call.refused(ErrorKind::Unsupported));
+        }
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::advise(ptr, len, advice) }.map_err(|errno| call.failed(errno))
@@ -165,6 +170,9 @@ impl Reservation {
 
     /// Tells a fresh mapping what the whole reservation was told.
     pub(super) fn repeat_advice(&self, pages: Pages) {
+        if sys::ADVICE_OUTLIVES_PAGES {
+            return;
+        }
         let (ptr, len) = self.place(pages);
         for advice in Remembered::from_bits(self.advice.load(Ordering::Relaxed)).iter() {
             // SAFETY: (1) the pages are inside. A hint: see `advise`.
@@ -175,6 +183,19 @@ impl Reservation {
             let _ = unsafe { sys::prefer_node(ptr, len, node) };
         }
     }
+
+    /// Takes advice back that the system would apply to whatever lies at these addresses next.
+    pub(super) fn end_advice(&self) {
+        let given = Remembered::from_bits(self.advice.load(Ordering::Relaxed));
+        if sys::ADVICE_OUTLIVES_PAGES && given.iter().any(is_about_dumps) {
+            // SAFETY: (1) exactly our range. A hint: see `advise`.
+            let _ = unsafe { sys::advise(self.ptr(), self.len(), Advice::Dump) };
+        }
+    }
+}
+
+fn is_about_dumps(advice: Advice) -> bool {
+    matches!(advice, Advice::NoDump | Advice::Dump)
 }
 
 fn is_committed(state: PageState) -> bool {

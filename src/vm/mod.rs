@@ -41,6 +41,7 @@ mod memory;
 mod policy;
 mod region;
 mod reservation;
+mod ring;
 mod search;
 mod states;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use huge::{HugeReason, HugeReport, HugeWish};
 pub use policy::CommitPolicy;
 pub use region::{Region, State, query};
 pub use reservation::Reservation;
+pub use ring::{Consumer, Producer, Ring};
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

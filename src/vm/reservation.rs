@@ -307,6 +307,7 @@ impl Reservation {
     }
 
     fn unmap(&self) -> Result<(), Error> {
+        self.end_advice();
         // SAFETY: (1) the caller is `release` or `drop`: nobody uses the range any more.
         unsafe { sys::release(self.base, self.len) }.map_err(|errno| {
             let error = errno.of(Op::Release, self.base(), self.len);

@@ -167,3 +167,25 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     // SAFETY: `limit` is filled in and outlives the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
+
+/// From now on the calling thread, and no other, is refused system call `call` with `errno`. False
+/// if the system does not let us do this.
+pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const ANSWER: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    const NUMBER: u32 = 0; // offset into the kernel's struct seccomp_data
+    let step = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut steps = [
+        step(LOAD, NUMBER, 0, 0),
+        step(IF_EQUAL, call as u32, 0, 1),
+        step(ANSWER, libc::SECCOMP_RET_ERRNO | errno as u32, 0, 0),
+        step(ANSWER, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    // SAFETY: plain numbers.
+    let may = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } == 0;
+    let mode = libc::SECCOMP_MODE_FILTER;
+    // SAFETY: the kernel copies the filter, which lives until after the call.
+    may && unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) } == 0
+}

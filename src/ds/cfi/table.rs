@@ -3,6 +3,7 @@
 
 use super::reader::Reader;
 use super::{Code, PC, Row, program};
+use core::ops::Range;
 
 /// The unwind tables of one module: the bytes of the mapping that holds `.eh_frame_hdr` and
 /// `.eh_frame`, where they lie in memory, and where in them `.eh_frame_hdr` starts.
@@ -16,6 +17,8 @@ pub(crate) struct Table<'a> {
 /// What an entry inherits from its common information entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common<'a> {
+    /// The register of return addresses.
+    return_address: u64,
     /// Scale of advances.
     pub(super) code_align: u64,
     /// Scale of offsets.
@@ -72,8 +75,16 @@ impl<'a> Table<'a> {
     pub(crate) fn row(&self, pc: u64) -> Option<Row<'a>> {
         let address = pc.checked_sub(1)?;
         let entry = self.entry(address)?;
+        if entry.common.return_address != u64::from(PC) {
+            return None; // the table of another processor
+        }
         let rules = program::run(&entry, address)?;
         Some(Row { rules, table: *self, interrupted: entry.common.interrupted })
+    }
+
+    /// The function that has `address`, whatever the processor. `None` if no entry covers it.
+    pub(crate) fn function(&self, address: u64) -> Option<Range<u64>> {
+        self.entry(address).map(|entry| entry.start..entry.end)
     }
 
     fn entry(&self, address: u64) -> Option<Entry<'a>> {
@@ -173,10 +184,8 @@ impl<'a> Table<'a> {
             3 => reader.uleb()?,
             _ => return None,
         };
-        if return_address != u64::from(PC) {
-            return None;
-        }
         let mut common = Common {
+            return_address,
             code_align,
             data_align,
             encoding: ABSOLUTE,

@@ -11,6 +11,9 @@ use crate::error::Call;
 use core::ops::Range;
 use core::ptr::NonNull;
 
+/// The kernel remembers advice with the mapping, and forgets it with the mapping.
+pub(crate) const ADVICE_OUTLIVES_PAGES: bool = false;
+
 /// Tells the kernel how a range will be used, or lets it do what the advice says. Call: madvise,
 /// twice for what is said of forks.
 ///

@@ -3,10 +3,12 @@
 mod blocked;
 mod channel;
 mod fault;
+mod generation;
 mod huge;
 mod info;
 mod maps;
 mod memory;
+mod mirror;
 mod pagemap;
 mod pages;
 mod process;
@@ -23,15 +25,17 @@ pub(crate) use fault::{
     is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
     signal_mask, unblocks,
 };
+pub(crate) use generation::generation;
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };
 pub(crate) use info::{guards, huge_pages, info, limits};
 pub(crate) use maps::{file_at, mapping_at_or_above};
 pub(crate) use memory::{
-    advise, arm, disarm, guard_many, lock, overcommits_always, populate, prefetch, stack_room,
-    undiscard, unguard_many, unlock,
+    ADVICE_OUTLIVES_PAGES, advise, arm, disarm, guard_many, lock, overcommits_always, populate,
+    prefetch, stack_room, undiscard, unguard_many, unlock,
 };
+pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
     commit, decommit, discard, error_kind, explain, guard, protect, release, reserve, reserve_at,
     unguard,

@@ -57,6 +57,8 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         // For `lock` the kernel says ENOMEM at its limit, and EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
+        (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }
@@ -271,15 +273,29 @@ pub(crate) unsafe fn unguard(
     }
 }
 
-/// True when the kernel has guard markers: tries them on a page of its own.
+/// True when the kernel has guard markers: tries them on a page of its own, and has the kernel read
+/// that page. What the advice answers proves nothing: an emulator takes advice that it does not
+/// know for done. Calls: mmap, mprotect, madvise, rt_sigprocmask, munmap.
 pub(crate) fn has_guard_markers(page_len: usize) -> bool {
     let flags = reserve_flags(CommitPolicy::Lazy);
     // SAFETY: a fresh page that nobody else knows.
     let Ok(addr) = (unsafe { mmap_none(0, page_len, flags) }) else { return false };
     let page = pointer(addr);
     // SAFETY: the page made above.
-    let answer = unsafe { madvise(page, page_len, MADV_GUARD_INSTALL) };
+    let readable = unsafe { protect(page, page_len, Protection::Read) };
+    // SAFETY: the page made above.
+    let installed = unsafe { madvise(page, page_len, MADV_GUARD_INSTALL) };
+    let answer = block_signals_in(addr);
     // SAFETY: the same page, still known to nobody.
     let released = unsafe { munmap(addr, page_len) };
-    answer.is_ok() && released.is_ok()
+    let faulted = matches!(answer, Err(Errno(libc::EFAULT, _)));
+    readable.is_ok() && installed.is_ok() && faulted && released.is_ok()
+}
+
+/// Blocks the signals of the set at `addr`, which is a page that reads zero: none. EFAULT if the
+/// page cannot be read. No program forbids this call, and it does nothing else.
+fn block_signals_in(addr: usize) -> Result<usize, Errno> {
+    let args = [libc::SIG_BLOCK as usize, addr, 0, size_of::<u64>(), 0, 0];
+    // SAFETY: the kernel reads the set, and whether it can is what is asked.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, args) }
 }

@@ -3,33 +3,88 @@
 use super::super::Protection;
 use super::raw::syscall;
 use std::fs;
+use std::io::{PipeReader, PipeWriter, Read, pipe};
+use std::os::fd::AsRawFd;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::vec::Vec;
 
 /// One page as the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The rights of the mapping. A guard marker does not show here.
+    /// The rights of the mapping, as far as they can be seen: compare with [`visible`]. A guard
+    /// marker does not show here.
     pub(crate) rights: Protection,
-    /// The mapping counts in `Committed_AS`.
-    pub(crate) charged: bool,
+    /// The mapping counts in `Committed_AS`; `None` where that cannot be seen.
+    pub(crate) charged: Option<bool>,
+}
+
+/// What this witness can see. The list of an emulator leaves out more than the kernel's does.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    execute: bool,
+    charge: bool,
+}
+
+/// Finds out by looking at a page that is executable and charged.
+fn sight() -> Sight {
+    static SIGHT: OnceLock<Sight> = OnceLock::new();
+    *SIGHT.get_or_init(|| {
+        let len = super::limits().page_len;
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+        let rights = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as usize;
+        // SAFETY: a fresh page that nobody else knows.
+        let page = unsafe { syscall(libc::SYS_mmap, [0, len, rights, flags, usize::MAX, 0]) };
+        let page = page.expect("a page");
+        let seen = look(page, 1, len)[0].expect("it is mapped");
+        // SAFETY: the same page, still known to nobody.
+        let released = unsafe { syscall(libc::SYS_munmap, [page, len, 0, 0, 0, 0]) };
+        released.expect("our own page");
+        let sight = Sight {
+            execute: seen.rights == Protection::ExecuteReadWrite,
+            charge: seen.charged == Some(true),
+        };
+        if !sight.execute {
+            std::println!("skipped: here the list of mappings does not show the right to execute");
+        }
+        if !sight.charge {
+            std::println!("skipped: here the list of mappings does not show what is charged");
+        }
+        sight
+    })
+}
+
+/// The part of `rights` that shows in [`Seen`].
+pub(crate) fn visible(rights: Protection) -> Protection {
+    match rights {
+        rights if sight().execute => rights,
+        Protection::Execute | Protection::ExecuteRead => Protection::Read,
+        Protection::ExecuteReadWrite => Protection::ReadWrite,
+        rights => rights,
+    }
 }
 
 /// The mapping behind each page of `addr..addr + count * page_len`; `None` where there is none.
 pub(crate) fn pages_at(addr: usize, count: usize, page_len: usize) -> Vec<Option<Seen>> {
+    let mut seen = look(addr, count, page_len);
+    if !sight().charge {
+        seen.iter_mut().flatten().for_each(|page| page.charged = None);
+    }
+    seen
+}
+
+fn look(addr: usize, count: usize, page_len: usize) -> Vec<Option<Seen>> {
     let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
     let mut seen = std::vec![None; count];
-    let mut mapping = None;
+    let mut inside = 0..0;
     for line in text.lines() {
-        if let Some((range, rights)) = parse_header(line) {
-            mapping = Some((range, rights));
-        } else if let (Some(flags), Some(((start, end), rights))) =
-            (line.strip_prefix("VmFlags:"), mapping)
-        {
+        if let Some(((start, end), rights)) = parse_header(line) {
+            let page = |at: usize| (at.saturating_sub(addr)).div_ceil(page_len).min(count);
+            inside = page(start)..page(end);
+            seen[inside.clone()].fill(Some(Seen { rights, charged: Some(false) }));
+        } else if let Some(flags) = line.strip_prefix("VmFlags:") {
             let charged = flags.split_whitespace().any(|flag| flag == "ac");
-            for (index, page) in seen.iter_mut().enumerate() {
-                if (start..end).contains(&(addr + index * page_len)) {
-                    *page = Some(Seen { rights, charged });
-                }
+            for page in seen[inside.clone()].iter_mut().flatten() {
+                page.charged = Some(charged);
             }
         }
     }
@@ -54,18 +109,16 @@ fn parse_header(line: &str) -> Option<((usize, usize), Protection)> {
     Some(((start, end), rights))
 }
 
-/// Lets the kernel read a byte: `None` where an access would fault, guard markers included.
+/// Lets the kernel move a byte into a pipe and out again: `None` where an access would fault, guard
+/// markers included. Not every system lets a process read itself by `process_vm_readv`.
 pub(crate) fn read_byte(addr: usize) -> Option<u8> {
-    let mut byte = 0u8;
-    let local = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
-    let remote = libc::iovec { iov_base: core::ptr::without_provenance_mut(addr), iov_len: 1 };
-    let process = super::process_id() as usize;
-    let local_addr = (&raw const local).expose_provenance();
-    let remote_addr = (&raw const remote).expose_provenance();
-    (&raw mut byte).expose_provenance();
-    let args = [process, local_addr, 1, remote_addr, 1, 0];
-    // SAFETY: the kernel writes at most one byte, into `byte`; the address it reads from may be
-    // anything, a bad one is an error.
-    let count = unsafe { syscall(libc::SYS_process_vm_readv, args) };
-    (count == Ok(1)).then_some(byte)
+    static PIPE: Mutex<Option<(PipeReader, PipeWriter)>> = Mutex::new(None);
+    let mut pipes = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (reader, writer) = pipes.get_or_insert_with(|| pipe().expect("a pipe"));
+    let file = writer.as_raw_fd() as usize;
+    // SAFETY: the kernel reads a byte from an address that may be anything; a bad one is an error.
+    unsafe { syscall(libc::SYS_write, [file, addr, 1, 0, 0, 0]) }.ok()?;
+    let mut byte = [0];
+    reader.read_exact(&mut byte).expect("the byte that was written");
+    Some(byte[0])
 }

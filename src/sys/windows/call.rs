@@ -4,9 +4,9 @@ use super::super::Errno;
 use crate::error::Call;
 use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 
-/// Runs `system`, a use of `call`, which answers `None` when the call failed, and returns the
-/// number that the system left then. The thread's last error is put back in either case: `malloc`
-/// must not change it.
+/// Runs `system`, which makes `call` and answers `None` when that failed, and returns the number
+/// that the system left then. The thread's last error is put back in either case: `malloc` must not
+/// change it.
 pub(super) fn checked<T>(call: Call, system: impl FnOnce() -> Option<T>) -> Result<T, Errno> {
     let before = last_error();
     let answer = system().ok_or_else(|| Errno(last_error() as i32, call));

@@ -7,13 +7,19 @@ mod call;
 mod info;
 mod late;
 mod maps;
+mod memory;
 mod pages;
 #[cfg(test)]
 pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::mapping_at_or_above;
+pub(crate) use memory::{
+    ADVICE_OUTLIVES_PAGES, advise, arm, decommit_huge, disarm, guard_many, huge_len, huge_page_len,
+    huge_pages, lock, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
+    reserve_near, stack_room, undiscard, unguard_many, unlock,
+};
 pub(crate) use pages::{
-    advise, commit, decommit, discard, error_kind, explain, guard, protect, release, reserve,
-    reserve_at, unguard,
+    commit, decommit, discard, error_kind, explain, guard, protect, release, reserve, reserve_at,
+    unguard,
 };

@@ -3,7 +3,7 @@
 //! Windows knows the three states itself, promises memory at commit and nowhere else, and does a
 //! verb whole or not at all. What is left to do here is alignment beyond the granularity.
 
-use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::super::{CommitPolicy, Errno, GuardKind, Protection};
 use super::call::checked;
 use super::late::virtual_alloc_2;
 use crate::error::{Call, ErrorKind, Op};
@@ -26,9 +26,9 @@ use windows_sys::Win32::System::Memory::{
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 /// How often an aligned address may be lost to another thread before we give up.
-const ATTEMPTS: usize = 64;
+pub(super) const ATTEMPTS: usize = 64;
 
-const fn rights(protection: Protection) -> u32 {
+pub(super) const fn rights(protection: Protection) -> u32 {
     match protection {
         Protection::NoAccess => PAGE_NOACCESS,
         Protection::Read => PAGE_READONLY,
@@ -67,31 +67,38 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Reserve, ERROR_INVALID_PARAMETER) => ErrorKind::OutOfRange,
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
+        // A Windows that does not know MEM_RESET_UNDO.
+        (Op::Undiscard, ERROR_INVALID_PARAMETER) => ErrorKind::Unsupported,
         _ => error_kind(errno),
     }
 }
 
-fn number<T>(code: u32) -> Result<T, Errno> {
+/// What is refused here, without asking the system.
+fn refused<T>(code: u32) -> Result<T, Errno> {
     Err(Errno(code as i32, Call::None))
 }
 
 /// # Safety
 /// 1. The range is free (`MEM_RESERVE`), or ours, and what `how` does to it is the caller's to do.
-unsafe fn allocate(addr: usize, len: usize, how: u32, rights: u32) -> Result<NonNull<u8>, Errno> {
+pub(super) unsafe fn allocate(
+    addr: usize,
+    len: usize,
+    how: u32,
+    rights: u32,
+) -> Result<NonNull<u8>, Errno> {
     // The system is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut::<c_void>(addr);
     // SAFETY: (1).
-    checked(Call::VirtualAlloc, || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) }))
-        .map(NonNull::cast)
+    let call = || unsafe { VirtualAlloc(wanted, len, how, rights) };
+    checked(Call::VirtualAlloc, || NonNull::new(call())).map(NonNull::cast)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
 unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    checked(Call::VirtualFree, || {
-        (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(())
-    })
+    let call = || unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) };
+    checked(Call::VirtualFree, || (call() != 0).then_some(()))
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -143,7 +150,7 @@ const fn is_missing(code: u32) -> bool {
 /// # Safety
 /// 1. As for [`reserve`].
 unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
-    let Some(virtual_alloc_2) = virtual_alloc_2() else { return number(ERROR_PROC_NOT_FOUND) };
+    let Some(virtual_alloc_2) = virtual_alloc_2() else { return refused(ERROR_PROC_NOT_FOUND) };
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: null_mut(),
         HighestEndingAddress: null_mut(),
@@ -174,7 +181,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
 unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
     let granularity = super::limits().granularity;
     let Some(padded) = len.checked_add(align - granularity) else {
-        return number(ERROR_NOT_ENOUGH_MEMORY);
+        return refused(ERROR_NOT_ENOUGH_MEMORY);
     };
     for _ in 0..ATTEMPTS {
         // SAFETY: (1) the system picks free addresses.
@@ -188,7 +195,7 @@ unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errn
             other => return other,
         }
     }
-    number(ERROR_NOT_ENOUGH_MEMORY)
+    Err(Errno(ERROR_NOT_ENOUGH_MEMORY as i32, Call::VirtualAlloc))
 }
 
 /// Free -> Reserved: exactly `addr..addr + len`, or ERROR_INVALID_ADDRESS if any page of it is
@@ -278,7 +285,7 @@ pub(crate) unsafe fn guard(
     policy: CommitPolicy,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { decommit(ptr, len, policy) },
     }
@@ -296,21 +303,9 @@ pub(crate) unsafe fn unguard(
     protection: Protection,
 ) -> Result<(), Errno> {
     match kind {
-        GuardKind::Marker => number(ERROR_NOT_SUPPORTED),
+        GuardKind::Marker => refused(ERROR_NOT_SUPPORTED),
         // SAFETY: (1).
         GuardKind::Split => unsafe { commit(ptr, len, protection) },
-    }
-}
-
-/// Tells the system how a range will be used. Windows makes no huge pages by itself, so to ask for
-/// none is to ask for nothing. No call.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours.
-pub(crate) unsafe fn advise(_: NonNull<u8>, _: usize, advice: Advice) -> Result<(), Errno> {
-    match advice {
-        Advice::NoHugePages => Ok(()),
-        Advice::NoDump => number(ERROR_NOT_SUPPORTED),
     }
 }
 
@@ -348,29 +343,28 @@ mod tests {
     #[test]
     fn an_aligned_reservation_that_cannot_be_says_so() {
         // SAFETY: (1) whole pages, a power of two.
-        let refused = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
-        let kind = refused.map_err(|errno| explain(Op::Reserve, errno));
+        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
+        let kind = done.map_err(|errno| explain(Op::Reserve, errno));
         assert!(matches!(kind, Ok(()) | Err(ErrorKind::NoAddressSpace)), "{kind:?}");
         // SAFETY: (1) as above.
-        let refused = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
-        assert_eq!(refused, number(ERROR_NOT_ENOUGH_MEMORY));
+        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
+        assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
     }
 
     #[test]
     fn the_last_error_is_kept() {
         // SAFETY: any number.
         unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages and a granule; nobody has address 64 KiB free of doubt, and
-        // either answer will do.
-        let _ = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.map(|base| {
-            // SAFETY: (1) a taken address.
-            unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) }
-                .expect_err("the address is taken");
-            // SAFETY: (1) reserved above, and not committed.
-            unsafe { protect(base, MIB, Protection::Read) }.expect_err("nothing is committed");
-            // SAFETY: (1) made above.
-            unsafe { release(base, MIB) }
-        });
+        // SAFETY: (1) whole pages, a power of two.
+        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
+        // SAFETY: (1) whole pages, at a granule.
+        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
+        again.expect_err("the address is taken");
+        // SAFETY: (1) the range reserved above.
+        let protected = unsafe { protect(base, MIB, Protection::Read) };
+        protected.expect_err("nothing is committed");
+        // SAFETY: (1) made above.
+        unsafe { release(base, MIB) }.expect("it is ours");
         // SAFETY: reads a number.
         assert_eq!(unsafe { GetLastError() }, 4711);
     }

@@ -9,13 +9,16 @@ struct Probed {
     good: u64,
 }
 
+/// The half of the address space that programs have: 47 bits on x86-64, 48 on AArch64.
+const ADDRESS_END: u64 = if cfg!(target_arch = "x86_64") { 1 << 47 } else { 1 << 48 };
+
 /// The word at `address`; `None` if it cannot be read.
 ///
 /// A bad address raises SIGSEGV or SIGBUS; the handler must resume where [`probe_fixup`] says. The
 /// zero page and the half of the kernel are refused without a try.
 #[inline]
 pub(crate) fn probe_read(address: u64) -> Option<u64> {
-    if !(4096..1 << 47).contains(&address) {
+    if !(4096..ADDRESS_END).contains(&address) {
         return None;
     }
     // SAFETY: `load` reads eight bytes or faults, and a fault resumes in `land` (see above). It

@@ -5,12 +5,16 @@ use core::ffi::c_void;
 
 /// The registers of the frame a walk starts in.
 ///
-/// On AArch64 only pc, sp and fp are kept, under the numbers they have on x86-64.
+/// On AArch64 only pc, sp, fp and the link register are kept, the first three under the numbers
+/// they have on x86-64.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registers {
     pub(super) values: cfi::Registers,
     /// The pc belongs to the stack that is asked for.
     pub(super) gives_pc: bool,
+    /// The link register of an interrupted frame: where it returns to, unless it has called
+    /// somebody meanwhile. Processors without one push that address at once.
+    pub(super) link: Option<u64>,
 }
 
 impl Registers {
@@ -20,7 +24,7 @@ impl Registers {
     pub(crate) fn current() -> Self {
         let mut values = cfi::Registers::default();
         read_current(&mut values);
-        Registers { values, gives_pc: false }
+        Registers { values, gives_pc: false, link: None }
     }
 
     /// The frame that a signal interrupted, from the third argument of its handler. The first
@@ -32,11 +36,11 @@ impl Registers {
         // SAFETY: (1).
         let context = unsafe { &*context.cast::<libc::ucontext_t>() };
         let mut values = cfi::Registers::default();
-        read_context(&context.uc_mcontext, &mut values);
+        let link = read_context(&context.uc_mcontext, &mut values);
         if let Some(pc) = values.get(PC) {
             values.set(PC, pc.wrapping_add(1));
         }
-        Registers { values, gives_pc: true }
+        Registers { values, gives_pc: true, link }
     }
 }
 
@@ -70,8 +74,9 @@ fn read_current(values: &mut cfi::Registers) {
     }
 }
 
+/// Fills `values`; returns the link register, if the processor has one.
 #[cfg(target_arch = "x86_64")]
-fn read_context(context: &libc::mcontext_t, values: &mut cfi::Registers) {
+fn read_context(context: &libc::mcontext_t, values: &mut cfi::Registers) -> Option<u64> {
     /// The kernel's places of the registers, by their DWARF numbers.
     const PLACES: [libc::c_int; cfi::REGISTERS] = [
         libc::REG_RAX,
@@ -95,6 +100,7 @@ fn read_context(context: &libc::mcontext_t, values: &mut cfi::Registers) {
     for (register, place) in (0u8..).zip(PLACES) {
         values.set(register, context.gregs[place as usize] as u64);
     }
+    None
 }
 
 /// A return address as it is: x86-64 has no signatures.
@@ -120,11 +126,13 @@ fn read_current(values: &mut cfi::Registers) {
     values.set(FP, fp);
 }
 
+/// As above.
 #[cfg(target_arch = "aarch64")]
-fn read_context(context: &libc::mcontext_t, values: &mut cfi::Registers) {
+fn read_context(context: &libc::mcontext_t, values: &mut cfi::Registers) -> Option<u64> {
     values.set(PC, context.pc);
     values.set(SP, context.sp);
     values.set(FP, context.regs[29]);
+    Some(without_signature(context.regs[30]))
 }
 
 /// A return address without the signature that pointer authentication puts into its upper bits.

@@ -8,6 +8,7 @@ use super::probe_read;
 use crate::ds::cfi::{Row, Table};
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// A loaded module, as far as unwinding needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +24,23 @@ pub(super) struct Module {
 
 /// Gives the row at `pc` to `use_row`. `None` if no table covers the pc.
 pub(super) fn with_row<T>(pc: u64, use_row: impl FnOnce(Row<'_>) -> T) -> Option<T> {
-    let module = module_of(pc.wrapping_sub(1))?;
+    with_table(pc.wrapping_sub(1), |table| table.row(pc).map(use_row))
+}
+
+/// The addresses of the function that has `address`. `None` if no table tells.
+pub(super) fn function_of(address: u64) -> Option<Range<u64>> {
+    with_table(address, |table| table.function(address))
+}
+
+/// Gives the table of the module of `address` to `use_table`.
+fn with_table<T>(address: u64, use_table: impl FnOnce(Table<'_>) -> Option<T>) -> Option<T> {
+    let module = module_of(address)?;
     let (start, len) = module.table_mapping()?;
     let start_ptr = core::ptr::with_exposed_provenance::<u8>(start as usize);
     // SAFETY: the range is the file-backed part of a loadable, not writable mapping of a module
     // that is loaded now: a frame of it is on a stack, so nobody may unload it meanwhile.
     let bytes = unsafe { core::slice::from_raw_parts(start_ptr, len as usize) };
-    Table::new(bytes, start, module.table).row(pc).map(use_row)
+    use_table(Table::new(bytes, start, module.table))
 }
 
 /// True if the return address `pc` lies in a module.

@@ -324,7 +324,7 @@ fn a_call_to_nowhere_shows_its_caller() {
 
 /// A start whose first frame is that of the return address `pc`.
 fn returning_to(pc: u64, sp: u64, fp: u64) -> Registers {
-    Registers { values: Frame { pc, sp, fp }.registers(), gives_pc: true }
+    Registers { values: Frame { pc, sp, fp }.registers(), gives_pc: true, link: None }
 }
 
 /// Addresses of every kind, made from a number.

@@ -6,7 +6,7 @@ use crate::tidy::source::{Token, closing, follows, is_name};
 use crate::tidy::{Remark, Source, Tree};
 
 /// The floor of every module of the library.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("addr", 0),
     ("error", 0),
     ("ds", 0),
@@ -14,6 +14,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("vm", 2),
     ("fault", 3),
     ("section", 3),
+    ("win32", 3),
     ("array", 4),
     ("heap", 4),
     ("stomp", 4),

@@ -1,0 +1,160 @@
+//! Floor 3, uses floors 0 to 2. `VirtualAlloc`: reserve, commit, reset.
+
+use super::error::{Reason, Win32Error};
+use super::flags::{MEM_COMMIT, MEM_RESERVE, MEM_RESET, MEM_TOP_DOWN, Rights};
+use super::owner::Owned;
+use super::range::{covering, offsets, stranger};
+use crate::addr::{align_down, align_up};
+use crate::sys;
+use crate::vm::Reservation;
+use core::ffi::c_void;
+use core::ops::Range;
+
+const CALL: &str = "VirtualAlloc";
+
+const fn refused(reason: Reason) -> Win32Error {
+    Win32Error::new(CALL, reason)
+}
+
+/// Reserves addresses, commits pages, or says that their content is not needed any more.
+///
+/// - `MEM_RESERVE`: Free -> Reserved. `address` null: anywhere; else exactly there, rounded down to
+///   64 KiB. `protect` is remembered as `AllocationProtect`.
+/// - `MEM_RESERVE | MEM_COMMIT`, or `MEM_COMMIT` with a null address: both steps at once.
+/// - `MEM_COMMIT`: Reserved -> Committed, for the pages that have a byte of the range. Pages that
+///   are committed already keep their content and get the new rights.
+/// - `MEM_RESET`: Committed pages that lie in the range whole read as before or zero from now on,
+///   until they are written.
+///
+/// `MEM_TOP_DOWN` may be added to a reservation: the system prefers high addresses.
+///
+/// Returns the first byte of the first page that the call concerned.
+///
+/// Windows: the calls of the [`vm`](crate::vm) floor, whose base is `VirtualAlloc`.
+/// Linux: [`reserve`](crate::vm::Builder::reserve), [`commit`](Reservation::commit) or
+/// [`discard`](Reservation::discard).
+///
+/// # Errors
+/// - `ERROR_INVALID_PARAMETER` (87): the size is 0; the range leaves the addresses of programs; a
+///   flag is unknown, missing or does not go with the others; private memory cannot have
+///   the protection.
+/// - `ERROR_INVALID_ADDRESS` (487): the range to reserve is taken, even by one page of its 64 KiB
+///   steps; the range to commit is not in one reservation; a page to reset is not committed.
+/// - `ERROR_ACCESS_DENIED` (5): the pages were not reserved by this function.
+/// - `ERROR_NOT_ENOUGH_MEMORY` (8): no free range of addresses is long enough.
+/// - `ERROR_COMMITMENT_LIMIT` (1455): the system will not promise so much memory.
+/// - `ERROR_NO_SYSTEM_RESOURCES` (1450): no mapping is left, or no room to remember a reservation.
+/// - `ERROR_NOT_SUPPORTED` (50): this system cannot do it.
+///
+/// # Safety
+/// 1. Nobody has references into the pages of a call with an address, unless they stay valid: a
+///    commit may take their rights away, a reset their content.
+///
+/// ```
+/// use granule::win32::*;
+/// use std::ptr::null;
+/// // SAFETY: (1) no address is given.
+/// let base = unsafe { VirtualAlloc(null(), 100 << 20, MEM_RESERVE, PAGE_NOACCESS)? };
+/// let page = base.wrapping_byte_add(4096);
+/// // SAFETY: (1) nobody has references into the range.
+/// let page = unsafe { VirtualAlloc(page, 4096, MEM_COMMIT, PAGE_READWRITE)? };
+/// // SAFETY: the page is committed for writing, and nobody else has it.
+/// unsafe { page.cast::<u8>().write(b'A') };
+/// // SAFETY: (1) (2) nobody uses the range any more.
+/// unsafe { VirtualFree(base, 0, MEM_RELEASE)? };
+/// # Ok::<(), Win32Error>(())
+/// ```
+#[allow(non_snake_case, reason = "the name that Windows gives it")]
+#[doc(alias = "mmap")]
+pub unsafe fn VirtualAlloc(
+    address: *const c_void,
+    size: usize,
+    allocation_type: u32,
+    protect: u32,
+) -> Result<*mut c_void, Win32Error> {
+    let rights = Rights::from_flags(protect);
+    let wanted = Request { addr: address.addr(), size, protect };
+    if size == 0 {
+        return Err(refused(Reason::SizeZero));
+    }
+    if wanted.addr != 0 && wanted.addr < sys::limits().address_min {
+        return Err(refused(Reason::OutsideAddresses));
+    }
+    let kinds = allocation_type & (MEM_RESERVE | MEM_COMMIT | MEM_RESET);
+    if allocation_type & !(kinds | MEM_TOP_DOWN) != 0 {
+        return Err(refused(Reason::UnknownFlag));
+    }
+    if kinds & MEM_RESET != 0 && allocation_type != MEM_RESET {
+        return Err(refused(Reason::ResetNotAlone));
+    }
+    let rights = rights.ok_or(refused(Reason::Protection))?;
+    if rights.tripwire {
+        return Err(refused(Reason::CannotDo));
+    }
+    match kinds {
+        MEM_RESET => wanted.reset(),
+        MEM_COMMIT if wanted.addr != 0 => wanted.commit(rights),
+        MEM_COMMIT => wanted.reserve(Some(rights)),
+        MEM_RESERVE => wanted.reserve(None),
+        0 => Err(refused(Reason::NothingAsked)),
+        _ => wanted.reserve(Some(rights)),
+    }
+}
+
+struct Request {
+    addr: usize,
+    size: usize,
+    protect: u32,
+}
+
+impl Request {
+    /// Free -> Reserved, and on to Committed if `rights` are given.
+    fn reserve(&self, rights: Option<Rights>) -> Result<*mut c_void, Win32Error> {
+        let failed = |error| Win32Error::from_vm(CALL, error);
+        let builder = Reservation::builder().hint(self.addr).len(self.size);
+        let reservation = builder.reserve().map_err(failed)?;
+        if let Some(rights) = rights {
+            reservation.commit(0..reservation.len(), rights.protection).map_err(failed)?;
+        }
+        let owned = Owned::remember(reservation, self.protect);
+        // Dropping the reservation releases it.
+        let owned = owned.map_err(|_reservation| refused(Reason::NoMapping))?;
+        Ok(owned.reservation().as_ptr().cast())
+    }
+
+    /// Reserved or Committed -> Committed.
+    fn commit(&self, rights: Rights) -> Result<*mut c_void, Win32Error> {
+        let (owned, range) = self.pages(covering(CALL, self.addr, self.size)?)?;
+        let reservation = owned.reservation();
+        let first = range.start;
+        reservation
+            .commit(range, rights.protection)
+            .map_err(|error| Win32Error::from_vm(CALL, error))?;
+        Ok(reservation.as_ptr().wrapping_add(first).cast())
+    }
+
+    /// Committed -> Committed, without the content.
+    fn reset(&self) -> Result<*mut c_void, Win32Error> {
+        let whole = covering(CALL, self.addr, self.size)?;
+        let (owned, around) = self.pages(whole)?;
+        let reservation = owned.reservation();
+        let page_len = sys::limits().page_len;
+        let inside = align_up(self.addr, page_len).unwrap_or(usize::MAX)
+            ..align_down(self.addr + self.size, page_len);
+        let result = reservation.as_ptr().wrapping_add(around.start).cast();
+        if inside.is_empty() {
+            return Ok(result);
+        }
+        let range = inside.start - reservation.base()..inside.end - reservation.base();
+        reservation.discard(range).map_err(|error| Win32Error::from_vm(CALL, error))?;
+        Ok(result)
+    }
+
+    /// The reservation that has all of these pages, and where in it they are.
+    fn pages(&self, pages: Range<usize>) -> Result<(Owned, Range<usize>), Win32Error> {
+        let owned = Owned::of(pages.start);
+        let owned = owned.ok_or_else(|| stranger(CALL, pages.start, Reason::NotReserved))?;
+        let range = offsets(&owned, &pages).ok_or(refused(Reason::NotReserved))?;
+        Ok((owned, range))
+    }
+}

@@ -1,0 +1,217 @@
+//! Floor 3, pure. The one error of this module: a Win32 number, its name, and what to do about it.
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, ErrorKind, Op};
+use core::fmt;
+
+/// The system forbids it, or the pages belong to somebody else.
+pub const ERROR_ACCESS_DENIED: u32 = 5;
+/// No free range of addresses is long enough.
+pub const ERROR_NOT_ENOUGH_MEMORY: u32 = 8;
+/// The buffer is shorter than the answer.
+pub const ERROR_BAD_LENGTH: u32 = 24;
+/// This system cannot do it.
+pub const ERROR_NOT_SUPPORTED: u32 = 50;
+/// An argument is wrong in itself, or wrong with the others.
+pub const ERROR_INVALID_PARAMETER: u32 = 87;
+/// The addresses are taken, free, or in a state that does not allow the call.
+pub const ERROR_INVALID_ADDRESS: u32 = 487;
+/// A place for the answer that cannot be written, or pages that cannot be touched.
+pub const ERROR_NOACCESS: u32 = 998;
+/// The system has run out of something that is not memory, such as mappings.
+pub const ERROR_NO_SYSTEM_RESOURCES: u32 = 1450;
+/// The system will not promise so much memory.
+pub const ERROR_COMMITMENT_LIMIT: u32 = 1455;
+
+/// Why a call failed: decides the number and the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reason {
+    SizeZero,
+    OutsideAddresses,
+    UnknownFlag,
+    NothingAsked,
+    ResetNotAlone,
+    Protection,
+    Taken,
+    NoRoom,
+    NotReserved,
+    NotCommitted,
+    NotAtBase,
+    ReleaseWithSize,
+    FreeType,
+    LeavesReservation,
+    NoPlaceForAnswer,
+    ShortBuffer,
+    NoPromise,
+    NoMapping,
+    NotOurs,
+    CannotDo,
+}
+
+impl Reason {
+    const fn code(self) -> u32 {
+        match self {
+            Reason::SizeZero
+            | Reason::OutsideAddresses
+            | Reason::UnknownFlag
+            | Reason::NothingAsked
+            | Reason::ResetNotAlone
+            | Reason::Protection
+            | Reason::ReleaseWithSize
+            | Reason::FreeType
+            | Reason::LeavesReservation => ERROR_INVALID_PARAMETER,
+            Reason::Taken | Reason::NotReserved | Reason::NotCommitted | Reason::NotAtBase => {
+                ERROR_INVALID_ADDRESS
+            }
+            Reason::NoRoom => ERROR_NOT_ENOUGH_MEMORY,
+            Reason::NoPlaceForAnswer => ERROR_NOACCESS,
+            Reason::ShortBuffer => ERROR_BAD_LENGTH,
+            Reason::NoPromise => ERROR_COMMITMENT_LIMIT,
+            Reason::NoMapping => ERROR_NO_SYSTEM_RESOURCES,
+            Reason::NotOurs => ERROR_ACCESS_DENIED,
+            Reason::CannotDo => ERROR_NOT_SUPPORTED,
+        }
+    }
+
+    /// What is wrong, and the next step.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Reason::SizeZero => ("the size is 0", "give the number of bytes"),
+            Reason::OutsideAddresses => (
+                "the range leaves the addresses of programs",
+                "GetSystemInfo tells the lowest and the highest address",
+            ),
+            Reason::UnknownFlag => {
+                ("a flag is unknown, or lacks its companion", "MEM_WRITE_WATCH wants MEM_RESERVE")
+            }
+            Reason::NothingAsked => {
+                ("no kind of allocation is asked for", "add MEM_RESERVE, MEM_COMMIT or both")
+            }
+            Reason::ResetNotAlone => {
+                ("MEM_RESET goes with no other flag", "make two calls of it, with an address")
+            }
+            Reason::Protection => (
+                "private memory cannot have this protection",
+                "give exactly one right, and PAGE_GUARD only with some access",
+            ),
+            Reason::Taken => (
+                "somebody has pages in this range, rounded to 64 KiB",
+                "let the system choose the address: pass null",
+            ),
+            Reason::NoRoom => {
+                ("no free range of addresses is long enough", "reserve less, or raise `ulimit -v`")
+            }
+            Reason::NotReserved => {
+                ("no one reservation has the whole range", "reserve it, or make a call for each")
+            }
+            Reason::NotCommitted => {
+                ("a page of the range is not committed", "commit it; VirtualQuery tells the states")
+            }
+            Reason::NotAtBase => (
+                "the address is not the start of a reservation",
+                "pass AllocationBase, as VirtualQuery tells it",
+            ),
+            Reason::ReleaseWithSize => {
+                ("MEM_RELEASE with a size", "pass 0: a reservation goes as a whole")
+            }
+            Reason::FreeType => {
+                ("neither MEM_DECOMMIT nor MEM_RELEASE, or both", "pass exactly one of them")
+            }
+            Reason::LeavesReservation => {
+                ("the range leaves its reservation", "one call for each reservation")
+            }
+            Reason::NoPlaceForAnswer => ("no place for the answer", "pass Some(&mut value)"),
+            Reason::ShortBuffer => {
+                ("the buffer is too short", "pass size_of::<MEMORY_BASIC_INFORMATION>()")
+            }
+            Reason::NoPromise => (
+                "the system will not promise so much memory",
+                "commit less at a time, or raise the commit limit",
+            ),
+            Reason::NoMapping => {
+                ("the system has no mapping left", "raise vm.max_map_count, or change fewer places")
+            }
+            Reason::NotOurs => (
+                "the range was not reserved by VirtualAlloc, or the system forbids it",
+                "use the owner's own functions",
+            ),
+            Reason::CannotDo => ("this system cannot do it", "`granule info` says what it offers"),
+        }
+    }
+}
+
+/// A failed call: which one, the number that `GetLastError` would give, and why.
+///
+/// ```
+/// use granule::win32::{ERROR_INVALID_PARAMETER, MEM_RESERVE, PAGE_NOACCESS, VirtualAlloc};
+/// // SAFETY: (1) no address is given.
+/// let error = unsafe { VirtualAlloc(std::ptr::null(), 0, MEM_RESERVE, PAGE_NOACCESS) };
+/// let error = error.expect_err("a size of 0 is refused");
+/// assert_eq!((error.code(), error.name()), (ERROR_INVALID_PARAMETER, "ERROR_INVALID_PARAMETER"));
+/// println!("{error}"); // VirtualAlloc: ERROR_INVALID_PARAMETER (87): the size is 0; give ..
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Win32Error {
+    call: &'static str,
+    reason: Reason,
+    cause: Option<Error>,
+}
+
+impl Win32Error {
+    pub(super) const fn new(call: &'static str, reason: Reason) -> Self {
+        Win32Error { call, reason, cause: None }
+    }
+
+    /// The number that belongs to a failure of the vm floor.
+    pub(super) const fn from_vm(call: &'static str, error: Error) -> Self {
+        let reason = match (error.kind(), error.op()) {
+            (ErrorKind::AddressTaken, _) => Reason::Taken,
+            (ErrorKind::OutOfRange | ErrorKind::Misaligned, _) => Reason::OutsideAddresses,
+            (ErrorKind::NoAddressSpace, _) | (ErrorKind::NoMemory, Op::Reserve) => Reason::NoRoom,
+            (ErrorKind::NoMemory, _) => Reason::NoPromise,
+            (ErrorKind::BadState, _) => Reason::NotCommitted,
+            (ErrorKind::Denied, _) => Reason::NotOurs,
+            (ErrorKind::Unsupported, _) => Reason::CannotDo,
+            (ErrorKind::TooManyMappings | ErrorKind::Other, _) => Reason::NoMapping,
+        };
+        Win32Error { call, reason, cause: Some(error) }
+    }
+
+    /// The number, as `GetLastError` gives it.
+    pub const fn code(&self) -> u32 {
+        self.reason.code()
+    }
+
+    /// The name of the number in `winerror.h`.
+    pub const fn name(&self) -> &'static str {
+        match self.code() {
+            ERROR_ACCESS_DENIED => "ERROR_ACCESS_DENIED",
+            ERROR_NOT_ENOUGH_MEMORY => "ERROR_NOT_ENOUGH_MEMORY",
+            ERROR_BAD_LENGTH => "ERROR_BAD_LENGTH",
+            ERROR_NOT_SUPPORTED => "ERROR_NOT_SUPPORTED",
+            ERROR_INVALID_PARAMETER => "ERROR_INVALID_PARAMETER",
+            ERROR_INVALID_ADDRESS => "ERROR_INVALID_ADDRESS",
+            ERROR_NOACCESS => "ERROR_NOACCESS",
+            ERROR_COMMITMENT_LIMIT => "ERROR_COMMITMENT_LIMIT",
+            _ => "ERROR_NO_SYSTEM_RESOURCES",
+        }
+    }
+
+    /// What the system said; `None` where the call was refused before asking it.
+    pub const fn cause(&self) -> Option<Error> {
+        self.cause
+    }
+}
+
+impl fmt::Display for Win32Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wrong, next) = self.reason.words();
+        write!(out, "{}: {} ({}): {wrong}; {next}", self.call, self.name(), self.code())
+    }
+}
+
+impl core::error::Error for Win32Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause as _)
+    }
+}

@@ -1,0 +1,61 @@
+//! Floor 3, uses floors 0 to 2. Virtual memory in the notes' own words: `VirtualAlloc` and its
+//! family, with the flags, the rounding and the error numbers of Windows, on every system.
+//!
+//! ```text
+//!              MEM_RESERVE                MEM_COMMIT
+//!   MEM_FREE --------------> MEM_RESERVE --------------> MEM_COMMIT --VirtualProtect-->
+//!      ^      VirtualAlloc     ^    |     VirtualAlloc       |      --MEM_RESET------->
+//!      |                       |    |                        |
+//!      |                       +----|-----MEM_DECOMMIT-------+   VirtualFree(address, size)
+//!      +-------MEM_RELEASE----------+-----MEM_RELEASE--------+   VirtualFree(base, 0)
+//! ```
+//!
+//! It is a thin face over [`vm`](crate::vm), for programs that were written for Windows and for
+//! whoever has learned the words there. New programs are better served by
+//! [`Reservation`](crate::vm::Reservation), which cannot be released twice.
+//!
+//! # Rounding
+//! - The address of a reservation is rounded down to the granularity of 64 KiB, and its end up to
+//!   the page: 10 MiB at `0x56781234` are the `0xa02000` bytes from `0x56780000` on.
+//! - Every other range is widened to whole pages: two bytes across a border are two pages.
+//! - `MEM_RESET` alone narrows the range to the pages that lie in it whole, because what it
+//!   touches is lost.
+//!
+//! # What is different from Windows
+//! - The functions return a [`Result`]; the number of a [`Win32Error`] is what `GetLastError` would
+//!   give.
+//! - They change only ranges that [`VirtualAlloc`] of this module has reserved. What a
+//!   [`Reservation`](crate::vm::Reservation) owns, and what is not granule's, they only tell about;
+//!   changing it is `ERROR_ACCESS_DENIED` (5).
+//! - Where the system's own step is the page, as on Linux, the rest of a reservation's last 64 KiB
+//!   is free for whatever else the process maps. A touch there usually faults, but need not.
+//! - `PAGE_NOCACHE` and `PAGE_WRITECOMBINE` are accepted and change nothing. `MEM_PHYSICAL` is
+//!   refused: there are no windows to physical pages.
+//!
+//! `tests/windows_semantics` is one table of calls and answers. It is run against this module, and
+//! on Windows against the real functions too.
+
+mod alloc;
+mod error;
+mod flags;
+mod free;
+mod owner;
+mod protect;
+mod query;
+mod range;
+mod system_info;
+
+pub use alloc::VirtualAlloc;
+pub use error::{
+    ERROR_ACCESS_DENIED, ERROR_BAD_LENGTH, ERROR_COMMITMENT_LIMIT, ERROR_INVALID_ADDRESS,
+    ERROR_INVALID_PARAMETER, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY,
+    ERROR_NOT_SUPPORTED, Win32Error,
+};
+pub use flags::*;
+pub use free::VirtualFree;
+pub use protect::VirtualProtect;
+pub use query::{MEMORY_BASIC_INFORMATION, VirtualQuery};
+pub use system_info::{
+    GetSystemInfo, PROCESSOR_ARCHITECTURE_AMD64, PROCESSOR_ARCHITECTURE_ARM64,
+    PROCESSOR_ARCHITECTURE_UNKNOWN, SYSTEM_INFO,
+};
