@@ -3,6 +3,8 @@
 mod support;
 
 use granule::vm::{Protection, Reservation};
+use granule::win32::{MEM_RELEASE, MEM_RESERVE, PAGE_NOACCESS, VirtualAlloc, VirtualFree};
+use std::ptr::with_exposed_provenance;
 use support::kernel::{self, write_and_read};
 use support::{PAGE, picture, step, words};
 
@@ -40,6 +42,7 @@ fn main() -> Result<(), granule::Error> {
     step("MEM_DECOMMIT, one byte", WISH, 8, || block.decommit(3 * PAGE..3 * PAGE + 1))?;
     println!("   read page 3: {:?}", kernel::letter(WISH + 3 * PAGE));
     step("MEM_RELEASE takes the whole reservation", WISH, 8, || block.release())?;
+    refused_releases();
 
     println!("002-8. The usual protections");
     let block = at(WISH, 2 * PAGE)?;
@@ -50,4 +53,23 @@ fn main() -> Result<(), granule::Error> {
     println!("   {} for reading: {}", picture(WISH, 2), words(&block.query(0)?));
     println!("   write 'A': {:?}, read: {:?}", kernel::write(WISH, b'A'), kernel::letter(WISH));
     Ok(())
+}
+
+/// The size of a MEM_RELEASE must be 0, and the address the one that was reserved.
+fn refused_releases() {
+    let wish = with_exposed_provenance(WISH);
+    // SAFETY: new addresses are nobody's.
+    let base = unsafe { VirtualAlloc(wish, 2 * PAGE, MEM_RESERVE, PAGE_NOACCESS) };
+    let base = base.expect("the addresses are free");
+    for (addr, size) in [(base, PAGE), (base.wrapping_byte_add(PAGE), 0), (base, 0)] {
+        let before = picture(WISH, 8);
+        // SAFETY: nobody uses the reservation.
+        let answer = unsafe { VirtualFree(addr, size, MEM_RELEASE) };
+        let answer = answer.map_err(|error| error.code());
+        println!(
+            "   {before} -> {}  VirtualFree({:#x}, {size}, MEM_RELEASE): {answer:?}",
+            picture(WISH, 8),
+            addr.addr()
+        );
+    }
 }

@@ -187,6 +187,15 @@ impl Error {
 
     const fn reason(&self) -> &'static str {
         match self.kind {
+            ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
+                "the range is empty, overflows or leaves the addresses of programs"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Query) => {
+                "the address lies behind the end"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Reserve) => {
+                "the alignment is no power of two, or the address not a multiple of it"
+            }
             ErrorKind::NoAddressSpace => "no free range of addresses is long enough",
             ErrorKind::NoMemory => "the system will not promise so much memory",
             ErrorKind::TooManyMappings => "too many mappings",
@@ -216,6 +225,15 @@ impl Error {
 
     const fn usual_next_step(&self) -> &'static str {
         match self.kind {
+            ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
+                "give a length, and an address between the two that `granule info` tells"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Query) => {
+                "ask inside the reservation, or below the last address of programs"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Reserve) => {
+                "give an alignment of 2, 4, 8 .. and let the system choose the address"
+            }
             ErrorKind::NoAddressSpace => "reserve less, or raise `ulimit -v`",
             ErrorKind::NoMemory => "commit less at a time, free memory, or raise the commit limit",
             ErrorKind::TooManyMappings => "raise vm.max_map_count, or use guard markers",

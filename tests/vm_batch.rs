@@ -115,7 +115,7 @@ fn one_bad_range_refuses_all_and_is_named() -> Result<(), Error> {
 #[cfg(target_os = "linux")]
 mod refused {
     use super::*;
-    use vm_support::{Refused, refusal, with_refused};
+    use vm_support::filters::{Refused, refusal, with_refused};
 
     fn no(call: libc::c_long, argument: Option<(u32, u32)>, errno: i32) -> Refused {
         Refused { call, argument, errno }

@@ -7,7 +7,7 @@ mod vm_support;
 use granule::vm::{self, CommitPolicy, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vm_support::{byte_at, kernel_reads, put, region_at, state_at};
+use vm_support::{byte_at, charged_len, kernel_reads, put, region_at, state_at};
 
 const MIB: i64 = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -135,6 +135,48 @@ fn lazy_is_never_charged() {
     });
 }
 
+/// To the page, from the kernel's list of what it charges for the range.
+#[test]
+fn the_charge_is_exactly_what_is_committed_for_writing() -> Result<(), Error> {
+    let page = vm::info().page_len;
+    for kind in [GuardKind::Split, GuardKind::Marker] {
+        if kind == GuardKind::Marker && !vm::info().guard_markers {
+            println!("skipped: guard markers, this kernel has none");
+            continue;
+        }
+        let range = Reservation::builder().len(64 * page).guard_kind(kind).reserve()?;
+        let whole = range.base()..range.base() + range.len();
+        let charged = |pages: usize| assert_eq!(charged_len(whole.clone()), pages * page);
+        charged(0);
+        range.commit(3 * page..4 * page, Protection::ReadWrite)?;
+        charged(1);
+        range.commit(0..10 * page, Protection::ReadWrite)?;
+        charged(10);
+        range.commit(20 * page..30 * page, Protection::Read)?;
+        charged(10);
+        range.protect(20 * page..25 * page, Protection::ReadWrite)?;
+        charged(15);
+        for offset in (0..10 * page).chain(20 * page..25 * page).step_by(page) {
+            put(&range, offset, 1);
+        }
+        range.guard(2 * page..4 * page)?;
+        charged(if kind == GuardKind::Split { 13 } else { 15 });
+        range.unguard(3 * page..4 * page)?;
+        charged(if kind == GuardKind::Split { 14 } else { 15 });
+        range.discard(5 * page..6 * page)?;
+        charged(if kind == GuardKind::Split { 14 } else { 15 });
+        range.decommit(2 * page..5 * page)?;
+        charged(12);
+        range.decommit(0..64 * page)?;
+        charged(0);
+        range.commit(0..64 * page, Protection::ReadWrite)?;
+        charged(64);
+        range.release()?;
+        charged(0);
+    }
+    Ok(())
+}
+
 #[test]
 fn a_promise_that_cannot_be_kept_is_refused_at_the_call() -> Result<(), Error> {
     let _alone = alone();
@@ -164,6 +206,77 @@ fn a_promise_that_cannot_be_kept_is_refused_at_the_call() -> Result<(), Error> {
         let builder = Reservation::builder().len(TIB).policy(CommitPolicy::Lazy);
         let lazy = builder.untracked().reserve()?;
         lazy.commit(0..TIB, Protection::ReadWrite)?;
+    }
+    Ok(())
+}
+
+/// A setting of the whole machine, put back when the value is dropped.
+struct Setting {
+    path: &'static str,
+    before: String,
+}
+
+impl Setting {
+    /// As it is. `None` if this process may not change it.
+    fn kept(path: &'static str) -> Option<Self> {
+        let before = std::fs::read_to_string(path).ok()?;
+        std::fs::write(path, &before).ok()?;
+        Some(Setting { path, before })
+    }
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::write(self.path, &self.before) {
+            eprintln!("{} has to be set to {} again: {error}", self.path, self.before.trim());
+        }
+    }
+}
+
+/// What the kernel does where it keeps strict books itself. The limit is set far above what the
+/// machine has promised, so that nobody else notices; still, it is the whole machine's, and so this
+/// happens only where the variable allows it.
+#[test]
+fn under_strict_accounting_lazy_is_charged_too() -> Result<(), Error> {
+    let _alone = alone();
+    if std::env::var_os("GRANULE_TEST_MACHINE").is_none() {
+        println!(
+            "skipped: GRANULE_TEST_MACHINE=1 lets it change vm.overcommit_memory for a moment"
+        );
+        return Ok(());
+    }
+    // The limit is a length or a share of the memory; to set the one makes the other 0.
+    const LENGTH: &str = "/proc/sys/vm/overcommit_kbytes";
+    let length = std::fs::read_to_string(LENGTH).expect("readable");
+    let share = "/proc/sys/vm/overcommit_ratio";
+    let limit = Setting::kept(if length.trim() == "0" { share } else { LENGTH });
+    let mode = Setting::kept("/proc/sys/vm/overcommit_memory");
+    let (Some(limit), Some(mode)) = (limit, mode) else {
+        println!("skipped: this process may not change vm.overcommit_memory");
+        return Ok(());
+    };
+    let room = (charge() + (64 << 30)) >> 10;
+    std::fs::write(LENGTH, room.to_string()).expect("writable");
+    std::fs::write(mode.path, "2").expect("writable");
+    let told = |policy| -> Result<[usize; 3], Error> {
+        let range = reservation(policy, GuardKind::Split);
+        let whole = range.base()..range.base() + range.len();
+        let reserved = charged_len(whole.clone());
+        range.commit(0..GIB, Protection::ReadWrite)?;
+        let committed = charged_len(whole.clone());
+        range.decommit(0..GIB)?;
+        Ok([reserved, committed, charged_len(whole)])
+    };
+    let (strict, lazy) = (told(CommitPolicy::Strict), told(CommitPolicy::Lazy));
+    let huge = |policy| {
+        let builder = Reservation::builder().len(TIB).policy(policy).untracked();
+        builder.reserve().and_then(|range| range.commit(0..TIB, Protection::ReadWrite))
+    };
+    let too_much = [CommitPolicy::Strict, CommitPolicy::Lazy].map(huge);
+    drop((mode, limit)); // before anything can fail here
+    assert_eq!((strict?, lazy?), ([0, GIB, 0], [0, GIB, 0]));
+    for done in too_much {
+        assert_eq!(done.expect_err("above the limit").kind(), ErrorKind::NoMemory);
     }
     Ok(())
 }

@@ -50,7 +50,9 @@ stories! {
     layers
     page_states
     pages
+    ring
     use_after_free
+    virtual_alloc
 }
 
 #[test]
@@ -71,9 +73,4 @@ fn cell_prompt() {
         "0\nhello\n1\naaa\n1\nhello!!\n9\nlast\n10\nout of range\nzero\nno number\n2\n{long}\n3\n"
     );
     tells("cell_prompt", &input);
-}
-
-#[test]
-fn ring_tells_its_story() {
-    tells_its_story("ring");
 }

@@ -11,7 +11,8 @@ use granule::vm::{
 use granule::{Error, ErrorKind, Op};
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vm_support::{Refused, byte_at, kernel_reads, put, region_at, state_at, with_refused};
+use vm_support::filters::{Refused, with_refused};
+use vm_support::{byte_at, kernel_reads, put, region_at, state_at};
 
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
 

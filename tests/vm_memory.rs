@@ -7,10 +7,8 @@ mod vm_support;
 use granule::vm::{self, Access, Advice, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
-use vm_support::{
-    Refused, byte_at, in_own_process, limit, mapping_flags, put, refusal, resident, state_at,
-    with_refused,
-};
+use vm_support::filters::{Refused, refusal, resident, with_refused};
+use vm_support::{byte_at, in_own_process, limit, mapping_flags, put, state_at};
 
 fn pages(range: Range<usize>) -> Range<usize> {
     let page = vm::info().page_len;

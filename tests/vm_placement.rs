@@ -220,7 +220,8 @@ fn what_is_left_out_of_core_dumps_stays_out() -> Result<(), Error> {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_wish_that_the_system_refuses_leaves_nothing_behind() {
-    use vm_support::{Refused, mapping_flags, with_refused};
+    use vm_support::filters::{Refused, with_refused};
+    use vm_support::mapping_flags;
     let free = {
         let found = Reservation::builder().len(4 * MIB).top_down().reserve().expect("addresses");
         found.base()

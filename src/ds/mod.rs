@@ -8,12 +8,12 @@ pub(crate) mod batches;
 pub(crate) mod cfi;
 #[cfg(target_os = "linux")]
 pub(crate) mod depot;
+pub(crate) mod name;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
 pub(crate) mod page_table;
 pub(crate) mod positions;
 pub(crate) mod primitive;
-#[cfg(target_os = "linux")]
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;

@@ -49,10 +49,10 @@ use word::{Word, next_generation};
 pub(crate) trait Source<N: 'static> {
     /// Why there is none.
     type Error;
-    /// A node that nobody knows.
-    fn take(&self) -> Result<&'static N, Self::Error>;
+    /// A node that nobody knows, and its number.
+    fn take(&self) -> Result<(u32, &'static N), Self::Error>;
     /// Takes a node back that was not used.
-    fn keep(&self, node: &'static N);
+    fn give_back(&self, number: u32);
 }
 
 /// A node of the lowest level: an entry for each of `N` pages. Their generations stay 0.
@@ -128,19 +128,14 @@ trait Prepare<S, E>: Layer {
 }
 
 impl<const N: usize> Leaf<N> {
-    #[cfg(not(all(test, granule_loom)))]
-    pub(crate) const fn new() -> Self {
-        Leaf { words: [const { AtomicU64::new(0) }; N] }
-    }
-
-    /// Loom's atomics cannot be made in constants.
-    #[cfg(all(test, granule_loom))]
+    /// For tests; real nodes are zero bytes.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Leaf { words: core::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// A word for whoever keeps the node while it is not in the table; 0 when it is given out.
-    pub(crate) fn link(&self) -> &AtomicU64 {
+    /// For whoever keeps the node while it is not in the table; it has to be 0 there again.
+    pub(crate) fn first_word(&self) -> &AtomicU64 {
         &self.words[0]
     }
 }
@@ -213,11 +208,11 @@ impl<C> Slot<C> {
         if let Some(child) = self.child() {
             return Ok(child);
         }
-        let made = source.take()?;
+        let (number, made) = source.take()?;
         let (none, new) = (core::ptr::null_mut(), core::ptr::from_ref(made).cast_mut());
         let swapped = self.child.compare_exchange(none, new, Ordering::AcqRel, Ordering::Acquire);
         if swapped.is_err() {
-            source.keep(made);
+            source.give_back(number);
         }
         Ok(self.child().unwrap_or(made))
     }
@@ -282,19 +277,21 @@ impl<C: Layer> Slot<C> {
     }
 }
 
+#[expect(private_bounds, reason = "the levels are nobody's business")]
 impl<C: Layer, const N: usize> Inner<C, N> {
     #[cfg(not(all(test, granule_loom)))]
     pub(crate) const fn new() -> Self {
         Inner { slots: [const { Slot::new() }; N] }
     }
 
+    /// Loom's atomics cannot be made in constants.
     #[cfg(all(test, granule_loom))]
     pub(crate) fn new() -> Self {
         Inner { slots: core::array::from_fn(|_| Slot::new()) }
     }
 
-    /// As [`Leaf::link`].
-    pub(crate) fn link(&self) -> &AtomicU64 {
+    /// As [`Leaf::first_word`].
+    pub(crate) fn first_word(&self) -> &AtomicU64 {
         &self.slots[0].word
     }
 
@@ -382,6 +379,7 @@ where
     }
 }
 
+#[expect(private_bounds, reason = "the levels are nobody's business")]
 impl<C: Layer, const N: usize> Inner<C, N> {
     fn prepare_part<S, E>(&self, index: usize, pages: Range<usize>, source: &S) -> Result<(), E>
     where

@@ -13,6 +13,34 @@
 
 use super::primitive::{AtomicU32, AtomicU64, Ordering};
 
+/// Where the stack may keep 32 bits while an index is on it.
+pub(crate) trait Link {
+    /// Keeps them.
+    fn put(&self, next: u32);
+    /// What was kept last; anything, if the index has left the stack.
+    fn next(&self) -> u32;
+}
+
+impl Link for AtomicU32 {
+    fn put(&self, next: u32) {
+        self.store(next, Ordering::Relaxed);
+    }
+
+    fn next(&self) -> u32 {
+        self.load(Ordering::Relaxed)
+    }
+}
+
+impl Link for AtomicU64 {
+    fn put(&self, next: u32) {
+        self.store(u64::from(next), Ordering::Relaxed);
+    }
+
+    fn next(&self) -> u32 {
+        self.load(Ordering::Relaxed) as u32
+    }
+}
+
 /// A stack of indices below 2^32 - 1.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyStack {
@@ -21,11 +49,17 @@ pub(crate) struct ReadyStack {
 }
 
 impl ReadyStack {
+    /// An empty stack.
+    #[cfg(not(all(test, granule_loom)))]
+    pub(crate) const fn new() -> Self {
+        ReadyStack { head: AtomicU64::new(0) }
+    }
+
     /// Puts `index`, whose link is `link`, on top.
-    pub(crate) fn push(&self, index: u32, link: &AtomicU32) {
+    pub(crate) fn push(&self, index: u32, link: &impl Link) {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            link.store(head as u32, Ordering::Relaxed);
+            link.put(head as u32);
             let new = next_count(head) | (u64::from(index) + 1);
             match self.head.compare_exchange_weak(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -35,11 +69,11 @@ impl ReadyStack {
     }
 
     /// Takes the top off. `link_of` may be asked for an index that just left the stack.
-    pub(crate) fn pop<'l>(&self, link_of: impl Fn(u32) -> &'l AtomicU32) -> Option<u32> {
+    pub(crate) fn pop<'l, L: Link + 'l>(&self, link_of: impl Fn(u32) -> &'l L) -> Option<u32> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let index = (head as u32).checked_sub(1)?;
-            let next = link_of(index).load(Ordering::Relaxed);
+            let next = link_of(index).next();
             let new = next_count(head) | u64::from(next);
             match self.head.compare_exchange_weak(head, new, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Some(index),

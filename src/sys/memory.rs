@@ -5,9 +5,11 @@
 
 use super::{
     ADVICE_OUTLIVES_PAGES, CommitPolicy, Errno, HugePages, Protection, advise, arm, decommit_huge,
-    disarm, guard_many, huge_len, huge_page_len, huge_pages, lock, overcommits_always, populate,
-    prefer_node, prefetch, reserve_huge, reserve_near, stack_room, undiscard, unguard_many, unlock,
+    disarm, guard_many, huge_len, huge_page_len, huge_pages, lock, name, overcommits_always,
+    populate, prefer_node, prefetch, reserve_huge, reserve_near, stack_room, undiscard,
+    unguard_many, unlock,
 };
+use crate::ds::name::Name;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -135,6 +137,7 @@ const _MEMORY_CONTRACT: (
     unsafe fn(NonNull<u8>, usize, Protection) -> Result<(), Errno>,
     unsafe fn(&[Piece]) -> Result<(), Stumble>,
     unsafe fn(&[Piece]) -> Result<(), Stumble>,
+    unsafe fn(NonNull<u8>, usize, Name) -> Result<(), Errno>,
     fn() -> bool,
     fn() -> Option<Range<usize>>,
     bool,
@@ -149,6 +152,7 @@ const _MEMORY_CONTRACT: (
     disarm,
     guard_many,
     unguard_many,
+    name,
     overcommits_always,
     stack_room,
     ADVICE_OUTLIVES_PAGES,

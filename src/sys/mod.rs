@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+pub(crate) mod inject;
 mod memory;
 #[cfg(test)]
 pub(crate) mod model;
@@ -41,6 +42,7 @@ pub(crate) use windows::*;
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 
+use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
 pub(crate) use reflection::reflect;
@@ -231,6 +233,8 @@ const _CONTRACT: (
     unsafe fn(usize, usize, CommitPolicy) -> Result<NonNull<u8>, Errno>,
     fn(Op, Errno) -> ErrorKind,
     fn(usize) -> Result<Option<Mapping>, Errno>,
+    fn(usize) -> Result<Option<(Mapping, Option<Name>)>, Errno>,
+    bool,
 ) = (
     info,
     reserve,
@@ -248,6 +252,8 @@ const _CONTRACT: (
     reserve_at,
     explain,
     mapping_at_or_above,
+    named_mapping_at_or_above,
+    RELEASES_PARTS,
 );
 
 /// Call stacks: see `unwind` of the platform for what the three promise.

@@ -80,6 +80,14 @@ impl Model {
         Ok(())
     }
 
+    /// A verb was refused that may have lost the content of these pages on its way.
+    pub(crate) fn lose_content(&mut self, range: Range<usize>) {
+        for page in &mut self.pages[range] {
+            let (Content::Exactly(byte) | Content::ZeroOr(byte)) = page.content;
+            page.content = Content::ZeroOr(byte);
+        }
+    }
+
     /// The rights that the system shows for a page.
     pub(crate) fn rights(&self, index: usize) -> Protection {
         match (self.pages[index].state, self.kind) {

@@ -6,7 +6,7 @@ use crate::sys::Advice;
 /// What a fresh mapping has to be told again: at most one advice of each group, two bits for each.
 /// What a fresh mapping is anyway is not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Remembered(u8);
+pub(super) struct Remembered(u32);
 
 /// The groups, and the advice in them that is not how every mapping begins.
 const GROUPS: [[Option<Advice>; 2]; 4] = [
@@ -17,11 +17,11 @@ const GROUPS: [[Option<Advice>; 2]; 4] = [
 ];
 
 impl Remembered {
-    pub(super) const fn from_bits(bits: u8) -> Self {
+    pub(super) const fn from_bits(bits: u32) -> Self {
         Remembered(bits)
     }
 
-    pub(super) const fn bits(self) -> u8 {
+    pub(super) const fn bits(self) -> u32 {
         self.0
     }
 
@@ -46,7 +46,7 @@ impl Remembered {
     /// What has to be told again.
     pub(super) fn iter(self) -> impl Iterator<Item = Advice> {
         GROUPS.into_iter().enumerate().filter_map(move |(group, choices)| {
-            let code = usize::from(self.0 >> (2 * group) & 3);
+            let code = (self.0 >> (2 * group) & 3) as usize;
             code.checked_sub(1).and_then(|index| choices.get(index).copied().flatten())
         })
     }

@@ -114,7 +114,7 @@ impl Reservation {
 
     /// The pages of a range that `call` has let through.
     fn checked(&self, range: &Range<usize>) -> Pages {
-        let pages = Pages::covering(range.clone(), self.traits.page, self.len());
+        let pages = Pages::covering(range.clone(), self.page, self.len());
         pages.expect("every range was checked before the first was touched")
     }
 }

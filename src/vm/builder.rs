@@ -1,14 +1,20 @@
 //! Floor 2, uses floors 0 and 1. How a reservation is asked for.
 
 use super::CommitPolicy;
-use super::huge::{HugeGrant, HugeWish};
-use super::reservation::{Reservation, Traits};
-use super::search::{Direction, NotFound, Wanted};
-use super::states::PageStates;
-use crate::addr::{PageLen, align_down};
+use super::advice::Remembered;
+use super::fit::{Fitted, Place};
+use super::huge::{self, HugeGrant, HugeWish};
+use super::pool::Refusal;
+use super::records::{self, Extent, Traits};
+use super::reservation::Reservation;
+use super::search::{Direction, NotFound};
+use super::states::{self, PageState, PageStates};
+use crate::addr::{PageLen, Pages, align_down};
+use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Advice, Errno, GuardKind, Limits};
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 
 /// A request for a [`Reservation`]; [`reserve`](Builder::reserve) makes it.
 ///
@@ -34,28 +40,8 @@ pub struct Builder {
     huge: Option<HugeWish>,
     node: Option<u16>,
     no_dump: bool,
+    name: Option<Name>,
     tracked: bool,
-}
-
-/// Where the range is to be.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Anywhere,
-    /// In the granule that has this address.
-    Hint(usize),
-    Exact(usize),
-    First(Direction),
-}
-
-/// A request that has passed the checks: where, how long, and a multiple of what.
-#[derive(Clone, Copy)]
-struct Fitted {
-    place: Place,
-    len: usize,
-    align: usize,
-    policy: sys::CommitPolicy,
-    node: Option<u16>,
-    limits: Limits,
 }
 
 impl Builder {
@@ -69,6 +55,7 @@ impl Builder {
             huge: None,
             node: None,
             no_dump: false,
+            name: None,
             tracked: true,
         }
     }
@@ -169,6 +156,16 @@ impl Builder {
         self
     }
 
+    /// What [`Region::name`](super::Region::name) will say about its pages.
+    ///
+    /// Linux: prctl(PR_SET_VMA_ANON_NAME), so that /proc/PID/maps says it too, where the kernel has
+    /// that (5.17, and built with it); characters that the kernel does not take are `?` there.
+    #[doc(alias = "PR_SET_VMA_ANON_NAME")]
+    pub const fn name(mut self, name: Name) -> Self {
+        self.name = Some(name);
+        self
+    }
+
     /// No table of page states: for huge ranges whose owner keeps his own books. The verbs then
     /// check nothing but the range and are one system call each, [`Reservation::query`] is
     /// `Unsupported`, guards taken away leave read and write access, and a failed verb may have
@@ -178,12 +175,13 @@ impl Builder {
         self
     }
 
-    /// Free -> Reserved. Takes addresses only: no memory and no charge. A tracked reservation also
-    /// takes one byte of address space per page for its table, which costs memory where verbs were
-    /// used. The table counts in `ulimit -d`, and under `vm.overcommit_memory=2` it is charged.
+    /// Free -> Reserved. Takes addresses only: no memory and no charge. The table of page states is
+    /// the process's; it takes some KiB where reservations begin and end, and 8 bytes for each page
+    /// only where neighbouring pages differ.
     ///
-    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE), munmap of the trimmings; for
-    /// the table mmap and mprotect; and the calls of the wishes.
+    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not aligned
+    /// another mmap and munmap of the trimmings; and the calls of the wishes. Now and then memory
+    /// for the table, which counts in `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
@@ -195,39 +193,42 @@ impl Builder {
     ///   memory node; or, from `advise`, the system cannot leave memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
-        let page = PageLen::new(limits.page_len).ok_or(self.error(ErrorKind::Unsupported))?;
-        let huge_len = if self.huge.is_some() { sys::huge_page_len() } else { 0 };
+        let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
+        let huge_len = if self.huge.is_some() { huge::page_len() } else { 0 };
         let fitted = self.fitted(limits, page, huge_len)?;
         let guards = super::guards();
         let guard_kind = self.guard_kind.unwrap_or(guards.chosen);
         if guard_kind == GuardKind::Marker && !guards.markers {
             return Err(self.error(ErrorKind::Unsupported));
         }
-        let (base, huge) = self.take(fitted, huge_len)?;
-        let Fitted { len, policy, node, .. } = fitted;
+        let (owner, record) = records::take().map_err(|refusal| self.unprepared(refusal))?;
+        let taken = self.take(fitted, huge_len);
+        let (base, huge) = taken.inspect_err(|_| records::give_back(owner))?;
+        let Fitted { len, policy, node, is_tracked, .. } = fitted;
         // Markers are for pages of the usual length.
         let guard_kind = if huge.is_explicit() { GuardKind::Split } else { guard_kind };
-        let traits = Traits { page, policy, guard_kind, huge, node };
-        let states = if self.tracked {
-            match PageStates::new(page.index_of(len), page) {
-                Ok(states) => Some(states),
-                Err((step, errno)) => {
-                    let error = self.refused(step, errno);
-                    // SAFETY: (1) the range reserved above, known to nobody. The first error is the
-                    // one to tell.
-                    let _ = unsafe { sys::release(base, len) };
-                    return Err(error);
-                }
-            }
-        } else {
-            None
-        };
-        // SAFETY: (1) the range was reserved above with this policy and nobody else knows it; (2)
-        // the table was made for its pages.
-        let reservation = unsafe { Reservation::from_parts(base, len, traits, states) };
+        let traits = Traits { policy, guard_kind, is_tracked, huge, node };
+        record.write(Extent { base: base.addr().get(), len, traits });
+        record.set_name(self.name);
         if huge.given == Some(HugeWish::Advised) {
-            reservation.remember(Advice::HugePages);
+            let advice = Remembered::default().with(Advice::HugePages);
+            record.advice.store(advice.bits(), Ordering::Release);
         }
+        if is_tracked {
+            let entered = enter(owner, page.index_of(base.addr().get()), page.index_of(len));
+            if let Err(refusal) = entered {
+                let error = self.unprepared(refusal);
+                records::give_back(owner);
+                // SAFETY: (1) the range reserved above, known to nobody. The first error is the one
+                // to tell.
+                let _ = unsafe { sys::release(base, len) };
+                return Err(error);
+            }
+        }
+        // SAFETY: (1) the range was reserved above with this policy, and (2) nobody else knows it;
+        // (3) `enter` wrote the table.
+        let reservation = unsafe { Reservation::from_record(owner, record, base, page) };
+        reservation.tell_name(reservation.all());
         if self.no_dump {
             reservation.advise(Advice::NoDump)?;
         }
@@ -267,7 +268,8 @@ impl Builder {
         }
         let policy = self.policy.resolved();
         let place = addr.map_or(self.place, Place::Exact);
-        Ok(Fitted { place, len, align, policy, node: self.node, limits })
+        let Builder { node, tracked: is_tracked, .. } = self;
+        Ok(Fitted { place, len, align, policy, node, is_tracked, limits })
     }
 
     /// Takes the addresses, from the pool of huge pages first if that is the wish.
@@ -280,7 +282,7 @@ impl Builder {
         };
         if wish == HugeWish::Explicit && huge_len != 0 {
             match fitted.take(Some(huge_len)) {
-                Ok(base) => return Ok((base, HugeGrant::explicit(huge_len))),
+                Ok(base) => return Ok((base, HugeGrant::EXPLICIT)),
                 // The pool is no reason to fail, the address is.
                 Err(NotFound::Refused(errno))
                     if sys::error_kind(errno) == ErrorKind::AddressTaken =>
@@ -293,7 +295,7 @@ impl Builder {
         let base = fitted.take(None).map_err(|why| self.not_found(why))?;
         // SAFETY: (1) the range reserved a moment ago.
         let is_advised = unsafe { sys::advise(base, fitted.len, Advice::HugePages) }.is_ok();
-        Ok((base, HugeGrant::advised(wish, huge_len, is_advised)))
+        Ok((base, HugeGrant::advised(wish, is_advised)))
     }
 
     fn not_found(&self, why: NotFound) -> Error {
@@ -301,6 +303,10 @@ impl Builder {
             NotFound::NoPlace => self.error(ErrorKind::NoAddressSpace),
             NotFound::Refused(errno) => self.refused(Op::Reserve, errno),
         }
+    }
+
+    fn unprepared(&self, refusal: Refusal) -> Error {
+        refusal.error(Op::Reserve, self.addr(), self.len)
     }
 
     fn addr(&self) -> usize {
@@ -319,37 +325,14 @@ impl Builder {
     }
 }
 
-impl Fitted {
-    /// Takes the addresses; with `pool`, the length of a huge page, from the pool of those.
-    fn take(self, pool: Option<usize>) -> Result<NonNull<u8>, NotFound> {
-        let Fitted { len, align, limits, .. } = self;
-        let searched = |direction| {
-            Wanted { direction, len, align, limits }.search(|addr| self.take_at(addr, pool))
-        };
-        match (self.place, pool) {
-            (Place::First(direction), _) => searched(direction),
-            // The system chooses addresses of the pool's pages by their own alignment only.
-            (Place::Anywhere, Some(huge_len)) if align > huge_len => searched(Direction::TopDown),
-            (Place::Anywhere, _) => self.take_at(0, pool).map_err(NotFound::Refused),
-            (Place::Exact(addr) | Place::Hint(addr), _) => {
-                self.take_at(addr, pool).map_err(NotFound::Refused)
-            }
-        }
+/// Writes the pages of a new reservation into the table.
+fn enter(owner: u32, first: usize, count: usize) -> Result<(), Refusal> {
+    if first + count > states::PAGES {
+        return Err(Refusal::Full);
     }
-
-    /// Exactly at `addr`, or if that is 0 anywhere.
-    fn take_at(self, addr: usize, pool: Option<usize>) -> Result<NonNull<u8>, Errno> {
-        let Fitted { len, align, policy, node, .. } = self;
-        match (pool, node) {
-            // SAFETY: (1) `fitted` made the length whole huge pages, and the address one's multiple.
-            (Some(huge_len), _) => unsafe { sys::reserve_huge(addr, len, huge_len, node) },
-            // SAFETY: (1) `fitted` made the length whole pages, not 0; the alignment a power of two
-            // of at least the granularity; and the address its multiple.
-            (None, Some(node)) => unsafe { sys::reserve_near(addr, len, align, policy, node) },
-            // SAFETY: (1) as above.
-            (None, None) if addr == 0 => unsafe { sys::reserve(0, len, align, policy) },
-            // SAFETY: (1) as above.
-            (None, None) => unsafe { sys::reserve_at(addr, len, policy) },
-        }
-    }
+    let Some(pages) = Pages::new(0, count) else { return Ok(()) };
+    let states = PageStates::new(owner, first);
+    states.prepare(pages)?;
+    states.set(pages, PageState::Reserved);
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::reservation::Reservation;
 use crate::error::{Error, Op};
 use crate::sys::{self, HugePages};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A wish for huge pages; see [`Builder::huge_pages`](super::Builder::huge_pages).
 ///
@@ -80,38 +81,83 @@ pub(super) struct HugeGrant {
     pub(super) asked: Option<HugeWish>,
     pub(super) given: Option<HugeWish>,
     pub(super) reason: HugeReason,
-    /// Bytes of a huge page; 0 when nothing was asked for, or there are none.
-    pub(super) page_len: usize,
 }
+
+/// In the order of their discriminants.
+const REASONS: [HugeReason; 5] = [
+    HugeReason::AsAsked,
+    HugeReason::NotAsked,
+    HugeReason::PoolTooSmall,
+    HugeReason::Never,
+    HugeReason::Unsupported,
+];
 
 impl HugeGrant {
     pub(super) const NOT_ASKED: Self =
-        HugeGrant { asked: None, given: None, reason: HugeReason::NotAsked, page_len: 0 };
+        HugeGrant { asked: None, given: None, reason: HugeReason::NotAsked };
+
+    pub(super) const EXPLICIT: Self = HugeGrant {
+        asked: Some(HugeWish::Explicit),
+        given: Some(HugeWish::Explicit),
+        reason: HugeReason::AsAsked,
+    };
+
+    /// Bits that a record needs for it.
+    pub(super) const BITS: u32 = 2 + 2 + 3;
+
+    pub(super) fn to_bits(self) -> u32 {
+        let bits = |wish: Option<HugeWish>| wish.map_or(0, |wish| 1 + wish as u32);
+        bits(self.asked) | bits(self.given) << 2 | (self.reason as u32) << 4
+    }
+
+    /// The grant that the lowest bits say.
+    pub(super) fn from_bits(bits: u32) -> Self {
+        let wish = |bits: u32| match bits & 3 {
+            1 => Some(HugeWish::Advised),
+            2 => Some(HugeWish::Explicit),
+            _ => None,
+        };
+        let reason = REASONS.get((bits >> 4 & 7) as usize).copied();
+        HugeGrant {
+            asked: wish(bits),
+            given: wish(bits >> 2),
+            reason: reason.unwrap_or(HugeReason::Unsupported),
+        }
+    }
 
     /// The ranges of all verbs are multiples of this.
-    pub(super) const fn unit(self) -> usize {
-        if self.is_explicit() { self.page_len } else { 1 }
+    pub(super) fn unit(self) -> usize {
+        if self.is_explicit() { page_len() } else { 1 }
     }
 
     pub(super) const fn is_explicit(self) -> bool {
         matches!(self.given, Some(HugeWish::Explicit))
     }
 
-    /// The grant of `Explicit`.
-    pub(super) const fn explicit(page_len: usize) -> Self {
-        let given = Some(HugeWish::Explicit);
-        HugeGrant { asked: given, given, reason: HugeReason::AsAsked, page_len }
-    }
-
     /// The grant of a range from outside the pool, which the system has or has not let us advise.
-    pub(super) fn advised(asked: HugeWish, page_len: usize, is_advised: bool) -> Self {
+    pub(super) fn advised(asked: HugeWish, is_advised: bool) -> Self {
         let (given, reason) = match asked {
-            _ if page_len == 0 || !is_advised => (None, HugeReason::Unsupported),
+            _ if page_len() == 0 || !is_advised => (None, HugeReason::Unsupported),
             _ if sys::huge_pages() == HugePages::Never => (None, HugeReason::Never),
             HugeWish::Advised => (Some(HugeWish::Advised), HugeReason::AsAsked),
             HugeWish::Explicit => (Some(HugeWish::Advised), HugeReason::PoolTooSmall),
         };
-        HugeGrant { asked: Some(asked), given, reason, page_len }
+        HugeGrant { asked: Some(asked), given, reason }
+    }
+}
+
+/// Bytes of a huge page, 0 when there are none. Asks the system once; two threads that come first
+/// both ask, and are told the same.
+pub(super) fn page_len() -> usize {
+    const UNKNOWN: usize = usize::MAX;
+    static KNOWN: AtomicUsize = AtomicUsize::new(UNKNOWN);
+    match KNOWN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let len = sys::huge_page_len();
+            KNOWN.store(len, Ordering::Relaxed);
+            len
+        }
+        len => len,
     }
 }
 
@@ -119,15 +165,35 @@ impl Reservation {
     /// What became of the wish for huge pages, and how much is in huge pages now. Asks the system.
     ///
     /// Linux: openat, ioctl(PAGEMAP_SCAN), close; before 6.7 it reads /proc/self/smaps. Windows: no
-    /// call; it has huge pages of the explicit kind only, and a reservation is made of them or not.
+    /// call; pages from the pool are not given, and it has no others.
     ///
     /// # Errors
     /// `Denied`, `Other`: the system does not tell.
     pub fn huge_pages(&self) -> Result<HugeReport, Error> {
-        let HugeGrant { asked, given, reason, .. } = self.traits.huge;
+        let HugeGrant { asked, given, reason } = self.traits.huge;
+        let (ptr, len) = self.place(self.all());
         // SAFETY: (1) exactly our range.
-        let len = unsafe { sys::huge_len(self.ptr(), self.len()) };
-        let len = len.map_err(|errno| errno.of(Op::Query, self.base(), self.len()))?;
-        Ok(HugeReport { asked, given, reason, page_len: sys::huge_page_len(), len })
+        let found = unsafe { sys::huge_len(ptr, len) };
+        let found = found.map_err(|errno| errno.of(Op::Query, self.base(), len))?;
+        Ok(HugeReport { asked, given, reason, page_len: page_len(), len: found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_fits_its_bits() {
+        let wishes = [None, Some(HugeWish::Advised), Some(HugeWish::Explicit)];
+        for (asked, given, reason) in wishes
+            .into_iter()
+            .flat_map(|asked| wishes.map(|given| (asked, given)))
+            .flat_map(|(asked, given)| REASONS.map(|reason| (asked, given, reason)))
+        {
+            let grant = HugeGrant { asked, given, reason };
+            assert!(grant.to_bits() < 1 << HugeGrant::BITS);
+            assert_eq!(HugeGrant::from_bits(grant.to_bits() | u32::MAX << HugeGrant::BITS), grant);
+        }
     }
 }

@@ -165,16 +165,16 @@ impl Reservation {
     pub(super) fn remember(&self, advice: Advice) {
         let with = |bits| Some(Remembered::from_bits(bits).with(advice).bits());
         // The closure never declines, so this cannot fail.
-        let _ = self.advice.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with);
+        let _ = self.record.advice.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with);
     }
 
-    /// Tells a fresh mapping what the whole reservation was told.
+    /// Tells a fresh mapping what the whole reservation was told, and its name.
     pub(super) fn repeat_advice(&self, pages: Pages) {
         if sys::ADVICE_OUTLIVES_PAGES {
             return;
         }
         let (ptr, len) = self.place(pages);
-        for advice in Remembered::from_bits(self.advice.load(Ordering::Relaxed)).iter() {
+        for advice in Remembered::from_bits(self.record.advice.load(Ordering::Relaxed)).iter() {
             // SAFETY: (1) the pages are inside. A hint: see `advise`.
             let _ = unsafe { sys::advise(ptr, len, advice) };
         }
@@ -182,14 +182,25 @@ impl Reservation {
             // SAFETY: (1) as above, and as much a hint.
             let _ = unsafe { sys::prefer_node(ptr, len, node) };
         }
+        self.tell_name(pages);
+    }
+
+    /// Tells the system what its list of mappings is to call the pages. Should it refuse, our own
+    /// books have the name all the same.
+    pub(super) fn tell_name(&self, pages: Pages) {
+        let Some(name) = self.name() else { return };
+        let (ptr, len) = self.place(pages);
+        // SAFETY: (1) the pages are inside.
+        let _ = unsafe { sys::name(ptr, len, name) };
     }
 
     /// Takes advice back that the system would apply to whatever lies at these addresses next.
     pub(super) fn end_advice(&self) {
-        let given = Remembered::from_bits(self.advice.load(Ordering::Relaxed));
+        let given = Remembered::from_bits(self.record.advice.load(Ordering::Relaxed));
         if sys::ADVICE_OUTLIVES_PAGES && given.iter().any(is_about_dumps) {
+            let (ptr, len) = self.place(self.all());
             // SAFETY: (1) exactly our range. A hint: see `advise`.
-            let _ = unsafe { sys::advise(self.ptr(), self.len(), Advice::Dump) };
+            let _ = unsafe { sys::advise(ptr, len, Advice::Dump) };
         }
     }
 }

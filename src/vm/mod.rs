@@ -24,6 +24,11 @@
 //! rights while the reference lives. So no verb can break a promise that safe code relies on:
 //! `decommit` is as safe as `drop` of a `Vec` that somebody keeps a raw pointer into.
 //!
+//! # What is known about every page
+//! One table for the whole process says what each page of ours is: [`Reservation::query`] and
+//! [`query`] look there without a system call, from any thread and in a signal handler.
+//! [`regions`] walks through the address space, ours and what is not.
+//!
 //! # Threads, signals, fork
 //! No verb takes a lock, allocates or changes `errno`: all may be called inside `malloc`, in a
 //! signal handler, and in the child of a `fork`. Verbs on different pages may run at the same time
@@ -32,13 +37,25 @@
 //! *different* verbs meet on the same page at the same moment, that page ends in the state of one
 //! of them and [`Reservation::query`] may name the other until the next verb: such callers have to
 //! agree on an order.
+//!
+//! The child of a `fork` has a copy of the reservations and of the table. Where another thread of
+//! the parent was inside a verb at that moment, the child's table may name the state from before
+//! the verb for pages that the system has changed already, or the other way round; no other page
+//! is affected, and the next verb on such a page settles it.
 
 mod advice;
 mod batch;
 mod builder;
+#[cfg_attr(not(test), expect(dead_code, reason = "the win32 face will use it"))]
+pub(crate) mod face;
+mod fit;
 mod huge;
 mod memory;
+mod pieces;
+mod place;
 mod policy;
+mod pool;
+mod records;
 mod region;
 mod reservation;
 mod ring;
@@ -47,11 +64,12 @@ mod states;
 #[cfg(test)]
 mod tests;
 
+pub use crate::ds::name::Name;
 pub use crate::sys::{Access, Advice, GuardKind, HugePages, Info, Kind, Protection};
 pub use builder::Builder;
 pub use huge::{HugeReason, HugeReport, HugeWish};
 pub use policy::CommitPolicy;
-pub use region::{Region, State, query};
+pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};
 

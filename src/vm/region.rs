@@ -1,9 +1,12 @@
 //! Floor 2, uses floors 0 and 1. What a page is: the answers of `query`.
 
-use super::states::PageState;
-use crate::addr::align_down;
+use super::records::{self, Record};
+use super::states::{self, PageState};
+use crate::addr::PageLen;
+use crate::ds::name::Name;
+use crate::ds::page_table::Value;
 use crate::error::{Error, ErrorKind, Op};
-use crate::sys::{self, Mapping, Protection};
+use crate::sys::{self, Kind, Mapping, Protection};
 
 /// What a run of pages is.
 ///
@@ -20,7 +23,8 @@ use crate::sys::{self, Mapping, Protection};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Nobody's: no addresses, no memory. Only [`query`](super::query) tells this.
+    /// Nobody's: no addresses, no memory. Only [`query`](super::query) and
+    /// [`regions`](super::regions) tell this.
     Free,
     /// Addresses only; every touch faults.
     Reserved,
@@ -28,22 +32,26 @@ pub enum State {
     Committed,
     /// Was committed; every touch faults until it is unguarded.
     Guarded,
+    /// Committed; the next touch faults once and makes it plain memory again.
+    Tripwire,
     /// A verb failed half way, and the system refused to take the half back. Only decommit, which
     /// settles it, and release accept such pages.
     Unknown,
 }
 
-/// A run of pages in one state: the answer of [`Reservation::query`](super::Reservation::query) and
-/// of [`query`].
+/// A run of pages in one state: the answer of [`Reservation::query`](super::Reservation::query), of
+/// [`query`] and of [`regions`].
 ///
 /// ```
-/// use granule::vm::{Protection, Reservation, State};
+/// use granule::vm::{Kind, Name, Protection, Reservation, State};
 /// let page = granule::vm::info().page_len;
-/// let reservation = Reservation::reserve(10 * page)?;
+/// let reservation = Reservation::builder().len(10 * page).name(Name::new(b"arena")).reserve()?;
 /// reservation.commit(page..2 * page, Protection::ReadWrite)?;
-/// let region = reservation.query(page + 1)?;
+/// let region = granule::vm::query(reservation.base() + page + 1)?;
 /// assert_eq!(region.base, reservation.base() + page);
 /// assert_eq!((region.len, region.state), (page, State::Committed));
+/// assert_eq!((region.kind, region.allocation_base), (Some(Kind::Private), reservation.base()));
+/// assert_eq!(region.name.map(|name| name.to_string()).as_deref(), Some("arena"));
 /// # Ok::<(), granule::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +59,44 @@ pub enum State {
 pub struct Region {
     /// Address of the page that was asked for: the first one of the run that is described.
     pub base: usize,
-    /// Bytes from `base` to the next page that differs, at most to the end of the reservation.
+    /// Bytes from `base` to the next page that differs, at most to the end of the reservation or
+    /// of what the system takes for one range.
     pub len: usize,
     /// The state of all these pages.
     pub state: State,
-    /// Their access rights; for Guarded pages the ones they get back. `None` where there are none
-    /// to tell: Free, Reserved and Unknown.
+    /// Their access rights; for Guarded and Tripwire pages the ones they get back. `None` where
+    /// there are none to tell: Free, Reserved and Unknown.
     pub protection: Option<Protection>,
+    /// What is behind the pages; `None` if they are Free.
+    pub kind: Option<Kind>,
+    /// Where the reservation begins that the pages are a part of. Of pages that are not ours:
+    /// Windows: the base of their allocation; Linux: of their mapping; 0 if they are Free.
+    pub allocation_base: usize,
+    /// What the reservation was [named](super::Builder::name); of pages that are not ours the path
+    /// of the file behind them, or what the system calls them (`[stack]`). Long ones are shortened:
+    /// see [`Name`].
+    pub name: Option<Name>,
+}
+
+/// Where a region lies.
+pub(super) struct Place {
+    pub(super) base: usize,
+    pub(super) len: usize,
+}
+
+impl Region {
+    /// A run of our pages.
+    pub(super) fn ours(
+        place: Place,
+        state: PageState,
+        allocation_base: usize,
+        name: Option<Name>,
+    ) -> Self {
+        let (state, protection) = state.told();
+        let Place { base, len } = place;
+        let kind = Some(Kind::Private);
+        Region { base, len, state, protection, kind, allocation_base, name }
+    }
 }
 
 impl PageState {
@@ -67,17 +106,20 @@ impl PageState {
             PageState::Reserved => (State::Reserved, None),
             PageState::Committed(protection) => (State::Committed, Some(protection)),
             PageState::Guarded(protection) => (State::Guarded, Some(protection)),
+            PageState::Tripwire(protection) => (State::Tripwire, Some(protection)),
             PageState::Unknown => (State::Unknown, None),
         }
     }
 }
 
-/// The state of the page at any address of the process, as far as the system knows it: Free,
-/// Reserved (taken, and no access) or Committed. What the owner of the page thinks of it, only the
-/// owner knows: see [`Reservation::query`](super::Reservation::query), which also is much faster.
+/// The state of the page at any address of the process, and how far it reaches.
 ///
-/// Windows: `VirtualQuery`. Linux: openat, ioctl(PROCMAP_QUERY), close; before 6.11 it reads
-/// /proc/self/maps. It allocates nothing.
+/// Pages of tracked reservations are answered from our own table: a few loads, no system call. Of
+/// other pages it tells what the system knows: Free, Reserved (taken, and no access) or Committed.
+/// It allocates nothing, takes no lock, and may be called in a signal handler.
+///
+/// Windows: `VirtualQuery`. Linux: getpid and ioctl(PROCMAP_QUERY) on a descriptor of
+/// /proc/self/maps that is opened once and kept; before 6.11 it reads that file each time.
 ///
 /// # Errors
 /// - `OutOfRange`: no program may have that address.
@@ -92,22 +134,149 @@ impl PageState {
 /// ```
 #[doc(alias = "VirtualQuery")]
 pub fn query(addr: usize) -> Result<Region, Error> {
+    let error = |kind| Error::new(Op::Query, kind, addr, 1, 0);
+    let page = states::page().ok_or(error(ErrorKind::Unsupported))?;
+    if let Some(region) = ours(addr, page) {
+        return Ok(region);
+    }
     let limits = sys::limits();
     if addr > limits.address_max {
-        return Err(Error::new(Op::Query, ErrorKind::OutOfRange, addr, 1, 0));
+        return Err(error(ErrorKind::OutOfRange));
     }
-    let base = align_down(addr, limits.page_len);
-    let found = sys::mapping_at_or_above(addr);
+    let base = page.offset_of(page.index_of(addr));
+    let found = sys::named_mapping_at_or_above(addr);
     let found = found.map_err(|errno| errno.of(Op::Query, addr, 1))?;
+    // The system joins our ranges with their neighbours; what is ours ends the region.
+    let place = |end: usize| {
+        let end = end.min(limits.address_max + 1);
+        Place { base, len: len_before_ours(base, end, page) }
+    };
     Ok(match found {
-        Some(Mapping { start, end, protection, .. }) if start <= addr => {
+        Some((mapping, name)) if mapping.start <= addr => {
+            let Mapping { end, allocation_base, protection, kind, .. } = mapping;
+            let Place { base, len } = place(end);
             let state = if protection.is_some() { State::Committed } else { State::Reserved };
-            Region { base, len: end - base, state, protection }
+            Region { base, len, state, protection, kind: Some(kind), allocation_base, name }
         }
         above => {
-            let end = above.map_or(usize::MAX, |mapping| mapping.start);
-            let len = end.min(limits.address_max + 1) - base;
-            Region { base, len, state: State::Free, protection: None }
+            let end = above.map_or(usize::MAX, |(mapping, _)| mapping.start);
+            let Place { base, len } = place(end);
+            let (state, protection, kind) = (State::Free, None, None);
+            Region { base, len, state, protection, kind, allocation_base: 0, name: None }
         }
     })
 }
+
+/// How often a page that changes owners while it is looked at is looked at again.
+const TRIES: usize = 64;
+
+/// The answer of our own table; `None` for pages that are not ours. See `records` for the order.
+fn ours(addr: usize, page: PageLen) -> Option<Region> {
+    let number = page.index_of(addr);
+    if number >= states::PAGES {
+        return None;
+    }
+    for _ in 0..TRIES {
+        match look(number, page) {
+            Seen::Ours(region) => return Some(region),
+            Seen::NotOurs => return None,
+            Seen::Torn => {}
+        }
+    }
+    None
+}
+
+/// One look at a page of the table.
+enum Seen {
+    Ours(Region),
+    NotOurs,
+    /// Its owner changed meanwhile.
+    Torn,
+}
+
+fn look(number: usize, page: PageLen) -> Seen {
+    let (value, count) = states::run_at(number..states::PAGES);
+    if value == Value::NOBODYS {
+        return Seen::NotOurs;
+    }
+    let record = records::get(value.owner).and_then(Record::read);
+    match (record, PageState::from_code(value.state)) {
+        (Some((extent, name)), Some(state)) if states::value_at(number) == value => {
+            let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
+            Seen::Ours(Region::ours(place, state, extent.base, name))
+        }
+        _ => Seen::Torn,
+    }
+}
+
+/// The length of `base..end`, which begins with a page that is not ours, up to one that is.
+fn len_before_ours(base: usize, end: usize, page: PageLen) -> usize {
+    let first = page.index_of(base);
+    let behind = page.index_of(end).min(states::PAGES);
+    if first >= behind {
+        return end - base;
+    }
+    match states::run_at(first..behind) {
+        // Behind the last page of the table nothing is ours.
+        (Value::NOBODYS, count) if first + count == behind => end - base,
+        // At least the page itself: it was not ours a moment ago.
+        (_, count) => page.offset_of(count),
+    }
+}
+
+/// All regions of the process from the first address that a program may have to the last, without
+/// gaps: those that nobody has are [`State::Free`]. Ours are told in detail.
+///
+/// The process goes on while they are told. Each region is as it is when the iterator comes to it,
+/// so mappings that come and go meanwhile may be told or not. Allocates nothing.
+///
+/// Windows and Linux: for pages that are not ours one system call each, as in [`query`].
+///
+/// ```
+/// use granule::vm::{self, State};
+/// let mut reserved = 0;
+/// for region in vm::regions() {
+///     let region = region?;
+///     if region.state == State::Reserved {
+///         reserved += region.len;
+///     }
+/// }
+/// println!("{reserved} bytes of addresses are reserved");
+/// # Ok::<(), granule::Error>(())
+/// ```
+pub fn regions() -> Regions {
+    let limits = sys::limits();
+    Regions { next: limits.address_min, address_max: limits.address_max }
+}
+
+/// The iterator of [`regions`]. Ends after an error.
+///
+/// ```
+/// let mut regions = granule::vm::regions();
+/// let (first, second) = (regions.next().unwrap()?, regions.next().unwrap()?);
+/// assert_eq!(first.base + first.len, second.base);
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Regions {
+    next: usize,
+    address_max: usize,
+}
+
+impl Iterator for Regions {
+    type Item = Result<Region, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next > self.address_max {
+            return None;
+        }
+        let region = query(self.next);
+        self.next = match &region {
+            Ok(region) => region.base.saturating_add(region.len),
+            Err(_) => usize::MAX,
+        };
+        Some(region)
+    }
+}
+
+impl core::iter::FusedIterator for Regions {}

@@ -6,30 +6,20 @@
 //! mapping), so a failure puts every page back to what the table says; where even that is refused
 //! the table says Unknown.
 
-use super::advice::Remembered;
 use super::builder::Builder;
-use super::huge::HugeGrant;
 use super::policy::CommitPolicy;
-use super::region::Region;
+use super::records::{self, Extent, Record, Traits};
+use super::region::{Place, Region};
 use super::states::{PageState, PageStates, Run};
+use super::{place, pool::Refusal};
 use crate::addr::{PageLen, Pages};
+use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, GuardKind, Protection};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::AtomicU8;
-
-/// What a reservation was asked to be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Traits {
-    pub(super) page: PageLen,
-    pub(super) policy: sys::CommitPolicy,
-    pub(super) guard_kind: GuardKind,
-    pub(super) huge: HugeGrant,
-    /// The memory node that was asked for.
-    pub(super) node: Option<u16>,
-}
+use core::sync::atomic::Ordering;
 
 /// A range of addresses that nobody else gets, until it is released or dropped.
 ///
@@ -50,9 +40,10 @@ pub(super) struct Traits {
 pub struct Reservation {
     base: NonNull<u8>,
     len: usize,
+    pub(super) page: PageLen,
     pub(super) traits: Traits,
-    pub(super) advice: AtomicU8,
-    states: Option<PageStates>,
+    pub(super) owner: u32,
+    pub(super) record: &'static Record,
 }
 
 // SAFETY: the range belongs to this value alone and no thread is special to it; it gives away raw
@@ -78,6 +69,11 @@ impl Call {
     pub(super) fn failed(&self, errno: Errno) -> Error {
         errno.of(self.op, self.addr, self.len)
     }
+
+    /// The table of states could not grow.
+    fn unprepared(&self, refusal: Refusal) -> Error {
+        refusal.error(self.op, self.addr, self.len)
+    }
 }
 
 impl Reservation {
@@ -95,29 +91,26 @@ impl Reservation {
         Builder::new()
     }
 
-    /// Takes ownership of a range.
+    /// Takes ownership of what record `owner` describes.
     ///
     /// # Safety
-    /// 1. `base..base + len` was reserved from `sys` under `traits.policy`, is page-aligned, and
-    ///    nobody else will change or release it.
-    /// 2. `states` is `None` or was made for exactly these pages.
-    pub(super) unsafe fn from_parts(
+    /// 1. `record` is that of number `owner` and says truly: its range was reserved from `sys`
+    ///    under its policy and is page-aligned. `base` is a pointer to its beginning.
+    /// 2. There is no other owner, and nobody else will change or release the range.
+    /// 3. If it says tracked, every page of the range is `owner`'s in the table of states.
+    pub(super) unsafe fn from_record(
+        owner: u32,
+        record: &'static Record,
         base: NonNull<u8>,
-        len: usize,
-        traits: Traits,
-        states: Option<PageStates>,
+        page: PageLen,
     ) -> Self {
-        let advice = AtomicU8::new(Remembered::default().bits());
-        Reservation { base, len, traits, advice, states }
+        let Extent { len, traits, .. } = record.extent();
+        Reservation { base, len, page, traits, owner, record }
     }
 
     /// The first byte of the range. Dereferencing it is `unsafe` and needs committed pages.
     pub const fn as_ptr(&self) -> *mut u8 {
         self.base.as_ptr()
-    }
-
-    pub(super) const fn ptr(&self) -> NonNull<u8> {
-        self.base
     }
 
     /// The address of the first byte.
@@ -129,6 +122,11 @@ impl Reservation {
     #[expect(clippy::len_without_is_empty, reason = "a reservation is never empty")]
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// What it was [named](Builder::name).
+    pub fn name(&self) -> Option<Name> {
+        self.record.name()
     }
 
     /// How this reservation makes its guards.
@@ -149,15 +147,15 @@ impl Reservation {
     /// charges when pages become writable: pages committed for reading only are promised by the
     /// [`protect`](Self::protect) that lets them be written, and that is where it can be refused.
     ///
-    /// The table of states takes a byte of memory for each page committed. Whoever commits
-    /// terabytes keeps his own books and asks for an [untracked](Builder::untracked) reservation.
-    ///
     /// Windows: `VirtualAlloc(MEM_COMMIT)`. Linux: mprotect.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
     /// - `BadState`: a page is Guarded or Unknown.
     /// - `NoMemory`, `TooManyMappings`, `Denied`: the system refused. Every page is as it was.
+    ///
+    /// As in every verb that changes states, `NoMemory` can also mean that there was none for the
+    /// table of states, before anything else was tried.
     pub fn commit(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
         let call = self.call(Op::Commit, range)?;
         self.require(&call, |state| {
@@ -181,6 +179,7 @@ impl Reservation {
     ///   be lost.
     pub fn decommit(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Decommit, range)?;
+        self.prepare(&call)?;
         let done = self.take_back(call.pages);
         self.settle(&call, done, |_| PageState::Reserved)
     }
@@ -273,7 +272,7 @@ impl Reservation {
     }
 
     /// The state of the page that has byte `offset`, and how far the same state reaches from there.
-    /// Answers from the reservation's own table, without a system call.
+    /// Answers from the process's own table, without a system call.
     ///
     /// Windows: `VirtualQuery`.
     ///
@@ -283,48 +282,91 @@ impl Reservation {
     #[doc(alias = "VirtualQuery")]
     pub fn query(&self, offset: usize) -> Result<Region, Error> {
         let call = self.call(Op::Query, offset..offset.saturating_add(1))?;
-        let states = self.states.as_ref().ok_or(call.refused(ErrorKind::Unsupported))?;
-        let page = self.traits.page;
-        let rest = Pages::new(call.pages.first(), page.index_of(self.len)).unwrap_or(call.pages);
+        let states = self.states().ok_or(call.refused(ErrorKind::Unsupported))?;
+        let rest = Pages::new(call.pages.first(), self.all().end()).unwrap_or(call.pages);
         let run = states.first_run(rest);
-        let base = self.base() + page.offset_of(run.pages.first());
-        let (state, protection) = run.state.told();
-        Ok(Region { base, len: page.offset_of(run.pages.count()), state, protection })
+        let base = self.base() + self.page.offset_of(run.pages.first());
+        let place = Place { base, len: self.page.offset_of(run.pages.count()) };
+        Ok(Region::ours(place, run.state, self.base(), self.name()))
     }
 
     /// Any state -> Free. Decommits by itself. Dropping a reservation does the same and keeps quiet
     /// about errors.
     ///
-    /// Windows: `VirtualFree(MEM_RELEASE)`. Linux: munmap.
+    /// Windows: `VirtualFree(MEM_RELEASE)`; for a piece of a reservation that was
+    /// [split](Self::split) it is `VirtualFree(MEM_DECOMMIT)`, until the last piece goes. Linux:
+    /// munmap.
     ///
     /// # Errors
     /// `TooManyMappings`: the range has grown together with neighbours, and the process has no
-    /// mapping left to cut it out. Its memory went back, its addresses stay taken.
+    /// mapping left to cut it out. Its memory went back, its addresses stay taken, and
+    /// [`query`](super::query) goes on calling them Reserved.
     pub fn release(self) -> Result<(), Error> {
-        let mut this = ManuallyDrop::new(self);
-        drop(this.states.take());
-        this.unmap()
+        ManuallyDrop::new(self).free()
     }
 
-    fn unmap(&self) -> Result<(), Error> {
+    /// The pages leave the table *before* the system takes them back: afterwards they may be
+    /// somebody else's at any moment.
+    fn free(&self) -> Result<(), Error> {
         self.end_advice();
-        // SAFETY: (1) the caller is `release` or `drop`: nobody uses the range any more.
-        unsafe { sys::release(self.base, self.len) }.map_err(|errno| {
-            let error = errno.of(Op::Release, self.base(), self.len);
-            // SAFETY: (1) as above. If this is refused too, nothing is left to try.
-            let _ = unsafe { sys::decommit(self.base, self.len, self.traits.policy) };
-            error
-        })
+        let states = self.states();
+        if let Some(states) = states {
+            states.forget(self.all());
+        }
+        let Err(errno) = self.unmap() else {
+            place::released(self.base(), self.len);
+            records::give_back(self.owner);
+            return Ok(());
+        };
+        let error = errno.of(Op::Release, self.base(), self.len);
+        // SAFETY: (1) still ours, and nobody uses it any more. If this is refused too, nothing is
+        // left to try.
+        let emptied = unsafe { sys::decommit(self.base, self.len, self.traits.policy) };
+        match states {
+            // The record stays with them.
+            Some(states) if emptied.is_ok() => states.set(self.all(), PageState::Reserved),
+            Some(states) => states.set(self.all(), PageState::Unknown),
+            None => records::give_back(self.owner),
+        }
+        Err(error)
+    }
+
+    /// Gives the range back to the system, or the piece of one.
+    fn unmap(&self) -> Result<(), Errno> {
+        let whole = self.record.whole.load(Ordering::Acquire);
+        match records::get(whole).filter(|_| whole != 0) {
+            // SAFETY: (1) the caller is `free`: nobody uses the range any more.
+            None => unsafe { sys::release(self.base, self.len) },
+            Some(record) => self.unmap_piece(whole, record),
+        }
+    }
+
+    /// The part of the table that this reservation has; `None` if it is untracked.
+    pub(super) fn states(&self) -> Option<PageStates> {
+        let first = self.page.index_of(self.base());
+        self.traits.is_tracked.then(|| PageStates::new(self.owner, first))
+    }
+
+    /// All pages.
+    pub(super) fn all(&self) -> Pages {
+        let count = self.page.index_of(self.len);
+        Pages::new(0, count).expect("a reservation is never empty")
     }
 
     /// The pages that cover `range`.
     pub(super) fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
-        let addr = self.base().wrapping_add(range.start);
-        let len = range.end.saturating_sub(range.start);
-        let pages = Pages::covering(range.clone(), self.traits.page, self.len)
-            .ok_or(Error::new(op, ErrorKind::OutOfRange, addr, len, 0))?;
+        let Range { start, end } = range;
+        let addr = self.base().wrapping_add(start);
+        let len = end.saturating_sub(start);
+        let pages = Pages::covering(range, self.page, self.len).ok_or(Error::new(
+            op,
+            ErrorKind::OutOfRange,
+            addr,
+            len,
+            0,
+        ))?;
         let unit = self.traits.huge.unit();
-        let is_whole = range.start.is_multiple_of(unit) && range.end.is_multiple_of(unit);
+        let is_whole = start.is_multiple_of(unit) && end.is_multiple_of(unit);
         if op != Op::Query && !is_whole {
             return Err(Error::new(op, ErrorKind::Misaligned, addr, len, 0));
         }
@@ -333,20 +375,27 @@ impl Reservation {
 
     /// Where pages lie, and how many bytes they are.
     pub(super) fn place(&self, pages: Pages) -> (NonNull<u8>, usize) {
-        let offset = self.traits.page.offset_of(pages.first());
+        let offset = self.page.offset_of(pages.first());
         // SAFETY: `pages` lies inside the reservation, whose whole range is one allocation.
         let ptr = unsafe { self.base.add(offset) };
-        (ptr, self.traits.page.offset_of(pages.count()))
+        (ptr, self.page.offset_of(pages.count()))
     }
 
-    /// Refuses the call unless every page is in an allowed state.
+    /// Refuses the call unless every page is in an allowed state, and prepares the table for it.
     pub(super) fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
-        let Some(states) = &self.states else { return Ok(()) };
+        let Some(states) = self.states() else { return Ok(()) };
         if states.runs(call.pages).all(|run| allowed(run.state)) {
-            Ok(())
+            self.prepare(call)
         } else {
             Err(call.refused(ErrorKind::BadState))
         }
+    }
+
+    /// Sees to it that the table has room for what the call does. Has to come before the system
+    /// call: a verb that the system did must not fail afterwards.
+    pub(super) fn prepare(&self, call: &Call) -> Result<(), Error> {
+        let Some(states) = self.states() else { return Ok(()) };
+        states.prepare(call.pages).map_err(|refusal| call.unprepared(refusal))
     }
 
     /// Ends a verb: writes the new states, or takes back what a failing system call has changed.
@@ -362,17 +411,29 @@ impl Reservation {
             self.undo(call.pages);
             return Err(error);
         }
-        if let Some(states) = &self.states {
-            for run in states.runs(call.pages) {
-                states.set(run.pages, next(run.state));
+        let Some(states) = self.states() else { return Ok(()) };
+        // Runs that become equal are written as one: a subtree that is equal again is one entry.
+        let mut first = call.pages.first();
+        let mut before = None;
+        for run in states.runs(call.pages) {
+            let state = next(run.state);
+            if let Some(old) = before.filter(|&old| old != state) {
+                if let Some(pages) = Pages::new(first, run.pages.first()) {
+                    states.set(pages, old);
+                }
+                first = run.pages.first();
             }
+            before = Some(state);
+        }
+        if let (Some(state), Some(pages)) = (before, Pages::new(first, call.pages.end())) {
+            states.set(pages, state);
         }
         Ok(())
     }
 
     /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
     pub(super) fn undo(&self, pages: Pages) {
-        let Some(states) = &self.states else { return };
+        let Some(states) = self.states() else { return };
         for run in states.runs(pages) {
             if self.restore(run).is_err() {
                 states.set(run.pages, PageState::Unknown);
@@ -389,13 +450,14 @@ impl Reservation {
             (PageState::Unknown, _) => return Ok(()),
             (PageState::Committed(protection), _)
             | (PageState::Guarded(protection), GuardKind::Marker) => protection,
-            (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
-                Protection::NoAccess
-            }
+            (PageState::Reserved | PageState::Tripwire(_), _)
+            | (PageState::Guarded(_), GuardKind::Split) => Protection::NoAccess,
         };
         if !self.all_have(pages, rights)? {
-            match rights {
-                Protection::NoAccess => self.take_back(pages)?,
+            match (state, kind) {
+                (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
+                    self.take_back(pages)?;
+                }
                 // SAFETY: (1) the pages are inside and had these rights before the failing call.
                 _ => unsafe { sys::protect(ptr, len, rights) }?,
             }
@@ -429,7 +491,7 @@ impl Reservation {
     }
 
     /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.
-    fn take_back(&self, pages: Pages) -> Result<(), Errno> {
+    pub(super) fn take_back(&self, pages: Pages) -> Result<(), Errno> {
         let (ptr, len) = self.place(pages);
         if self.traits.huge.is_explicit() {
             // SAFETY: (1) as below, and `call` lets whole huge pages through only.
@@ -459,7 +521,7 @@ impl Reservation {
             // SAFETY: (1) the pages are inside.
             unsafe { sys::unguard(ptr, len, kind, protection) }
         };
-        match (&self.states, kind) {
+        match (self.states(), kind) {
             (Some(states), GuardKind::Split) => {
                 states.runs(pages).try_for_each(|run| match run.state {
                     PageState::Guarded(protection) => remove(run.pages, protection),
@@ -474,6 +536,6 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         // A drop has nobody to tell; `release` does.
-        let _ = self.unmap();
+        let _ = self.free();
     }
 }

@@ -1,52 +1,134 @@
-//! Floor 2, uses floors 0 and 1. The table that knows the state of every page of one reservation.
+//! Floor 2, uses floors 0 and 1. The page table of the process: the state of every page of ours.
 //!
-//! One byte per page, eight to a word, in a side range of its own: address space from the system,
-//! memory only where a verb has been. The system's zero pages are the right beginning, because 0 is
-//! the code of Reserved. All accesses are to whole words, so that a run of equal pages is filled
-//! and searched eight pages at a time.
-//!
-//! Invariants:
-//! 1. A word at or behind `used` is zero: all its pages are Reserved and were never anything else.
-//! 2. The lanes of pages behind the reservation's end stay zero.
+//! There is one table, found by address (`ds::page_table`), so a page's state is a few loads away
+//! for whoever asks: a verb, another thread, a fault handler. A page's owner is the number of the
+//! record of its reservation (`records`). Nodes are made as they are needed and stay.
 
+use super::pool::{Pool, Pooled, Refusal};
 use crate::addr::{PageLen, Pages};
-use crate::error::Op;
-use crate::sys::{self, CommitPolicy, Errno, Protection};
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::ds::page_table::{Inner, Leaf, PageTable, Source, Value};
+use crate::ds::ready_stack::Link;
+use crate::sys::{self, Protection};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Pages in a word.
-const LANES: usize = 8;
+/// Entries of a node, as the processor has them.
+const WIDTH: usize = 512;
 
-/// The state of one page. Guarded pages remember the rights they get back.
+type Lowest = Leaf<WIDTH>;
+type Second = Inner<Lowest, WIDTH>;
+type Third = Inner<Second, WIDTH>;
+type Root = Inner<Third, WIDTH>;
+
+static TABLE: PageTable<Root> = PageTable::new(Root::new());
+
+/// Pages that the table has room for: 256 TiB of 4 KiB pages, which is more than programs get.
+pub(super) const PAGES: usize = PageTable::<Root>::PAGES;
+
+/// Far more nodes of a level than the table can have.
+const NODES: u32 = 1 << 30;
+
+static LOWEST: Pool<Lowest, NODES> = Pool::new();
+static SECOND: Pool<Second, NODES> = Pool::new();
+static THIRD: Pool<Third, NODES> = Pool::new();
+
+// SAFETY: (1) atomics and null pointers, for which zero is a value; (2) 512 words.
+unsafe impl Pooled for Lowest {
+    fn link(&self) -> &impl Link {
+        self.first_word()
+    }
+}
+
+// SAFETY: (1) as above; (2) 512 times a word and a pointer.
+unsafe impl Pooled for Second {
+    fn link(&self) -> &impl Link {
+        self.first_word()
+    }
+}
+
+// SAFETY: as for `Second`.
+unsafe impl Pooled for Third {
+    fn link(&self) -> &impl Link {
+        self.first_word()
+    }
+}
+
+/// The pools, as the table wants them.
+struct Nodes;
+
+fn take<T: Pooled>(
+    pool: &Pool<T, NODES>,
+    first_word: fn(&T) -> &AtomicU64,
+) -> Result<(u32, &'static T), Refusal> {
+    let (number, node) = pool.take()?;
+    // The pool may have kept its link there; an entry in the table has to begin as 0.
+    first_word(node).store(0, Ordering::Relaxed);
+    Ok((number, node))
+}
+
+impl Source<Lowest> for Nodes {
+    type Error = Refusal;
+    fn take(&self) -> Result<(u32, &'static Lowest), Refusal> {
+        take(&LOWEST, Lowest::first_word)
+    }
+    fn give_back(&self, number: u32) {
+        LOWEST.give_back(number);
+    }
+}
+
+impl Source<Second> for Nodes {
+    type Error = Refusal;
+    fn take(&self) -> Result<(u32, &'static Second), Refusal> {
+        take(&SECOND, Second::first_word)
+    }
+    fn give_back(&self, number: u32) {
+        SECOND.give_back(number);
+    }
+}
+
+impl Source<Third> for Nodes {
+    type Error = Refusal;
+    fn take(&self) -> Result<(u32, &'static Third), Refusal> {
+        take(&THIRD, Third::first_word)
+    }
+    fn give_back(&self, number: u32) {
+        THIRD.give_back(number);
+    }
+}
+
+/// The page of this process. Asks the system once.
+pub(super) fn page() -> Option<PageLen> {
+    static LEN: AtomicU32 = AtomicU32::new(0);
+    match LEN.load(Ordering::Relaxed) {
+        0 => {
+            let len = sys::limits().page_len;
+            LEN.store(len as u32, Ordering::Relaxed);
+            PageLen::new(len)
+        }
+        len => PageLen::new(len as usize),
+    }
+}
+
+/// What the table says about page number `page` of the address space.
+pub(super) fn value_at(page: usize) -> Value {
+    TABLE.get(page)
+}
+
+/// The value of the first of `pages` of the address space, and how many pages have it.
+pub(super) fn run_at(pages: Range<usize>) -> (Value, usize) {
+    TABLE.run(pages)
+}
+
+/// The state of one page. Those that fault remember the rights they get back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageState {
     Reserved,
     Committed(Protection),
     Guarded(Protection),
+    /// The next touch faults and takes this state away.
+    Tripwire(Protection),
     /// A system call failed half way and taking it back failed too.
     Unknown,
-}
-
-impl PageState {
-    /// The byte that stands for the state in the table. 0 must be Reserved.
-    const fn code(self) -> u8 {
-        match self {
-            PageState::Reserved => 0,
-            PageState::Committed(protection) => 1 + protection as u8,
-            PageState::Guarded(protection) => 1 + PROTECTIONS.len() as u8 + protection as u8,
-            PageState::Unknown => u8::MAX,
-        }
-    }
-
-    fn from_code(code: u8) -> Self {
-        let Some(index) = usize::from(code).checked_sub(1) else { return PageState::Reserved };
-        match (PROTECTIONS.get(index), PROTECTIONS.get(index.wrapping_sub(PROTECTIONS.len()))) {
-            (Some(&protection), _) => PageState::Committed(protection),
-            (None, Some(&protection)) => PageState::Guarded(protection),
-            (None, None) => PageState::Unknown,
-        }
-    }
 }
 
 /// In the order of their discriminants.
@@ -59,6 +141,38 @@ const PROTECTIONS: [Protection; 6] = [
     Protection::ExecuteReadWrite,
 ];
 
+impl PageState {
+    const RESERVED: u8 = 1;
+    const UNKNOWN: u8 = 2;
+    const COMMITTED: u8 = 8;
+    const GUARDED: u8 = 16;
+    const TRIPWIRE: u8 = 24;
+
+    /// The number that stands for the state in the table. 0 is left for pages that are not ours.
+    const fn code(self) -> u8 {
+        match self {
+            PageState::Reserved => Self::RESERVED,
+            PageState::Unknown => Self::UNKNOWN,
+            PageState::Committed(protection) => Self::COMMITTED + protection as u8,
+            PageState::Guarded(protection) => Self::GUARDED + protection as u8,
+            PageState::Tripwire(protection) => Self::TRIPWIRE + protection as u8,
+        }
+    }
+
+    /// The state that a number stands for; `None` for 0 and for numbers that no state has.
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        let protection = PROTECTIONS.get(usize::from(code % 8)).copied();
+        match code & !7 {
+            0 if code == Self::RESERVED => Some(PageState::Reserved),
+            0 if code == Self::UNKNOWN => Some(PageState::Unknown),
+            Self::COMMITTED => protection.map(PageState::Committed),
+            Self::GUARDED => protection.map(PageState::Guarded),
+            Self::TRIPWIRE => protection.map(PageState::Tripwire),
+            _ => None,
+        }
+    }
+}
+
 /// A run of pages that are all in one state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -66,107 +180,51 @@ pub(crate) struct Run {
     pub(crate) state: PageState,
 }
 
-/// The table. Its methods may be called from any thread; pages outside the given run are kept.
-#[derive(Debug)]
+/// The part of the table that one reservation has. Pages are counted from its first.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct PageStates {
-    words: NonNull<AtomicU64>,
-    words_len: usize,
-    table_len: usize,
-    used: AtomicUsize,
+    owner: u32,
+    first: usize,
 }
 
-// SAFETY: the table is owned by this value alone, and every access to it is atomic.
-unsafe impl Send for PageStates {}
-// SAFETY: as above.
-unsafe impl Sync for PageStates {}
-
 impl PageStates {
-    /// A table of `count` pages, all Reserved. Its own memory is taken at first touch, whatever the
-    /// policy of the reservation, and is not charged. An error names the step that failed.
-    pub(crate) fn new(count: usize, page: PageLen) -> Result<Self, (Op, Errno)> {
-        let words_len = count.div_ceil(LANES);
-        // A table is at most an eighth of what it describes, so this cannot overflow.
-        let table_len = (words_len * LANES).next_multiple_of(page.bytes());
-        // SAFETY: (1) not zero, whole pages; the page is a power of two.
-        let table = unsafe { sys::reserve(0, table_len, page.bytes(), CommitPolicy::Lazy) }
-            .map_err(|errno| (Op::Reserve, errno))?;
-        // SAFETY: (1) exactly the range reserved above.
-        if let Err(errno) = unsafe { sys::commit(table, table_len, Protection::ReadWrite) } {
-            // SAFETY: (1) the range reserved above, known to nobody. The first error is the one to
-            // tell.
-            let _ = unsafe { sys::release(table, table_len) };
-            return Err((Op::Commit, errno));
-        }
-        Ok(PageStates { words: table.cast(), words_len, table_len, used: AtomicUsize::new(0) })
+    /// The part of the owner with record `owner` whose first page is number `first` of the address
+    /// space. All its pages have to be below [`PAGES`].
+    pub(super) const fn new(owner: u32, first: usize) -> Self {
+        PageStates { owner, first }
     }
 
-    fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the range is committed, page-aligned and holds at least `words_len` words until
-        // drop; the system's zero bytes are valid words, and all accesses are atomic.
-        unsafe { core::slice::from_raw_parts(self.words.as_ptr(), self.words_len) }
+    /// Gets the memory that setting `pages` can need, and keeps it.
+    pub(super) fn prepare(&self, pages: Pages) -> Result<(), Refusal> {
+        TABLE.prepare(self.absolute(pages), &Nodes)
     }
 
-    /// Every page of `pages` is in `state` from now on.
+    /// Every page of `pages`, which was prepared, is in `state` from now on.
     pub(crate) fn set(&self, pages: Pages, state: PageState) {
-        self.used.fetch_max(pages.end().div_ceil(LANES), Ordering::AcqRel);
-        let filled = spread(state);
-        let touched = pages.first() / LANES..pages.end().div_ceil(LANES);
-        for (index, word) in touched.clone().zip(&self.words()[touched]) {
-            let mask = lanes(pages, index);
-            if mask == u64::MAX {
-                word.store(filled, Ordering::Release);
-            } else {
-                // The neighbours in the word may belong to a verb on another thread.
-                let mut old = word.load(Ordering::Relaxed);
-                while let Err(now) = word.compare_exchange_weak(
-                    old,
-                    (old & !mask) | (filled & mask),
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                ) {
-                    old = now;
-                }
-            }
-        }
+        TABLE.set(self.absolute(pages), Value { owner: self.owner, state: state.code() });
+    }
+
+    /// The pages, which were prepared, are nobody's from now on.
+    pub(super) fn forget(&self, pages: Pages) {
+        TABLE.set(self.absolute(pages), Value::NOBODYS);
     }
 
     /// The longest run of equal state that begins with the first page of `pages` and stays inside.
-    /// Looks at eight pages at a time, and at none behind `used`.
     pub(crate) fn first_run(&self, pages: Pages) -> Run {
-        let used = self.used.load(Ordering::Acquire);
-        let words = &self.words()[..used];
-        let word = |index: usize| words.get(index).map_or(0, |word| word.load(Ordering::Acquire));
-        let first = pages.first() / LANES;
-        let state = PageState::from_code((word(first) >> (8 * (pages.first() % LANES))) as u8);
-        let wanted = spread(state);
-        let last = pages.end().div_ceil(LANES).min(used);
-        let differing = (first..last).find_map(|index| {
-            let differing = (word(index) ^ wanted) & lanes(pages, index);
-            (differing != 0).then(|| index * LANES + differing.trailing_zeros() as usize / 8)
-        });
-        let end = match differing {
-            Some(page) => page,
-            None if state == PageState::Reserved => pages.end(),
-            // Behind `used` everything is Reserved.
-            None => pages.end().min(used * LANES),
-        };
-        let end = end.max(pages.first() + 1);
-        let pages = Pages::new(pages.first(), end).expect("a run has at least its first page");
-        Run { pages, state }
+        let (value, count) = TABLE.run(self.absolute(pages));
+        // Another owner can only be where the caller broke a rule: nothing is known then.
+        let state = PageState::from_code(value.state).filter(|_| value.owner == self.owner);
+        let pages = Pages::new(pages.first(), pages.first() + count).unwrap_or(pages);
+        Run { pages, state: state.unwrap_or(PageState::Unknown) }
     }
 
     /// The runs of equal state of `pages`, in order.
     pub(crate) fn runs(&self, pages: Pages) -> Runs<'_> {
         Runs { states: self, rest: Some(pages) }
     }
-}
 
-impl Drop for PageStates {
-    fn drop(&mut self) {
-        // SAFETY: (1) the range made in `new`; `&mut self` means that nobody looks at it any more.
-        // A refusal leaves addresses behind that nobody uses; there is nothing better to do in a
-        // drop.
-        let _ = unsafe { sys::release(self.words.cast(), self.table_len) };
+    fn absolute(&self, pages: Pages) -> Range<usize> {
+        self.first + pages.first()..self.first + pages.end()
     }
 }
 
@@ -187,17 +245,24 @@ impl Iterator for Runs<'_> {
     }
 }
 
-/// A word whose eight pages are all in `state`.
-const fn spread(state: PageState) -> u64 {
-    u64::from_ne_bytes([state.code(); LANES])
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
 
-/// The lanes of word `index` that `pages` covers.
-fn lanes(pages: Pages, index: usize) -> u64 {
-    let start = index * LANES;
-    let first = pages.first().saturating_sub(start).min(LANES);
-    let behind = (start + LANES).saturating_sub(pages.end()).min(LANES);
-    let from_first = u64::MAX.checked_shl(8 * first as u32).unwrap_or(0);
-    let before_end = u64::MAX.checked_shr(8 * behind as u32).unwrap_or(0);
-    from_first & before_end
+    #[test]
+    fn every_state_has_a_number_of_its_own() {
+        let mut states = std::vec![PageState::Reserved, PageState::Unknown];
+        for protection in PROTECTIONS {
+            states.push(PageState::Committed(protection));
+            states.push(PageState::Guarded(protection));
+            states.push(PageState::Tripwire(protection));
+        }
+        for &state in &states {
+            assert_eq!(PageState::from_code(state.code()), Some(state));
+        }
+        let known: Vec<_> = (0..=u8::MAX).filter_map(PageState::from_code).collect();
+        assert_eq!(known.len(), states.len(), "no other number means anything");
+        assert_eq!(PageState::from_code(0), None);
+    }
 }

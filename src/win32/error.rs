@@ -35,6 +35,7 @@ pub(super) enum Reason {
     Taken,
     NoRoom,
     NotReserved,
+    Released,
     NotCommitted,
     NotAtBase,
     ReleaseWithSize,
@@ -60,9 +61,11 @@ impl Reason {
             | Reason::ReleaseWithSize
             | Reason::FreeType
             | Reason::LeavesReservation => ERROR_INVALID_PARAMETER,
-            Reason::Taken | Reason::NotReserved | Reason::NotCommitted | Reason::NotAtBase => {
-                ERROR_INVALID_ADDRESS
-            }
+            Reason::Taken
+            | Reason::NotReserved
+            | Reason::Released
+            | Reason::NotCommitted
+            | Reason::NotAtBase => ERROR_INVALID_ADDRESS,
             Reason::NoRoom => ERROR_NOT_ENOUGH_MEMORY,
             Reason::NoPlaceForAnswer => ERROR_NOACCESS,
             Reason::ShortBuffer => ERROR_BAD_LENGTH,
@@ -104,6 +107,10 @@ impl Reason {
             Reason::NotReserved => {
                 ("no one reservation has the whole range", "reserve it, or make a call for each")
             }
+            Reason::Released => (
+                "nothing is reserved at this address",
+                "look whether it was released before; VirtualQuery tells what is there",
+            ),
             Reason::NotCommitted => {
                 ("a page of the range is not committed", "commit it; VirtualQuery tells the states")
             }

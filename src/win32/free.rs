@@ -63,7 +63,7 @@ pub unsafe fn VirtualFree(
     match (free_type, size) {
         (MEM_RELEASE, 0) => {
             let owned = starting_at(addr)?;
-            let reservation = owned.forget().ok_or(refused(Reason::NotReserved))?;
+            let reservation = owned.forget().ok_or(refused(Reason::Released))?;
             reservation.release().map_err(|error| Win32Error::from_vm(CALL, error))
         }
         (MEM_RELEASE, _) => Err(refused(Reason::ReleaseWithSize)),
@@ -85,7 +85,7 @@ pub unsafe fn VirtualFree(
 }
 
 fn containing(addr: usize) -> Result<Owned, Win32Error> {
-    Owned::of(addr).ok_or_else(|| stranger(CALL, addr, Reason::NotReserved))
+    Owned::of(addr).ok_or_else(|| stranger(CALL, addr, Reason::Released))
 }
 
 /// The reservation whose first page has `addr`.

@@ -112,12 +112,15 @@ pub fn VirtualQuery(
 
 /// State and rights as Windows has them. Guarded pages are committed ones that nobody may touch.
 pub(super) fn flags_at(region: &Region) -> (u32, u32) {
-    let rights = |protection| Rights { protection, tripwire: false }.flags();
+    let rights = |protection, tripwire| Rights { protection, tripwire }.flags();
     match (region.state, region.protection) {
         (State::Free, _) => (MEM_FREE, PAGE_NOACCESS),
         (State::Reserved | State::Unknown, _) => (MEM_RESERVE, 0),
-        (State::Committed, Some(protection)) => (MEM_COMMIT, rights(protection)),
-        (State::Committed, None) | (State::Guarded, _) => (MEM_COMMIT, PAGE_NOACCESS),
+        (State::Committed, Some(protection)) => (MEM_COMMIT, rights(protection, false)),
+        (State::Tripwire, Some(protection)) => (MEM_COMMIT, rights(protection, true)),
+        (State::Committed | State::Tripwire, None) | (State::Guarded, _) => {
+            (MEM_COMMIT, PAGE_NOACCESS)
+        }
     }
 }
 
@@ -151,8 +154,7 @@ fn others(addr: usize) -> Result<MEMORY_BASIC_INFORMATION, Error> {
     if region.state == State::Free {
         return Ok(told);
     }
-    let found = sys::mapping_at_or_above(addr)
-        .map_err(|errno| Error::new(Op::Query, sys::explain(Op::Query, errno), addr, 1, errno.0))?;
+    let found = sys::mapping_at_or_above(addr).map_err(|errno| errno.of(Op::Query, addr, 1))?;
     if let Some(mapping) = found {
         told.AllocationBase = ptr::without_provenance_mut(mapping.allocation_base);
         (told.Type, told.AllocationProtect) = match mapping.kind {

@@ -98,8 +98,11 @@ impl StompArguments {
 #[derive(Args, Debug)]
 pub(crate) struct InfoArguments {
     /// Print one JSON object instead of sentences.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "layers")]
     pub(crate) json: bool,
+    /// Draw the layers of memory, from the kernel to new, with the numbers of this process.
+    #[arg(long)]
+    pub(crate) layers: bool,
 }
 
 /// How pages are made inaccessible.

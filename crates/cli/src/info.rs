@@ -3,9 +3,11 @@
 
 use crate::args::InfoArguments;
 use crate::exit_code::{ExitCode, Failure};
+use crate::layers;
 use crate::stomp::{LibraryPlace, library_place};
 use granule::stomp::split_guards_max;
 use granule::vm::{GuardKind, HugePages, Info};
+use granule::win32::GetSystemInfo;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -30,6 +32,9 @@ struct Facts<'a> {
     memory_len: usize,
     address_min: String,
     address_max: String,
+    processors: usize,
+    /// As in `wProcessorArchitecture`: 9 is x86-64, 12 is AArch64.
+    processor_architecture: u16,
     /// "file", "memory" or "nowhere".
     library: &'static str,
     library_file: Option<&'a str>,
@@ -42,7 +47,9 @@ struct Facts<'a> {
 pub(crate) fn run(arguments: &InfoArguments) -> Result<ExitCode, Failure> {
     let info = granule::vm::info();
     let library = library_place();
-    let text = if arguments.json {
+    let text = if arguments.layers {
+        layers::picture(&info).map_err(|error| Failure::cannot(error.to_string()))?
+    } else if arguments.json {
         let facts = facts(&info, &library);
         serde_json::to_string(&facts)
             .map_err(|error| Failure::cannot(format!("the facts are no JSON: {error}")))?
@@ -80,6 +87,8 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
         memory_len: info.memory_len,
         address_min: format!("{:#x}", info.address_min),
         address_max: format!("{:#x}", info.address_max),
+        processors: processors(),
+        processor_architecture: GetSystemInfo().wProcessorArchitecture,
         library: match library {
             LibraryPlace::File(_) => "file",
             LibraryPlace::Memory(_) => "memory",
@@ -93,6 +102,7 @@ fn facts<'a>(info: &Info, library: &'a LibraryPlace) -> Facts<'a> {
 }
 fn sentences(info: &Info, library: &LibraryPlace) -> String {
     let rows = [
+        ("GetSystemInfo", system_info()),
         ("page", page(info)),
         ("granularity", granularity(info)),
         ("guards", guards(info)),
@@ -104,6 +114,26 @@ fn sentences(info: &Info, library: &LibraryPlace) -> String {
         ("preload library", preload_library(library)),
     ];
     rows.iter().map(|(name, sentence)| row(name, sentence)).collect()
+}
+
+/// The fields with the names that Windows gives them.
+fn system_info() -> String {
+    let told = GetSystemInfo();
+    format!(
+        "dwPageSize {}, dwAllocationGranularity {:#x}, lpMinimumApplicationAddress {:#x}, \
+         lpMaximumApplicationAddress {:#x}, dwNumberOfProcessors {}, wProcessorArchitecture {}.",
+        told.dwPageSize,
+        told.dwAllocationGranularity,
+        told.lpMinimumApplicationAddress.addr(),
+        told.lpMaximumApplicationAddress.addr(),
+        processors(),
+        told.wProcessorArchitecture
+    )
+}
+
+/// How many processors this process may use; 0 when unknown.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
 }
 
 fn page(info: &Info) -> String {
@@ -261,7 +291,8 @@ mod tests {
         let info = granule::vm::info();
         let text = sentences(&info, &LibraryPlace::File("/cache/library.so".to_owned()));
         assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
-        assert!(text.starts_with("page                4 KiB") || info.page_len != 4096, "{text}");
+        assert!(text.contains("\npage                4 KiB") || info.page_len != 4096, "{text}");
+        assert!(text.contains(&format!("dwPageSize {}", info.page_len)), "{text}");
         let nowhere = LibraryPlace::Nowhere("not Linux".to_owned());
         let facts = facts(&info, &nowhere);
         let json = serde_json::to_value(&facts).expect("plain data");

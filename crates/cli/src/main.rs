@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod exit_code;
 mod info;
+mod layers;
 mod stomp;
 
 use args::{Arguments, Verb};

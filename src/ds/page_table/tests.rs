@@ -15,18 +15,18 @@ struct Heap;
 
 impl<const N: usize> Source<Leaf<N>> for Heap {
     type Error = Infallible;
-    fn take(&self) -> Result<&'static Leaf<N>, Infallible> {
-        Ok(Box::leak(Box::new(Leaf::new())))
+    fn take(&self) -> Result<(u32, &'static Leaf<N>), Infallible> {
+        Ok((0, Box::leak(Box::new(Leaf::new()))))
     }
-    fn keep(&self, _: &'static Leaf<N>) {}
+    fn give_back(&self, _: u32) {}
 }
 
 impl<C: Layer, const N: usize> Source<Inner<C, N>> for Heap {
     type Error = Infallible;
-    fn take(&self) -> Result<&'static Inner<C, N>, Infallible> {
-        Ok(Box::leak(Box::new(Inner::new())))
+    fn take(&self) -> Result<(u32, &'static Inner<C, N>), Infallible> {
+        Ok((0, Box::leak(Box::new(Inner::new()))))
     }
-    fn keep(&self, _: &'static Inner<C, N>) {}
+    fn give_back(&self, _: u32) {}
 }
 
 fn set(table: &PageTable<Small>, pages: Range<usize>, value: Value) {
@@ -105,10 +105,10 @@ fn setting_whole_subtrees_needs_no_node() {
     struct None;
     impl<N: 'static> Source<N> for None {
         type Error = ();
-        fn take(&self) -> Result<&'static N, ()> {
+        fn take(&self) -> Result<(u32, &'static N), ()> {
             Err(())
         }
-        fn keep(&self, _: &'static N) {}
+        fn give_back(&self, _: u32) {}
     }
     let table = PageTable::new(Small::new());
     assert_eq!(table.prepare(0..Small::PAGES, &None), Ok(()));

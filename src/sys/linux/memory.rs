@@ -7,6 +7,7 @@ use super::maps::mapping_at_or_above;
 use super::pages::{MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, madvise, protect};
 use super::process::{close, process_id};
 use super::raw::syscall;
+use crate::ds::name::Name;
 use crate::error::Call;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -136,6 +137,25 @@ pub(crate) unsafe fn disarm(
 ) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { protect(ptr, len, protection) }
+}
+
+/// What the kernel's list of mappings calls these pages from now on. A kernel without such names
+/// says EINVAL. Call: prctl(PR_SET_VMA_ANON_NAME), Linux 5.17.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn name(ptr: NonNull<u8>, len: usize, name: Name) -> Result<(), Errno> {
+    const PR_SET_VMA: usize = 0x5356_4d41;
+    const PR_SET_VMA_ANON_NAME: usize = 0;
+    let mut text = [0u8; 64];
+    for (place, byte) in text.iter_mut().zip(name.as_str().bytes()) {
+        *place = if b"\\`$[]".contains(&byte) { b'?' } else { byte };
+    }
+    let addr = ptr.as_ptr().expose_provenance();
+    let text = text.as_ptr().expose_provenance();
+    let args = [PR_SET_VMA, PR_SET_VMA_ANON_NAME, addr, len, text, 0];
+    // SAFETY: (1); the kernel copies a text that is shorter than its buffer, which is zero behind.
+    unsafe { syscall(libc::SYS_prctl, args) }.map(drop)
 }
 
 /// Guard markers on many ranges. Calls: process_madvise; before Linux 6.14 pidfd_open and close.

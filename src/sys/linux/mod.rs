@@ -6,6 +6,7 @@ mod fault;
 mod generation;
 mod huge;
 mod info;
+mod listing;
 mod maps;
 mod memory;
 mod mirror;
@@ -13,6 +14,8 @@ mod pagemap;
 mod pages;
 mod process;
 pub(crate) mod raw;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
@@ -30,18 +33,20 @@ pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };
 pub(crate) use info::{guards, huge_pages, info, limits};
-pub(crate) use maps::{file_at, mapping_at_or_above};
+pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
-    ADVICE_OUTLIVES_PAGES, advise, arm, disarm, guard_many, lock, overcommits_always, populate,
-    prefetch, stack_room, undiscard, unguard_many, unlock,
+    ADVICE_OUTLIVES_PAGES, advise, arm, disarm, guard_many, lock, name, overcommits_always,
+    populate, prefetch, stack_room, undiscard, unguard_many, unlock,
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    commit, decommit, discard, error_kind, explain, guard, protect, release, reserve, reserve_at,
-    unguard,
+    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    reserve, reserve_at, unguard,
 };
 pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
     thread_id, thread_id_quick, write_error, yield_now,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};

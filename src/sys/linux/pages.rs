@@ -12,6 +12,9 @@ use super::raw::syscall;
 use crate::error::{Call, ErrorKind, Op};
 use core::ptr::NonNull;
 
+/// Any part of what was reserved can be released by itself.
+pub(crate) const RELEASES_PARTS: bool = true;
+
 /// Since Linux 6.13; younger than the C headers.
 pub(super) const MADV_GUARD_INSTALL: usize = 102;
 pub(super) const MADV_GUARD_REMOVE: usize = 103;
@@ -99,7 +102,8 @@ pub(super) unsafe fn madvise_unlocked(
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
-/// and free, else where the system likes. Calls: mmap, and munmap to trim for the alignment.
+/// and free, else where the system likes. Calls: mmap; if its answer is not aligned, munmap and
+/// another mmap, and munmap to trim that.
 ///
 /// # Safety
 /// 1. `len` and `align` are not zero, multiples of the page, and `align` is a power of two.
@@ -109,25 +113,31 @@ pub(crate) unsafe fn reserve(
     align: usize,
     policy: CommitPolicy,
 ) -> Result<NonNull<u8>, Errno> {
-    if hint != 0 && hint.is_multiple_of(align) {
-        // SAFETY: (1); the hint is a multiple of the alignment and so of the page.
-        if let Ok(base) = unsafe { reserve_at(hint, len, policy) } {
-            return Ok(base);
+    if hint != 0 {
+        // SAFETY: without MAP_FIXED the kernel picks free addresses; where it can, the hint.
+        let base = unsafe { mmap_none(hint, len, reserve_flags(policy)) }?;
+        if base.is_multiple_of(align) {
+            return Ok(pointer(base));
         }
+        // SAFETY: this mapping was made a moment ago and nobody knows it.
+        unsafe { munmap(base, len) }?;
     }
     let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM, Call::None))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
-    for (first, end) in [(start, base), (base + len, start + padded)] {
-        if first == end {
+    let end = start + padded;
+    // What is still ours begins with `left`. The head must not be given back twice: in between it
+    // can have become another thread's.
+    for (first, behind, left) in [(start, base, start), (base + len, end, base)] {
+        if first == behind {
             continue;
         }
         // SAFETY: the head or tail of the mapping made above, outside what is handed out.
-        if let Err(errno) = unsafe { munmap(first, end - first) } {
-            // SAFETY: the whole of that mapping, parts of which may be gone; nobody knows it yet.
-            // Should this fail too, there is nothing left to try.
-            let _ = unsafe { munmap(start, padded) };
+        if let Err(errno) = unsafe { munmap(first, behind - first) } {
+            // SAFETY: the rest of that mapping; nobody knows it yet. Should this fail too, there is
+            // nothing left to try.
+            let _ = unsafe { munmap(left, end - left) };
             return Err(errno);
         }
     }

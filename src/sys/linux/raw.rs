@@ -3,16 +3,12 @@
 //! `malloc` must keep `errno` and may run before the C library is ready; a bare `syscall`
 //! instruction has neither problem.
 
-use super::super::Errno;
+use super::super::{Errno, inject};
 use crate::error::Call;
 
 /// Turns the kernel's answer into a result: -4095..-1 are error numbers.
-fn checked(number: libc::c_long, value: isize) -> Result<usize, Errno> {
-    if (-4095..0).contains(&value) {
-        Err(Errno(-value as i32, call_of(number)))
-    } else {
-        Ok(value as usize)
-    }
+fn checked(call: Call, value: isize) -> Result<usize, Errno> {
+    if (-4095..0).contains(&value) { Err(Errno(-value as i32, call)) } else { Ok(value as usize) }
 }
 
 /// The name of a system call. Those that no verb of pages makes have no place in the list.
@@ -51,9 +47,14 @@ const fn call_of(number: libc::c_long) -> Call {
 /// # Safety
 /// 1. The arguments keep the promises of that system call.
 pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize, Errno> {
+    let call = call_of(number);
+    inject::step(call, [args[0], args[1]])?;
     // SAFETY: (1) is passed on unchanged.
     let value = unsafe { trap(number as usize, args) };
-    checked(number, value)
+    let answer = checked(call, value);
+    #[cfg(test)]
+    super::refusals::note(call, args, answer);
+    answer
 }
 
 #[cfg(target_arch = "x86_64")]

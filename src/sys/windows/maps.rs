@@ -2,6 +2,7 @@
 
 use super::super::{Errno, Kind, Mapping, Protection};
 use super::call::checked;
+use crate::ds::name::Name;
 use crate::error::Call;
 use core::ptr::without_provenance;
 use windows_sys::Win32::Foundation::ERROR_INVALID_PARAMETER;
@@ -10,6 +11,8 @@ use windows_sys::Win32::System::Memory::{
     PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, PAGE_READONLY,
     PAGE_READWRITE, PAGE_WRITECOPY, VirtualQuery,
 };
+use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 /// The low byte of page rights; what stands above are modifiers (`PAGE_GUARD`, `PAGE_NOCACHE`).
 const RIGHTS: u32 = 0xff;
@@ -31,6 +34,37 @@ pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno>
         }
         addr = end;
     }
+}
+
+/// The same, and the path of the file behind it, as the kernel writes it (`\Device\..`). Calls:
+/// GetMappedFileName too, for what is mapped.
+pub(crate) fn named_mapping_at_or_above(
+    addr: usize,
+) -> Result<Option<(Mapping, Option<Name>)>, Errno> {
+    let found = mapping_at_or_above(addr)?;
+    Ok(found.map(|mapping| (mapping, name(&mapping))))
+}
+
+/// Paths that are longer have no name: only the system knows their end.
+const PATH_LEN_MAX: usize = 512;
+
+fn name(mapping: &Mapping) -> Option<Name> {
+    if mapping.kind == Kind::Private {
+        return None;
+    }
+    let mut path = [0u16; PATH_LEN_MAX];
+    // SAFETY: answers a constant.
+    let process = unsafe { GetCurrentProcess() };
+    let (place, target) = (without_provenance(mapping.start), path.as_mut_ptr());
+    // SAFETY: the system writes at most as many letters as we say the buffer has.
+    let mut ask = || unsafe { K32GetMappedFileNameW(process, place, target, PATH_LEN_MAX as u32) };
+    let len = checked(Call::Other, || Some(ask()).filter(|&len| len > 0)).ok()?;
+    // What is not ASCII becomes `?`, as in every name.
+    let mut text = [0; PATH_LEN_MAX];
+    for (byte, &letter) in text.iter_mut().zip(&path) {
+        *byte = u8::try_from(letter).unwrap_or(b'?');
+    }
+    text.get(..len as usize).map(Name::new)
 }
 
 /// What the system says about the page that has `addr`, and how far the same holds.
@@ -86,6 +120,10 @@ mod tests {
     fn code_stack_and_nothing_are_told_apart() {
         let code = told(told as fn(usize) -> _ as usize);
         assert_eq!((code.protection, code.kind), (Some(Protection::ExecuteRead), Kind::Image));
+        let named = named_mapping_at_or_above(code.start).expect("the system answers");
+        let (mapping, name) = named.expect("there is something");
+        assert_eq!((mapping.start, mapping.end), (code.start, code.end));
+        std::println!("our program is {name:?}");
         let stack = told((&raw const code).addr());
         assert_eq!((stack.protection, stack.kind), (Some(Protection::ReadWrite), Kind::Private));
         let lowest = mapping_at_or_above(0).expect("the system answers");

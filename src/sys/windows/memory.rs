@@ -8,6 +8,7 @@ use super::super::{Access, Advice, CommitPolicy, Errno, HugePages, Piece, Protec
 use super::call::checked;
 use super::late::{exclude_from_dumps, include_in_dumps, prefetch_virtual_memory};
 use super::pages::{ATTEMPTS, allocate, number, protect, release, reserve, rights};
+use crate::ds::name::Name;
 use crate::error::Call;
 use core::ops::Range;
 use core::ptr::{NonNull, with_exposed_provenance};
@@ -171,6 +172,14 @@ pub(crate) unsafe fn disarm(
 ) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { protect(ptr, len, protection) }
+}
+
+/// Windows has no names for memory.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn name(_: NonNull<u8>, _: usize, _: Name) -> Result<(), Errno> {
+    number(ERROR_NOT_SUPPORTED)
 }
 
 /// There are no guard markers on Windows, so there is no batch of them.

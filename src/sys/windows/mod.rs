@@ -10,16 +10,20 @@ mod maps;
 mod memory;
 mod pages;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 pub(crate) mod truth;
 
 pub(crate) use info::{guards, info, limits};
-pub(crate) use maps::mapping_at_or_above;
+pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
     ADVICE_OUTLIVES_PAGES, advise, arm, decommit_huge, disarm, guard_many, huge_len, huge_page_len,
-    huge_pages, lock, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
+    huge_pages, lock, name, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
     reserve_near, stack_room, undiscard, unguard_many, unlock,
 };
 pub(crate) use pages::{
-    commit, decommit, discard, error_kind, explain, guard, protect, release, reserve, reserve_at,
-    unguard,
+    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    reserve, reserve_at, unguard,
 };
+#[cfg(test)]
+pub(crate) use refusals::refusals;

@@ -4,7 +4,7 @@
 //! verb whole or not at all. What is left to do here is alignment beyond the granularity.
 
 use super::super::{CommitPolicy, Errno, GuardKind, Protection};
-use super::call::checked;
+use super::call::{checked, checked_at};
 use super::late::virtual_alloc_2;
 use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
@@ -24,6 +24,9 @@ use windows_sys::Win32::System::Memory::{
     VirtualFree, VirtualProtect,
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
+
+/// A reservation is released whole.
+pub(crate) const RELEASES_PARTS: bool = false;
 
 /// How often an aligned address may be lost to another thread before we give up.
 pub(super) const ATTEMPTS: usize = 64;
@@ -69,6 +72,8 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
         // A Windows that does not know MEM_RESET_UNDO.
         (Op::Undiscard, ERROR_INVALID_PARAMETER) => ErrorKind::Unsupported,
+        // Wine's word for a promise that the system below it does not make.
+        (Op::Commit, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
@@ -89,16 +94,22 @@ pub(super) unsafe fn allocate(
     // The system is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut::<c_void>(addr);
     // SAFETY: (1).
-    let call = || unsafe { VirtualAlloc(wanted, len, how, rights) };
-    checked(Call::VirtualAlloc, || NonNull::new(call())).map(NonNull::cast)
+    let call = || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) });
+    let base = checked_at(Call::VirtualAlloc, [addr, len], call)?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, how);
+    Ok(base)
 }
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
 unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
-    let call = || unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) };
-    checked(Call::VirtualFree, || (call() != 0).then_some(()))
+    let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
+    checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)?;
+    #[cfg(test)]
+    super::refusals::note_free(ptr, len, how);
+    Ok(())
 }
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
@@ -169,7 +180,10 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let call = || unsafe {
         virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
     };
-    checked(Call::VirtualAlloc2, || NonNull::new(call())).map(NonNull::cast)
+    let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, MEM_RESERVE);
+    Ok(base)
 }
 
 /// The way before `VirtualAlloc2`: Windows cannot trim a reservation, so a longer one is made to

@@ -152,6 +152,18 @@ fn info_in_words_and_json() {
 }
 
 #[test]
+fn info_draws_the_layers() {
+    let drawn = output(&mut granule(["info", "--layers"]));
+    assert!(drawn.status.success(), "{}", error_text(&drawn));
+    let drawn = String::from_utf8_lossy(&drawn.stdout).into_owned();
+    for part in ["| malloc ", "| VirtualAlloc ", "|CCCCCCCGRRRRRRRR|", "NULL partition"] {
+        assert!(drawn.contains(part), "{part} in {drawn}");
+    }
+    let both = output(&mut granule(["info", "--layers", "--json"]));
+    assert!(!both.status.success());
+}
+
+#[test]
 fn info_makes_no_files() {
     let scratch = super::Scratch::new("info");
     for home in [scratch.path().to_owned(), scratch.path().join("missing")] {

@@ -1,0 +1,44 @@
+//! Floor 2, uses floors 0 and 1. Where the next reservation is to be.
+//!
+//! The system aligns to its pages only, so an aligned base costs more calls: reserve too much, cut
+//! off both ends. A good hint saves them. Reservations follow each other downwards from where the
+//! system put the first one, so the random layout of the address space is kept. Long ones are
+//! aligned to their length, up to [`STEP_MAX`], so that few entries of the page table name them.
+
+use crate::addr::align_down;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// What one entry of the second level of the page table covers, where pages have 4 KiB.
+const STEP_MAX: usize = 1 << 30;
+
+/// The lowest reservation that a hint was followed for; 0: no reservation yet.
+static LOWEST: AtomicUsize = AtomicUsize::new(0);
+
+/// An address to try for `len` bytes aligned to `align`; 0 when there is none to recommend.
+pub(super) fn hint(len: usize, align: usize, address_min: usize) -> usize {
+    let step = align.max(STEP_MAX.min(1 << len.ilog2()));
+    let lowest = LOWEST.load(Ordering::Relaxed);
+    let hint = align_down(lowest.saturating_sub(len), step);
+    if hint < address_min {
+        return 0;
+    }
+    // Another thread that comes now goes below. If it came first, it gets the same hint, and the
+    // system gives one of the two another address.
+    let order = Ordering::Relaxed;
+    let _ = LOWEST.compare_exchange(lowest, hint, order, order);
+    hint
+}
+
+/// The system gave `base`, after `hint` was tried.
+pub(super) fn taken(base: usize, hint: usize) {
+    if base != hint {
+        LOWEST.store(base, Ordering::Relaxed);
+    }
+}
+
+/// `base..base + len` is free again: the next one may have it.
+pub(super) fn released(base: usize, len: usize) {
+    let order = Ordering::Relaxed;
+    // Unless it is the lowest it is a hole, which is left to the system.
+    let _ = LOWEST.compare_exchange(base, base + len, order, order);
+}

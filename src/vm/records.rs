@@ -1,0 +1,208 @@
+//! Floor 2, uses floors 0 and 1. What is known about each reservation as a whole.
+//!
+//! The page table names a reservation by the number of its record. Records are never unmapped, so a
+//! number that has become old leads to a record, if perhaps to another one. Who reads a record that
+//! he does not own does it like this:
+//!
+//! 1. `generation`, which is odd while the record is in use;
+//! 2. the fields;
+//! 3. `generation` again: if it is the same, the fields belong together;
+//! 4. the page table again: if the page has the same owner still, the record is the page's.
+
+use super::huge::HugeGrant;
+use super::pool::{Pool, Pooled, Refusal};
+use crate::ds::name::Name;
+use crate::ds::page_table::OWNERS;
+use crate::ds::ready_stack::Link;
+use crate::sys::{CommitPolicy, GuardKind};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// All records. Number 0 is nobody's.
+static RECORDS: Pool<Record, OWNERS> = Pool::new();
+
+/// What a reservation was asked to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    pub(super) policy: CommitPolicy,
+    pub(super) guard_kind: GuardKind,
+    /// The page table knows its pages.
+    pub(super) is_tracked: bool,
+    pub(super) huge: HugeGrant,
+    /// The memory node that was asked for.
+    pub(super) node: Option<u16>,
+}
+
+impl Traits {
+    const LAZY: u32 = 1;
+    const SPLIT: u32 = 2;
+    const TRACKED: u32 = 4;
+    /// The bits of the grant of huge pages begin here.
+    const HUGE: u32 = 3;
+    /// The number of the node, plus 1, begins here.
+    const NODE: u32 = Self::HUGE + HugeGrant::BITS;
+
+    fn bits(self) -> u32 {
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+        bit(self.policy == CommitPolicy::Lazy, Self::LAZY)
+            | bit(self.guard_kind == GuardKind::Split, Self::SPLIT)
+            | bit(self.is_tracked, Self::TRACKED)
+            | self.huge.to_bits() << Self::HUGE
+            | self.node.map_or(0, |node| u32::from(node) + 1) << Self::NODE
+    }
+
+    fn from_bits(bits: u32) -> Self {
+        let has = |bit| bits & bit != 0;
+        Traits {
+            policy: if has(Self::LAZY) { CommitPolicy::Lazy } else { CommitPolicy::Strict },
+            guard_kind: if has(Self::SPLIT) { GuardKind::Split } else { GuardKind::Marker },
+            is_tracked: has(Self::TRACKED),
+            huge: HugeGrant::from_bits(bits >> Self::HUGE),
+            node: (bits >> Self::NODE).checked_sub(1).map(|node| node as u16),
+        }
+    }
+}
+
+/// One reservation. The loads and stores are ordered so that a reader who sees a field of a later
+/// owner sees the later generation too.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Record {
+    generation: AtomicU32,
+    link: AtomicU32,
+    base: AtomicUsize,
+    len: AtomicUsize,
+    traits: AtomicU32,
+    /// The [advice](super::advice::Remembered) that was given to the whole.
+    pub(super) advice: AtomicU32,
+    /// 0: a [`Reservation`](super::Reservation) owns it. Otherwise a face above does, whose word
+    /// this is.
+    pub(super) face: AtomicU32,
+    /// The record of the allocation of which this is a piece; 0: it is one itself. Only where the
+    /// system cannot release pieces.
+    pub(super) whole: AtomicU32,
+    /// Pieces that are left, in the record of an allocation that was split.
+    pub(super) pieces: AtomicU32,
+    name: [AtomicU64; Name::WORDS],
+}
+
+// SAFETY: (1) atomics, for which zero is a value; (2) 128 bytes, as the test below says.
+unsafe impl Pooled for Record {
+    fn link(&self) -> &impl Link {
+        &self.link
+    }
+}
+
+/// The fields of a record at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    pub(super) base: usize,
+    pub(super) len: usize,
+    pub(super) traits: Traits,
+}
+
+impl Record {
+    /// The fields, as the owner knows them.
+    pub(super) fn extent(&self) -> Extent {
+        Extent {
+            base: self.base.load(Ordering::Acquire),
+            len: self.len.load(Ordering::Acquire),
+            traits: Traits::from_bits(self.traits.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Writes the fields; only the owner does.
+    pub(super) fn write(&self, extent: Extent) {
+        self.base.store(extent.base, Ordering::Release);
+        self.len.store(extent.len, Ordering::Release);
+        self.traits.store(extent.traits.bits(), Ordering::Release);
+    }
+
+    /// The name, as the owner knows it.
+    pub(super) fn name(&self) -> Option<Name> {
+        let first = self.name[0].load(Ordering::Acquire);
+        if first == 0 {
+            return None;
+        }
+        let mut words = [first; Name::WORDS];
+        for (word, place) in words.iter_mut().zip(&self.name).skip(1) {
+            *word = place.load(Ordering::Acquire);
+        }
+        Name::from_words(words)
+    }
+
+    /// Gives it a name, or none; only the owner does.
+    pub(super) fn set_name(&self, name: Option<Name>) {
+        let words = name.map_or([0; Name::WORDS], Name::to_words);
+        for (place, word) in self.name.iter().zip(words) {
+            place.store(word, Ordering::Release);
+        }
+    }
+
+    /// The fields and the name, for who is not the owner: `None` if nobody owns the record, or the
+    /// owner changed meanwhile.
+    pub(super) fn read(&self) -> Option<(Extent, Option<Name>)> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let seen = (self.extent(), self.name());
+        let is_same = self.generation.load(Ordering::Acquire) == generation;
+        (is_same && generation % 2 == 1).then_some(seen)
+    }
+}
+
+/// A record for a new reservation, and its number.
+pub(super) fn take() -> Result<(u32, &'static Record), Refusal> {
+    let (mut number, mut record) = RECORDS.take()?;
+    if number == 0 {
+        // The very first one: 0 has to mean nobody, so it is never used.
+        (number, record) = RECORDS.take()?;
+    }
+    record.generation.fetch_add(1, Ordering::AcqRel);
+    for field in [&record.advice, &record.face, &record.whole, &record.pieces] {
+        field.store(0, Ordering::Release);
+    }
+    record.set_name(None);
+    Ok((number, record))
+}
+
+/// The reservation of the record is gone: no page names it any more.
+pub(super) fn give_back(number: u32) {
+    if let Some(record) = get(number) {
+        record.generation.fetch_add(1, Ordering::AcqRel);
+        RECORDS.give_back(number);
+    }
+}
+
+/// Record `number`, whoever may own it now.
+pub(super) fn get(number: u32) -> Option<&'static Record> {
+    RECORDS.get(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_size_that_pools_want() {
+        assert_eq!(size_of::<Record>(), 128);
+    }
+
+    #[test]
+    fn who_does_not_own_a_record_notices_that_it_is_free_or_new() {
+        let (number, record) = take().expect("a record");
+        assert_ne!(number, 0);
+        let traits = Traits {
+            policy: CommitPolicy::Lazy,
+            guard_kind: GuardKind::Marker,
+            is_tracked: true,
+            huge: HugeGrant::EXPLICIT,
+            node: Some(u16::MAX),
+        };
+        let extent = Extent { base: 1 << 20, len: 1 << 16, traits };
+        record.write(extent);
+        let name = Some(Name::new(b"a name that needs more than a word"));
+        record.set_name(name);
+        assert_eq!(record.read(), Some((extent, name)));
+        assert_eq!(get(number).and_then(Record::read), Some((extent, name)));
+        give_back(number);
+        assert_eq!(record.read(), None);
+    }
+}

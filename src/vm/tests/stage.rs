@@ -1,0 +1,306 @@
+//! The stage on which a scenario is played while its system calls fail.
+//!
+//! A scenario is a story from the first reservation to the last release. It is played once in peace
+//! and then again and again: with its first counted call refused, its second, and so on until there
+//! is none left to refuse; for every number that the refused call can give; and with all calls from
+//! the n-th on refused. Each time all of this is checked:
+//!
+//! - a verb that was refused a call says so, with its own name, the call's and its number; success
+//!   is told only where the scenario lists the call as absorbed, and why;
+//! - every page is still mapped, and in the state that `query` tells (or Unknown, if taking back
+//!   was refused too);
+//! - the reservation can be used afterwards: emptied, committed, written, read;
+//! - in the end nothing is mapped or open that was not before, except what the system refused to
+//!   take back.
+
+use super::Twins;
+use crate::error::{Call, Error, Op};
+use crate::sys::inject::{Ledger, Plan, Refused, Session, unseen};
+use crate::sys::model::Verb;
+use crate::sys::{self, truth};
+use crate::vm::{Builder, Protection, Reservation};
+use core::ops::Range;
+use core::ptr::NonNull;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::vec::Vec;
+
+/// A refusal that does not make the verb fail.
+#[derive(Debug)]
+pub(super) struct Absorbed {
+    /// `None`: a function that cannot fail.
+    op: Option<Op>,
+    call: Call,
+    #[expect(dead_code, reason = "told with the rest where the entry is wrong")]
+    why: &'static str,
+}
+
+impl Absorbed {
+    /// The verb succeeds although `call` was refused, because of `why`.
+    pub(super) const fn by(op: Op, call: Call, why: &'static str) -> Self {
+        Absorbed { op: Some(op), call, why }
+    }
+
+    /// The same for a function that cannot fail.
+    pub(super) const fn by_answer(call: Call, why: &'static str) -> Self {
+        Absorbed { op: None, call, why }
+    }
+}
+
+/// A story and what it may absorb.
+#[derive(Clone, Copy)]
+struct Scenario<'a> {
+    absorbs: &'a [Absorbed],
+    story: Story<'a>,
+    /// The entries of `absorbs` that were met.
+    met: &'a RefCell<BTreeSet<usize>>,
+}
+
+type Story<'a> = &'a dyn Fn(&mut Stage<'_>) -> Result<(), Error>;
+
+/// What happens to the reservations when the story stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The system works again; they are used and released.
+    Peace,
+    /// They are dropped, with the calls still failing.
+    UnderFire,
+}
+
+struct Played {
+    /// Calls of the story that can be refused.
+    counted: usize,
+    /// One was.
+    refused: bool,
+}
+
+/// Numbers that a call can give, at most.
+const CHOICES: usize = 3;
+/// More calls than any story makes.
+const CALLS_MAX: usize = 500;
+
+/// Plays a story in all the ways. Each entry of `absorbs` must have been met in the end.
+pub(super) fn play(absorbs: &[Absorbed], story: impl Fn(&mut Stage<'_>) -> Result<(), Error>) {
+    let met = RefCell::default();
+    let scenario = Scenario { absorbs, story: &story, met: &met };
+    // Twice: what is made once in a process is there the second time.
+    scenario.play_once(Plan::Nothing, Ending::Peace);
+    if scenario.play_once(Plan::Nothing, Ending::Peace).counted == 0 {
+        std::println!("skipped: this system refuses no call of the story");
+        return;
+    }
+    scenario.play_all(Ending::Peace, |nth, choice| Plan::Only { nth, choice });
+    scenario.play_all(Ending::Peace, |nth, choice| Plan::From { nth, choice });
+    scenario.play_all(Ending::UnderFire, |nth, choice| Plan::From { nth, choice });
+    for (index, absorbed) in absorbs.iter().enumerate() {
+        let elsewhere = sys::refusals(absorbed.call).is_empty();
+        assert!(elsewhere || met.borrow().contains(&index), "{absorbed:?} never happened");
+    }
+}
+
+impl Scenario<'_> {
+    fn play_all(self, ending: Ending, plan: fn(usize, usize) -> Plan) {
+        for choice in 0..CHOICES {
+            let is_refused = |nth: &usize| self.play_once(plan(*nth, choice), ending).refused;
+            let count = (1..CALLS_MAX).take_while(is_refused).count();
+            assert!(count > 0 && count < CALLS_MAX - 1, "{count} calls");
+        }
+    }
+
+    /// Plays it under a plan.
+    fn play_once(self, plan: Plan, ending: Ending) -> Played {
+        let session = Session::open(plan);
+        let scenario = self;
+        let mut stage = Stage { session: &session, scenario, plan, judged: 0, twins: Vec::new() };
+        let told = (self.story)(&mut stage);
+        let counted = session.counted();
+        assert!(plan != Plan::Nothing || told.is_ok(), "{told:?} although nothing was refused");
+        stage.compare_all();
+        let context = std::format!("{plan:?}, {ending:?}, the story told {told:?}");
+        match ending {
+            Ending::Peace => {
+                session.follow(Plan::Nothing);
+                stage.use_and_release();
+            }
+            Ending::UnderFire => {
+                stage.twins.clear();
+                session.follow(Plan::Nothing);
+            }
+        }
+        let refused = session.refused();
+        check_ledger(session.ledger(), &refused, plan, &context);
+        Played { counted, refused: !refused.is_empty() }
+    }
+}
+
+/// Nothing is left but what the system refused to take back; and if it refused nothing else, that
+/// is inaccessible.
+fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &str) {
+    let left = ledger.ranges();
+    for refused in refused.iter().filter(|refused| releases(refused.call)) {
+        let [addr, len] = refused.about;
+        ledger.forget(addr, len);
+    }
+    assert_eq!(ledger, Ledger::default(), "left behind, or given back twice: {context}");
+    let page_len = sys::limits().page_len;
+    for range in left {
+        for page in truth::pages_at(range.start, range.len() / page_len, page_len) {
+            let page = page.expect("it could not be unmapped");
+            let harmless = page.rights == Protection::NoAccess && page.charged != Some(true);
+            assert!(harmless || matches!(plan, Plan::From { .. }), "{page:?} is left: {context}");
+        }
+        let start = NonNull::new(core::ptr::with_exposed_provenance_mut(range.start));
+        let start = start.expect("not page 0");
+        // SAFETY: (1) it was mapped by the story, which has forgotten it.
+        unsafe { sys::release(start, range.len()) }.expect("the system works again");
+    }
+}
+
+/// The calls that give addresses back.
+const fn releases(call: Call) -> bool {
+    matches!(call, Call::Munmap | Call::VirtualFree | Call::UnmapViewOfFile)
+}
+
+/// What a story works with.
+pub(super) struct Stage<'a> {
+    session: &'a Session,
+    scenario: Scenario<'a>,
+    plan: Plan,
+    /// Refusals that were judged already.
+    judged: usize,
+    twins: Vec<Twins>,
+}
+
+impl Stage<'_> {
+    /// Free -> Reserved; the new reservation is the last one.
+    pub(super) fn reserve(&mut self, builder: Builder) -> Result<(), Error> {
+        let real = builder.reserve();
+        self.judge(Some(Op::Reserve), real.as_ref().err());
+        self.twins.push(Twins::of(real?));
+        self.compare_after_refusals();
+        Ok(())
+    }
+
+    /// A verb that the model knows, on pages of a reservation.
+    pub(super) fn apply(
+        &mut self,
+        index: usize,
+        verb: Verb,
+        pages: Range<usize>,
+    ) -> Result<(), Error> {
+        let twins = &mut self.twins[index];
+        let bytes = pages.start * twins.page_len..pages.end * twins.page_len;
+        let real = &twins.real;
+        let (op, done) = match verb {
+            Verb::Commit(protection) => (Op::Commit, real.commit(bytes, protection)),
+            Verb::Decommit => (Op::Decommit, real.decommit(bytes)),
+            Verb::Protect(protection) => (Op::Protect, real.protect(bytes, protection)),
+            Verb::Discard => (Op::Discard, real.discard(bytes)),
+            Verb::Guard => (Op::Guard, real.guard(bytes)),
+            Verb::Unguard => (Op::Unguard, real.unguard(bytes)),
+            Verb::Write(byte) => {
+                pages.clone().for_each(|page| twins.write(page, byte));
+                twins.model.apply(verb, pages).expect("pages committed for writing");
+                return Ok(());
+            }
+        };
+        match done {
+            Ok(()) => twins.model.apply(verb, pages).expect("the model does what the system did"),
+            Err(_) if matches!(op, Op::Decommit | Op::Guard) => twins.model.lose_content(pages),
+            Err(_) => {}
+        }
+        self.judge(Some(op), done.as_ref().err());
+        done
+    }
+
+    /// A verb of a reservation that changes no state.
+    pub(super) fn ask<T>(
+        &mut self,
+        op: Op,
+        index: usize,
+        verb: impl FnOnce(&Reservation) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let told = verb(&self.twins[index].real);
+        self.judge(Some(op), told.as_ref().err());
+        told
+    }
+
+    /// The first address of a reservation.
+    pub(super) fn base(&self, index: usize) -> usize {
+        self.twins[index].real.base()
+    }
+
+    /// A function that cannot fail.
+    pub(super) fn tell<T>(&mut self, function: impl FnOnce() -> T) -> T {
+        let told = function();
+        self.judge(None, None);
+        told
+    }
+
+    /// Any state -> Free. The later reservations move up.
+    pub(super) fn release(&mut self, index: usize) -> Result<(), Error> {
+        let done = self.twins.remove(index).real.release();
+        self.judge(Some(Op::Release), done.as_ref().err());
+        done
+    }
+
+    /// Holds what was told against what was refused meanwhile.
+    fn judge(&mut self, op: Option<Op>, error: Option<&Error>) {
+        let refused = self.session.refused().split_off(self.judged);
+        self.judged += refused.len();
+        match error {
+            Some(error) => {
+                let named = |refused: &Refused| {
+                    (refused.call.name(), refused.code) == (error.call(), error.code())
+                };
+                assert_eq!(Some(error.op()), op, "{error}");
+                assert!(refused.iter().any(named), "{error}: but {refused:?} was refused");
+            }
+            None => refused.iter().for_each(|refused| self.absorb(op, *refused)),
+        }
+        if !refused.is_empty() {
+            for twins in &mut self.twins {
+                // A fallback, or a verb given up half way; `use_and_release` asks again.
+                twins.charge_is_told = false;
+                twins.may_be_unknown = matches!(self.plan, Plan::From { .. });
+            }
+        }
+        self.compare_after_refusals();
+    }
+
+    fn absorb(&self, op: Option<Op>, refused: Refused) {
+        let listed = self
+            .scenario
+            .absorbs
+            .iter()
+            .position(|absorbed| absorbed.op == op && absorbed.call == refused.call);
+        let index = listed.unwrap_or_else(|| panic!("{op:?} tells success, {refused:?}"));
+        self.scenario.met.borrow_mut().insert(index);
+    }
+
+    /// In peace every step is looked at, and under a plan those from the first refusal on.
+    fn compare_after_refusals(&self) {
+        if self.plan == Plan::Nothing || self.judged > 0 {
+            self.compare_all();
+        }
+    }
+
+    fn compare_all(&self) {
+        unseen(|| self.twins.iter().for_each(Twins::compare));
+    }
+
+    /// Whatever happened, what is left is as good as new.
+    fn use_and_release(&mut self) {
+        for mut twins in self.twins.drain(..) {
+            let count = twins.model.pages().len();
+            twins.may_be_unknown = false;
+            twins.charge_is_told = Twins::charge_is_told(&twins.real);
+            let writable = Verb::Commit(Protection::ReadWrite);
+            for verb in [Verb::Decommit, writable, Verb::Write(0xa5), Verb::Decommit] {
+                twins.apply(verb, 0..count * twins.page_len);
+                unseen(|| twins.compare());
+            }
+            twins.real.release().expect("the system works again");
+        }
+    }
+}
