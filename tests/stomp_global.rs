@@ -1,6 +1,9 @@
 //! The stomp finder as the global allocator of a Rust program: this test binary is the program.
 //!
 //! Crimes are committed in child processes: the binary runs itself with a variable that names one.
+//!
+//! The finder works on Linux only, so far.
+#![cfg(target_os = "linux")]
 
 use granule::stomp::Stomp;
 use std::collections::BTreeMap;

@@ -1,5 +1,8 @@
 //! The stomp finder against a model: random allocations, frees and reallocations, from one thread
 //! and from several, never overlap, keep their content, and are known by their exact size.
+//!
+//! The finder works on Linux only, so far.
+#![cfg(target_os = "linux")]
 
 use granule::stomp::{self, Caller};
 use proptest::prelude::*;

@@ -3,10 +3,10 @@
 
 mod vm_support;
 
-use granule::vm::{self, Advice, CommitPolicy, GuardKind, Protection, Reservation, State};
+use granule::vm::{self, CommitPolicy, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
-use vm_support::{byte_at, in_own_process, kernel_reads, mapping_flags, put, region_at, state_at};
+use vm_support::{byte_at, in_own_process, kernel_reads, put, region_at, state_at, system};
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -272,11 +272,13 @@ fn an_untracked_reservation_keeps_no_books() -> Result<(), Error> {
     Ok(())
 }
 
+/// The flags of mappings are told by Linux alone.
+#[cfg(target_os = "linux")]
 #[test]
 fn advice_outlives_decommit() -> Result<(), Error> {
     let reservation = Reservation::reserve(16 * page_len())?;
-    reservation.advise(Advice::NoDump)?;
-    if let Err(error) = reservation.advise(Advice::NoHugePages) {
+    reservation.advise(vm::Advice::NoDump)?;
+    if let Err(error) = reservation.advise(vm::Advice::NoHugePages) {
         println!("skipped: huge page advice, {error}");
         return Ok(());
     }
@@ -284,7 +286,7 @@ fn advice_outlives_decommit() -> Result<(), Error> {
         reservation.commit(pages(0..16), Protection::ReadWrite)?;
         reservation.decommit(range)?;
         for page in 0..16 {
-            let flags = mapping_flags(reservation.base() + page * page_len());
+            let flags = vm_support::mapping_flags(reservation.base() + page * page_len());
             assert!(flags.iter().any(|flag| flag == "dd"), "page {page}: {flags:?}");
             assert!(flags.iter().any(|flag| flag == "nh"), "page {page}: {flags:?}");
         }
@@ -303,7 +305,7 @@ fn drop_and_release_free_committed_pages() -> Result<(), Error> {
         } else {
             reservation.release()?
         }
-        assert!(mapping_flags(0x6000_0000).is_empty());
+        assert_eq!(vm::query(0x6000_0000)?.state, State::Free);
     }
     Ok(())
 }
@@ -373,16 +375,15 @@ fn threads_work_on_neighbouring_pages() -> Result<(), Error> {
 }
 
 #[test]
-fn the_error_number_of_the_c_library_is_kept() -> Result<(), Error> {
+fn the_error_number_of_the_thread_is_kept() -> Result<(), Error> {
     let reservation = Reservation::builder().hint(0x7000_0000).len(MIB).reserve()?;
-    // SAFETY: the C library's own variable of this thread.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: valid as long as the thread lives.
-    unsafe { errno.write(42) };
+    system::set_error_number(42);
     Reservation::builder().hint(0x7000_0000).len(MIB).reserve().expect_err("taken");
     reservation.commit(0..MIB, Protection::ReadWrite)?;
-    // SAFETY: as above.
-    assert_eq!(unsafe { errno.read() }, 42);
+    reservation.protect(0..MIB, Protection::Read)?;
+    vm::query(reservation.base())?;
+    reservation.release()?;
+    assert_eq!(system::error_number(), 42);
     Ok(())
 }
 
@@ -402,10 +403,8 @@ fn the_environment_forces_split_guards() {
 #[test]
 fn info_agrees_with_the_system() {
     let info = vm::info();
-    // SAFETY: asks for a constant.
-    assert_eq!(info.page_len as i64, unsafe { libc::sysconf(libc::_SC_PAGESIZE) });
-    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("readable");
-    assert_eq!(Ok(info.mappings_max), text.trim().parse());
+    assert_eq!(info.page_len, system::page_len());
+    assert_eq!(info.mappings_max, system::mappings_max());
     assert!(info.address_min <= info.address_max && info.memory_len > 0);
     assert!(info.guard_markers || info.guard == GuardKind::Split);
 }

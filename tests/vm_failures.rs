@@ -1,5 +1,9 @@
 //! System calls that fail: every verb says so with the right kind, and the states it tells
 //! afterwards are the kernel's. Limits and exhaustion stay in processes of their own.
+//!
+//! The means to make calls fail are those of Linux; what fails on Windows is in
+//! `vm_failures_windows.rs`.
+#![cfg(target_os = "linux")]
 
 mod vm_support;
 

@@ -48,8 +48,8 @@ impl Reservation {
     /// Linux: as for [`guard_all`](Self::guard_all).
     ///
     /// # Errors
-    /// As for [`unguard`](Self::unguard), and the error tells the range that it is about. The states
-    /// of all ranges are as they were.
+    /// As for [`unguard`](Self::unguard), and the error tells the range that it is about. The
+    /// states of all ranges are as they were.
     pub fn unguard_all(&self, ranges: &[Range<usize>]) -> Result<(), Error> {
         self.on_all(Op::Unguard, ranges, |state| match state {
             PageState::Guarded(protection) => PageState::Committed(protection),

@@ -179,18 +179,19 @@ impl Builder {
     /// the process's; it takes some KiB where reservations begin and end, and 8 bytes for each page
     /// only where neighbouring pages differ.
     ///
-    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not aligned
-    /// another mmap and munmap of the trimmings; and the calls of the wishes. Now and then memory
-    /// for the table, which counts in `ulimit -d`, and is charged under `vm.overcommit_memory=2`.
+    /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap(PROT_NONE); where the answer is not
+    /// aligned another mmap and munmap of the trimmings; and the calls of the wishes. Now and then
+    /// memory for the table, which counts in `ulimit -d`, and is charged under
+    /// `vm.overcommit_memory=2`.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or the range leaves the addresses a program may use.
-    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint or the exact address
-    ///   not a multiple of it.
+    /// - `Misaligned`: the alignment is not a power of two, or the rounded hint or the exact
+    ///   address not a multiple of it.
     /// - `AddressTaken`: an address was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
-    /// - `Unsupported`: guard markers were demanded and the kernel has none; the machine has no such
-    ///   memory node; or, from `advise`, the system cannot leave memory out of core dumps.
+    /// - `Unsupported`: guard markers were demanded and the kernel has none; the machine has no
+    ///   such memory node; or, from `advise`, the system cannot leave memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;

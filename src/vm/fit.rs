@@ -65,7 +65,7 @@ impl Fitted {
     fn take_at(self, addr: usize, pool: Option<usize>) -> Result<NonNull<u8>, Errno> {
         let Fitted { len, align, policy, node, .. } = self;
         match (pool, node) {
-            // SAFETY: (1) `fitted` made the length whole huge pages, and the address one's multiple.
+            // SAFETY: (1) `fitted` made length and address multiples of the huge page.
             (Some(huge_len), _) => unsafe { sys::reserve_huge(addr, len, huge_len, node) },
             // SAFETY: (1) `fitted` made the length whole pages, not 0; the alignment a power of two
             // of at least the granularity; and the address its multiple.

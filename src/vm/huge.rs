@@ -16,8 +16,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HugeWish {
-    /// Where the system can, as it goes along. The base is a multiple of the huge page. Nothing else
-    /// changes: verbs work on pages, and whoever wants huge ones commits in multiples of them.
+    /// Where the system can, as it goes along. The base is a multiple of the huge page. Nothing
+    /// else changes: verbs work on pages, and whoever wants huge ones commits in multiples of them.
     Advised,
     /// From the pool that the administrator has set aside (Linux: `vm.nr_hugepages`), taken whole
     /// when the reservation is made and kept until it is released. Every range of every verb must

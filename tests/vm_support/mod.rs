@@ -2,26 +2,22 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 use granule::vm::{Region, Reservation, State};
+use std::env;
+#[cfg(target_os = "linux")]
 use std::ops::Range;
 use std::process::Command;
-use std::{env, fs};
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+pub(crate) mod system;
 
 #[cfg(target_os = "linux")]
 pub(crate) mod filters;
 
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
-    let mut ends = [0; 2];
-    // SAFETY: `ends` has room for the two descriptors.
-    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
-    let byte = std::ptr::with_exposed_provenance(addr);
-    // SAFETY: the kernel reads the byte for us; a bad address is its error EFAULT and no fault.
-    let written = unsafe { libc::write(ends[1], byte, 1) };
-    for end in ends {
-        // SAFETY: opened above and used by nobody else.
-        assert_eq!(unsafe { libc::close(end) }, 0);
-    }
-    written == 1
+    let (_reader, writer) = std::io::pipe().expect("two handles are to be had");
+    system::write_byte(&writer, addr)
 }
 
 /// The byte at `offset`, which must be in a readable page.
@@ -51,8 +47,9 @@ pub(crate) fn state_at(reservation: &Reservation, offset: usize) -> State {
 }
 
 /// The mappings of the process with their `VmFlags`, as /proc/self/smaps has them.
+#[cfg(target_os = "linux")]
 fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
-    let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
+    let text = std::fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
     let mut mappings = Vec::new();
     let mut last = 0..0;
     for line in text.lines() {
@@ -71,12 +68,14 @@ fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
 }
 
 /// `VmFlags` of the mapping at `addr`; none if there is no mapping.
+#[cfg(target_os = "linux")]
 pub(crate) fn mapping_flags(addr: usize) -> Vec<String> {
     let found = mappings().into_iter().find(|(range, _)| range.contains(&addr));
     found.map_or_else(Vec::new, |(_, flags)| flags)
 }
 
 /// Bytes of a range that the kernel counts in `Committed_AS`. Exact, and of this process alone.
+#[cfg(target_os = "linux")]
 pub(crate) fn charged_len(range: Range<usize>) -> usize {
     let charged = mappings().into_iter().filter(|(_, flags)| flags.iter().any(|flag| flag == "ac"));
     let inside = |mapping: Range<usize>| mapping.start.max(range.start)..mapping.end.min(range.end);
@@ -109,6 +108,7 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
 }
 
 /// Lowers a resource limit of this process for good.
+#[cfg(target_os = "linux")]
 pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: `limit` is filled in and outlives the call.
@@ -117,6 +117,7 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False
 /// if the system does not let us do this.
+#[cfg(target_os = "linux")]
 pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;

@@ -5,7 +5,9 @@ use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
-use windows_sys::Win32::System::Memory::{MEM_EXTENDED_PARAMETER, WIN32_MEMORY_RANGE_ENTRY};
+use windows_sys::Win32::System::Memory::{
+    MEM_EXTENDED_PARAMETER, MEMORY_MAPPED_VIEW_ADDRESS, WIN32_MEMORY_RANGE_ENTRY,
+};
 use windows_sys::core::{BOOL, HRESULT, w};
 
 /// `VirtualAlloc2` (Windows 10, version 1803).
@@ -26,6 +28,27 @@ pub(super) fn virtual_alloc_2() -> Option<VirtualAlloc2> {
     let function = FOUND.address()?;
     // SAFETY: the system gave this address for the function of that name, which has this type.
     Some(unsafe { core::mem::transmute::<*const c_void, VirtualAlloc2>(function) })
+}
+
+/// `MapViewOfFile3` (Windows 10, version 1803).
+pub(super) type MapViewOfFile3 = unsafe extern "system" fn(
+    HANDLE,
+    HANDLE,
+    *const c_void,
+    u64,
+    usize,
+    u32,
+    u32,
+    *mut MEM_EXTENDED_PARAMETER,
+    u32,
+) -> MEMORY_MAPPED_VIEW_ADDRESS;
+
+/// `MapViewOfFile3`, if this Windows has it. Calls: as for [`virtual_alloc_2`].
+pub(super) fn map_view_of_file_3() -> Option<MapViewOfFile3> {
+    static FOUND: Late = Late::new(c"MapViewOfFile3");
+    let function = FOUND.address()?;
+    // SAFETY: the system gave this address for the function of that name, which has this type.
+    Some(unsafe { core::mem::transmute::<*const c_void, MapViewOfFile3>(function) })
 }
 
 /// `PrefetchVirtualMemory` (Windows 8).

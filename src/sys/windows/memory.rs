@@ -5,13 +5,15 @@
 
 use super::super::memory::touch;
 use super::super::{Access, Advice, CommitPolicy, Errno, HugePages, Piece, Protection, Stumble};
-use super::call::checked;
+use super::call::{checked, checked_at};
 use super::late::{exclude_from_dumps, include_in_dumps, prefetch_virtual_memory};
-use super::pages::{ATTEMPTS, allocate, number, protect, release, reserve, rights};
+use super::pages::{
+    ATTEMPTS, address_from, allocate, process, protect, refused, release, reserve, rights,
+};
 use crate::ds::name::Name;
 use crate::error::Call;
 use core::ops::Range;
-use core::ptr::{NonNull, with_exposed_provenance};
+use core::ptr::NonNull;
 use windows_sys::Win32::Foundation::{
     ERROR_INVALID_ADDRESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_LOCKED, ERROR_NOT_SUPPORTED,
     ERROR_PROC_NOT_FOUND,
@@ -20,8 +22,7 @@ use windows_sys::Win32::System::Memory::{
     GetLargePageMinimum, MEM_RESERVE, MEM_RESET_UNDO, PAGE_GUARD, PAGE_NOACCESS,
     VirtualAllocExNuma, VirtualLock, VirtualProtect, VirtualUnlock, WIN32_MEMORY_RANGE_ENTRY,
 };
-use windows_sys::Win32::System::SystemInformation::GetNumaHighestNodeNumber;
-use windows_sys::Win32::System::Threading::GetCurrentProcess;
+use windows_sys::Win32::System::Threading::GetNumaHighestNodeNumber;
 
 /// The system keeps what is said of dumps by address: decommit does not end it, nor does release.
 pub(crate) const ADVICE_OUTLIVES_PAGES: bool = true;
@@ -47,7 +48,7 @@ pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Res
         | Advice::Random
         | Advice::Cold
         | Advice::HugePages
-        | Advice::Collapse => number(ERROR_NOT_SUPPORTED),
+        | Advice::Collapse => refused(ERROR_NOT_SUPPORTED),
     }
 }
 
@@ -112,8 +113,7 @@ pub(crate) unsafe fn prefetch(ptr: NonNull<u8>, len: usize) -> Result<(), Errno>
     let function = prefetch_virtual_memory().ok_or(absent(call))?;
     let range =
         WIN32_MEMORY_RANGE_ENTRY { VirtualAddress: ptr.as_ptr().cast(), NumberOfBytes: len };
-    // SAFETY: answers a constant.
-    let process = unsafe { GetCurrentProcess() };
+    let process = process();
     checked(call, || {
         // SAFETY: (1); the system reads one entry, which outlives the call.
         let done = unsafe { function(process, 1, &raw const range, 0) };
@@ -154,7 +154,7 @@ pub(crate) unsafe fn arm(
 ) -> Result<(), Errno> {
     let (addr, rights) = (ptr.as_ptr().cast(), rights(protection) | PAGE_GUARD);
     let mut before = 0;
-    checked(Call::VirtualProtect, || {
+    checked_at(Call::VirtualProtect, [ptr.addr().get(), len], || {
         // SAFETY: (1); the old rights are written to a variable of ours.
         let done = unsafe { VirtualProtect(addr, len, rights, &raw mut before) };
         (done != 0).then_some(())
@@ -179,7 +179,7 @@ pub(crate) unsafe fn disarm(
 /// # Safety
 /// 1. The range lies in one reservation of ours.
 pub(crate) unsafe fn name(_: NonNull<u8>, _: usize, _: Name) -> Result<(), Errno> {
-    number(ERROR_NOT_SUPPORTED)
+    refused(ERROR_NOT_SUPPORTED)
 }
 
 /// There are no guard markers on Windows, so there is no batch of them.
@@ -230,7 +230,7 @@ pub(crate) unsafe fn reserve_huge(
     _: usize,
     _: Option<u16>,
 ) -> Result<NonNull<u8>, Errno> {
-    number(ERROR_NOT_SUPPORTED)
+    refused(ERROR_NOT_SUPPORTED)
 }
 
 /// As [`reserve_huge`].
@@ -238,7 +238,7 @@ pub(crate) unsafe fn reserve_huge(
 /// # Safety
 /// 1. None.
 pub(crate) unsafe fn decommit_huge(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
-    number(ERROR_NOT_SUPPORTED)
+    refused(ERROR_NOT_SUPPORTED)
 }
 
 /// As [`reserve_huge`].
@@ -263,7 +263,7 @@ pub(crate) unsafe fn reserve_near(
     node: u16,
 ) -> Result<NonNull<u8>, Errno> {
     if u32::from(node) > highest_node() {
-        return number(ERROR_NOT_SUPPORTED);
+        return refused(ERROR_NOT_SUPPORTED);
     }
     if addr != 0 || align <= super::limits().granularity {
         // SAFETY: (1).
@@ -280,23 +280,22 @@ pub(crate) unsafe fn reserve_near(
             done => return done,
         }
     }
-    number(ERROR_NOT_ENOUGH_MEMORY)
+    refused(ERROR_NOT_ENOUGH_MEMORY)
 }
 
 /// # Safety
 /// 1. `addr` is 0 or a multiple of the granularity, `len` whole pages and not 0.
 unsafe fn allocate_near(addr: usize, len: usize, node: u16) -> Result<NonNull<u8>, Errno> {
-    let wanted = with_exposed_provenance(addr);
-    // SAFETY: answers a constant.
-    let process = unsafe { GetCurrentProcess() };
+    let wanted = address_from(addr);
+    let process = process();
     let node = u32::from(node);
-    checked(Call::VirtualAllocExNuma, || {
-        // SAFETY: (1) MEM_RESERVE takes free addresses only.
-        let base =
-            unsafe { VirtualAllocExNuma(process, wanted, len, MEM_RESERVE, PAGE_NOACCESS, node) };
-        NonNull::new(base)
-    })
-    .map(NonNull::cast)
+    let (how, rights) = (MEM_RESERVE, PAGE_NOACCESS);
+    // SAFETY: (1) MEM_RESERVE takes free addresses only.
+    let call = || unsafe { VirtualAllocExNuma(process, wanted, len, how, rights, node) };
+    let base = checked_at(Call::VirtualAllocExNuma, [addr, len], || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    super::refusals::note_alloc(base, len, how);
+    Ok(base)
 }
 
 fn highest_node() -> u32 {

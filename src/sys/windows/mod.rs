@@ -8,6 +8,7 @@ mod info;
 mod late;
 mod maps;
 mod memory;
+mod mirror;
 mod pages;
 #[cfg(test)]
 mod refusals;
@@ -21,6 +22,7 @@ pub(crate) use memory::{
     huge_pages, lock, name, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
     reserve_near, stack_room, undiscard, unguard_many, unlock,
 };
+pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,

@@ -14,7 +14,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_MAPPED_ALIGNMENT,
     ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA,
     ERROR_NOT_SUPPORTED, ERROR_OUTOFMEMORY, ERROR_PRIVILEGE_NOT_HELD, ERROR_PROC_NOT_FOUND,
-    ERROR_WORKING_SET_QUOTA,
+    ERROR_WORKING_SET_QUOTA, HANDLE,
 };
 use windows_sys::Win32::System::Memory::{
     MEM_ADDRESS_REQUIREMENTS, MEM_COMMIT, MEM_DECOMMIT, MEM_EXTENDED_PARAMETER,
@@ -72,15 +72,26 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
         // A Windows that does not know MEM_RESET_UNDO.
         (Op::Undiscard, ERROR_INVALID_PARAMETER) => ErrorKind::Unsupported,
-        // Wine's word for a promise that the system below it does not make.
-        (Op::Commit, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
+        // Wine's word for memory that Linux refuses. Windows never denies pages of our own.
+        (Op::Commit | Op::Unguard, ERROR_ACCESS_DENIED) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
 
 /// What is refused here, without asking the system.
-fn refused<T>(code: u32) -> Result<T, Errno> {
+pub(super) fn refused<T>(code: u32) -> Result<T, Errno> {
     Err(Errno(code as i32, Call::None))
+}
+
+/// The system is the allocator here: this is where the provenance of all our memory begins.
+pub(super) fn address_from(addr: usize) -> *mut c_void {
+    with_exposed_provenance_mut(addr)
+}
+
+/// This process, as a handle that needs no closing.
+pub(super) fn process() -> HANDLE {
+    // SAFETY: answers a constant.
+    unsafe { GetCurrentProcess() }
 }
 
 /// # Safety
@@ -91,8 +102,7 @@ pub(super) unsafe fn allocate(
     how: u32,
     rights: u32,
 ) -> Result<NonNull<u8>, Errno> {
-    // The system is the allocator here: this is where the provenance of all our memory begins.
-    let wanted = with_exposed_provenance_mut::<c_void>(addr);
+    let wanted = address_from(addr);
     // SAFETY: (1).
     let call = || NonNull::new(unsafe { VirtualAlloc(wanted, len, how, rights) });
     let base = checked_at(Call::VirtualAlloc, [addr, len], call)?.cast();
@@ -103,7 +113,7 @@ pub(super) unsafe fn allocate(
 
 /// # Safety
 /// 1. The range is ours, and nobody uses what it loses.
-unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
+pub(super) unsafe fn free(ptr: NonNull<u8>, len: usize, how: u32) -> Result<(), Errno> {
     // SAFETY: (1).
     let call = || (unsafe { VirtualFree(ptr.as_ptr().cast(), len, how) } != 0).then_some(());
     checked_at(Call::VirtualFree, [ptr.addr().get(), len], call)?;
@@ -146,7 +156,7 @@ pub(crate) unsafe fn reserve(
 }
 
 /// A Windows that has no `VirtualAlloc2`, or one that does not take this request, says so.
-const fn is_missing(code: u32) -> bool {
+pub(super) const fn is_missing(code: u32) -> bool {
     matches!(
         code,
         ERROR_PROC_NOT_FOUND
@@ -173,8 +183,7 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
         },
         Anonymous2: MEM_EXTENDED_PARAMETER_1 { Pointer: (&raw mut requirements).cast() },
     };
-    // SAFETY: answers a constant.
-    let process = unsafe { GetCurrentProcess() };
+    let process = process();
     let parameter = &raw mut parameter;
     // SAFETY: (1) the system picks free addresses; parameter and requirements outlive the call.
     let call = || unsafe {

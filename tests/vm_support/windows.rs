@@ -1,0 +1,40 @@
+//! What the tests ask of Windows by itself.
+
+use std::io::PipeWriter;
+use std::os::windows::io::AsRawHandle;
+use std::ptr::{null_mut, with_exposed_provenance};
+use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
+use windows_sys::Win32::Storage::FileSystem::WriteFile;
+use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
+
+/// Has the system put the byte at `addr` into a pipe: false where it cannot read it.
+pub(crate) fn write_byte(pipe: &PipeWriter, addr: usize) -> bool {
+    let mut count = 0;
+    let (pipe, byte) = (pipe.as_raw_handle(), with_exposed_provenance(addr));
+    // SAFETY: the system reads the byte for us; a bad address is its error 998 and no fault.
+    let done = unsafe { WriteFile(pipe, byte, 1, &raw mut count, null_mut()) };
+    done != 0 && count == 1
+}
+
+pub(crate) fn page_len() -> usize {
+    let mut told = SYSTEM_INFO::default();
+    // SAFETY: the system fills the structure in.
+    unsafe { GetSystemInfo(&raw mut told) };
+    told.dwPageSize as usize
+}
+
+/// The most mappings a process may have; 0: there is no such limit.
+pub(crate) fn mappings_max() -> usize {
+    0
+}
+
+/// The last error of this thread.
+pub(crate) fn error_number() -> i32 {
+    // SAFETY: reads a number of the thread.
+    unsafe { GetLastError() as i32 }
+}
+
+pub(crate) fn set_error_number(number: i32) {
+    // SAFETY: any number will do.
+    unsafe { SetLastError(number as u32) }
+}
