@@ -17,7 +17,7 @@ fn main() -> Result<(), granule::Error> {
     println!("   address {:#x} in steps of 64 KiB, size {} in pages", block.base(), block.len());
     step("MEM_COMMIT, PAGE_READWRITE", WISH, 8, || block.commit(0..1, Protection::ReadWrite))?;
     println!("   write 'A': {:?}", write_and_read(WISH, b'A'));
-    step("PAGE_READONLY", WISH, 8, || block.protect(0..1, Protection::Read))?;
+    step("PAGE_NOACCESS", WISH, 8, || block.protect(0..1, Protection::NoAccess))?;
     println!("   write 'A': {:?}", write_and_read(WISH, b'A'));
     step("VirtualFree", WISH, 8, || block.release())?;
 

@@ -38,6 +38,7 @@ fn main() -> Result<(), granule::Error> {
     step("rights of its own for a page", large.base(), 8, || {
         large.protect(PAGE..2 * PAGE, Protection::Read)
     })?;
+    step("a guard between two pages", large.base(), 8, || large.guard(PAGE..2 * PAGE))?;
     step("and all of it back in one call", large.base(), 8, || large.release())
 }
 

@@ -1,9 +1,9 @@
-//! The system's promise of memory, as `Committed_AS` tells it. The figure
-//! is that of the whole machine: so the tests take turns, use sizes far above the noise of other
-//! programs, and try again when a figure was disturbed.
+//! The system's promise of memory: exact for a range, and as `Committed_AS` tells it. That figure
+//! is that of the whole machine: so the tests take turns, use sizes far above the noise of others,
+//! and try again when a figure was disturbed.
 //!
-//! Linux alone tells the charge of the whole machine; on Windows a page is charged exactly when it is
-//! committed, which the property tests of the library compare.
+//! Linux alone tells the charge of the whole machine; on Windows a page is charged exactly when it
+//! is committed, which the property tests of the library compare.
 #![cfg(target_os = "linux")]
 
 mod vm_support;

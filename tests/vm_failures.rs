@@ -58,16 +58,28 @@ fn without_addresses_nothing_is_reserved() {
     });
 }
 
-/// The table of page states is memory too, a byte for each page.
+/// The table of page states is memory too: pages that differ from their neighbours take 4 KiB for
+/// each 2 MiB that has such pages.
 #[test]
-fn without_memory_for_its_table_nothing_is_reserved() {
-    in_own_process("without_memory_for_its_table_nothing_is_reserved", &[], || {
+fn without_memory_for_the_table_a_verb_does_nothing() {
+    in_own_process("without_memory_for_the_table_a_verb_does_nothing", &[], || {
+        let range = split_guards(64 * GIB);
         forbid_more_data();
-        let builder = Reservation::builder().hint(1 << 40).len(256 * GIB);
-        let done = builder.reserve().map(drop);
-        assert_eq!(refusal(done), (Op::Reserve, ErrorKind::NoMemory));
-        assert!(mapping_flags(1 << 40).is_empty(), "the range was given back");
-        builder.untracked().reserve().expect("without a table");
+        let commit = |offset| range.commit(offset..offset + 1, Protection::Read);
+        let refused = (0..64 * GIB).step_by(2 * MIB).find_map(|offset| {
+            let error = commit(offset + MIB).err()?;
+            Some((offset + MIB, error))
+        });
+        let (offset, error) = refused.expect("there is no memory for so many differences");
+        assert!(offset > GIB, "a megabyte was allowed");
+        assert_eq!(refusal(Err(error)), (Op::Commit, ErrorKind::NoMemory));
+        assert_eq!(state_at(&range, offset), State::Reserved);
+        assert!(!kernel_reads(range.base() + offset));
+        assert_eq!(state_at(&range, MIB), State::Committed);
+        range.commit(MIB..MIB + 1, Protection::NoAccess).expect("what differs has its table");
+        range.decommit(0..64 * GIB).expect("whole reservations need none");
+        assert_eq!(region_at(&range, 0).len, 64 * GIB);
+        range.release().expect("nor does this");
     });
 }
 
@@ -191,8 +203,10 @@ fn without_mappings_every_verb_says_so_and_changes_nothing() {
         assert_eq!(refusal(Err(error)), full(Op::Reserve));
         assert_eq!(refusal(first.advise(Advice::NoDump)), full(Op::Advise));
         assert_eq!(refusal(middle.release()), full(Op::Release));
-        assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
+        let region = vm::query(0x5678_0000 + MIB).expect("it is in the table again");
+        assert_eq!((region.state, region.len), (State::Reserved, MIB));
         drop(kept);
+        assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
         first.release().expect("an end can be cut off");
         last.release().expect("an end can be cut off");
     });

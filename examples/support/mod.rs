@@ -23,13 +23,14 @@ pub(crate) fn words(region: &Region) -> String {
     format!("{:?}{rights}", region.state)
 }
 
-/// The pages from `addr` on, a letter each: F free, R reserved, C committed, G guarded.
+/// The pages from `addr` on, a letter each: F free, R reserved, C committed, G guarded, T armed.
 pub(crate) fn picture(addr: usize, pages: usize) -> String {
     let letter = |page| match query(addr + page * PAGE).map(|region| region.state) {
         Ok(State::Free) => 'F',
         Ok(State::Reserved) => 'R',
         Ok(State::Committed) => 'C',
         Ok(State::Guarded) => 'G',
+        Ok(State::Tripwire) => 'T',
         _ => '?',
     };
     format!("|{}|", (0..pages).map(letter).collect::<String>())

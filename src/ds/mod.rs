@@ -1,4 +1,5 @@
-//! Floor 0. Data structures that allocate nothing. All are pure but [`once`].
+//! Floor 0. Data structures that allocate nothing. All are pure but [`once`] and the one pointer in
+//! [`page_table`].
 //!
 //! Those that only the floors for one system use are built for that system alone.
 

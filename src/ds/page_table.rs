@@ -1,4 +1,4 @@
-//! Floor 0, pure. The page table in software: what every page of the address space is.
+//! Floor 0. The page table in software: what every page of the address space is.
 //!
 //! The shape is the processor's: a page's number is cut into indices of nine bits, each node has an
 //! entry for each index, and an entry that is not *mixed* speaks for everything below it.

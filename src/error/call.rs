@@ -55,6 +55,7 @@ calls! {
     ShmOpen = "shm_open",
     ShmUnlink = "shm_unlink",
     Ftruncate = "ftruncate",
+    Fallocate = "fallocate",
     Userfaultfd = "userfaultfd",
     Sysctl = "sysctl",
     MachVmRegion = "mach_vm_region",

@@ -10,8 +10,10 @@
 //! the ranges that were mapped and not unmapped, the files that were opened and not closed, and
 //! whatever was given back without having been taken.
 
+#[cfg(not(test))]
+pub(crate) use product::{keep_file, keep_range};
 #[cfg(test)]
-pub(crate) use session::{Ledger, Plan, Refused, Session, unseen};
+pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, unseen};
 #[cfg(test)]
 pub(super) use session::{closed, mapped, opened, step, unmapped};
 
@@ -21,6 +23,18 @@ pub(super) use session::{closed, mapped, opened, step, unmapped};
 #[inline(always)]
 pub(super) const fn step(_: crate::error::Call, _: [usize; 2]) -> Result<(), super::Errno> {
     Ok(())
+}
+
+#[cfg(not(test))]
+mod product {
+    /// The process keeps this range for good, for all threads: it is nobody's leak.
+    #[inline(always)]
+    pub(crate) const fn keep_range(_: usize, _: usize) {}
+
+    /// As above, for a file.
+    #[inline(always)]
+    #[allow(dead_code, reason = "not every system has a file to keep")]
+    pub(crate) const fn keep_file(_: usize) {}
 }
 
 #[cfg(test)]
@@ -33,13 +47,21 @@ mod session {
     use std::collections::{BTreeMap, BTreeSet};
     use std::vec::Vec;
 
-    /// Which of the counted calls are refused; they are counted from 1. `choice` picks one of the
-    /// numbers that the call can give, the first one again behind the last.
+    /// Which of the counted calls are refused: `count` of them, from the `nth` on, counted from 1.
+    /// `choice` picks one of the numbers that a call can give, the first again behind the last.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum Plan {
-        Nothing,
-        Only { nth: usize, choice: usize },
-        From { nth: usize, choice: usize },
+    pub(crate) struct Plan {
+        pub(crate) nth: usize,
+        pub(crate) count: usize,
+        pub(crate) choice: usize,
+    }
+
+    impl Plan {
+        pub(crate) const NOTHING: Plan = Plan { nth: 1, count: 0, choice: 0 };
+
+        fn refuses(self, call: usize) -> bool {
+            call >= self.nth && call - self.nth < self.count
+        }
     }
 
     /// A call that was not made.
@@ -204,12 +226,10 @@ mod session {
                 return Ok(());
             }
             state.counted += 1;
-            let choice = match state.plan {
-                Plan::Only { nth, choice } if state.counted == nth => choice,
-                Plan::From { nth, choice } if state.counted >= nth => choice,
-                _ => return Ok(()),
-            };
-            let code = codes[choice % codes.len()];
+            if !state.plan.refuses(state.counted) {
+                return Ok(());
+            }
+            let code = codes[state.plan.choice % codes.len()];
             state.refused.push(Refused { call, code, about });
             Err(Errno(code, call))
         };
@@ -224,6 +244,17 @@ mod session {
     /// They are not any more.
     pub(in crate::sys) fn unmapped(addr: usize, len: usize) {
         with_open(|state| state.ledger.give(addr, len));
+    }
+
+    /// The process keeps this range for good, for all threads: it is nobody's leak.
+    pub(crate) fn keep_range(addr: usize, len: usize) {
+        with_open(|state| state.ledger.forget(addr, len));
+    }
+
+    /// As above, for a file.
+    #[allow(dead_code, reason = "not every system has a file to keep")]
+    pub(crate) fn keep_file(file: usize) {
+        with_open(|state| state.ledger.files.remove(&file));
     }
 
     pub(in crate::sys) fn opened(file: usize) {
@@ -265,9 +296,9 @@ mod session {
         let call = here.expect("a call that reserves");
         let codes = refusals(call);
         let ask = move || step(call, [0; 2]).map_err(|errno| errno.0);
-        let session = Session::open(Plan::Only { nth: 2, choice: 0 });
+        let session = Session::open(Plan { nth: 2, count: 1, choice: 0 });
         assert_eq!([ask(), ask(), ask()], [Ok(()), Err(codes[0]), Ok(())]);
-        session.follow(Plan::From { nth: 4, choice: codes.len() });
+        session.follow(Plan { nth: 4, count: usize::MAX, choice: codes.len() });
         assert_eq!([ask(), ask()], [Err(codes[0]); 2]);
         let elsewhere = std::thread::spawn(ask);
         assert_eq!(elsewhere.join().expect("no panic"), Ok(()));

@@ -80,6 +80,16 @@ impl Model {
         Ok(())
     }
 
+    /// The pages from `page` on, as a model of their own.
+    pub(crate) fn split_off(&mut self, page: usize) -> Self {
+        Model { kind: self.kind, policy: self.policy, pages: self.pages.split_off(page) }
+    }
+
+    /// The pages of `upper` behind one's own.
+    pub(crate) fn append(&mut self, mut upper: Self) {
+        self.pages.append(&mut upper.pages);
+    }
+
     /// A verb was refused that may have lost the content of these pages on its way.
     pub(crate) fn lose_content(&mut self, range: Range<usize>) {
         for page in &mut self.pages[range] {

@@ -13,16 +13,16 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
 impl Reservation {
-    /// Leaves a tracked reservation to a face, with a word that it will get back. Nobody releases it
-    /// but [`take_back`].
+    /// Leaves a tracked reservation to a face, with a word that it will get back. Nobody releases
+    /// it but [`take_back`].
     pub(crate) fn leave(self, word: NonZeroU32) {
         let this = ManuallyDrop::new(self);
         this.record.face.store(word.get(), Ordering::Release);
     }
 }
 
-/// Runs `work` on the reservation that has the page at `addr` and that was [left](Reservation::leave)
-/// to a face, and gives it the face's word. `None` if there is no such reservation.
+/// Runs `work` on the reservation that has the page at `addr` and that was
+/// [left](Reservation::leave) to a face, and gives it the face's word. `None` if there is none.
 ///
 /// A face whose callers use a reservation while they release it gets what they deserve: errors and
 /// lost pages of their own, never a page of another reservation's table.

@@ -46,7 +46,6 @@
 mod advice;
 mod batch;
 mod builder;
-#[cfg_attr(not(test), expect(dead_code, reason = "the win32 face will use it"))]
 pub(crate) mod face;
 mod fit;
 mod huge;
@@ -62,7 +61,7 @@ mod ring;
 mod search;
 mod states;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use crate::ds::name::Name;
 pub use crate::sys::{Access, Advice, GuardKind, HugePages, Info, Kind, Protection};

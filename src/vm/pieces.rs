@@ -7,6 +7,7 @@
 use super::pool::Refusal;
 use super::records::{self, Extent, Record};
 use super::reservation::Reservation;
+use super::states::PageStates;
 use crate::addr::Pages;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno};
@@ -39,7 +40,6 @@ impl Reservation {
     /// assert_eq!(second.query(0)?.len, second.len());
     /// # Ok::<(), granule::Error>(())
     /// ```
-    #[expect(clippy::result_large_err, reason = "the reservation must not be lost")]
     pub fn split(self, offset: usize) -> Result<(Self, Self), (Self, Error)> {
         let addr = self.base().wrapping_add(offset);
         let error = |kind| Error::new(Op::Split, kind, addr, 0, 0);
@@ -59,8 +59,8 @@ impl Reservation {
         };
         let this = ManuallyDrop::new(self);
         this.record.write(Extent { len: offset, ..this.record.extent() });
-        // SAFETY: (1), (2) the same range as before, but for its end, which is the second one's; (3)
-        // the pages that are left did not change.
+        // SAFETY: (1), (2) the same range as before, but for its end, which is the second one's;
+        // (3) the pages that are left did not change.
         let first = unsafe {
             Reservation::from_record(this.owner, this.record, this.pointer(0), this.page)
         };
@@ -112,7 +112,6 @@ impl Reservation {
     /// assert_eq!(whole.len(), 1 << 20);
     /// # Ok::<(), granule::Error>(())
     /// ```
-    #[expect(clippy::result_large_err, reason = "the reservations must not be lost")]
     pub fn join(self, upper: Self) -> Result<Self, (Self, Self, Error)> {
         let error = |kind| Error::new(Op::Join, kind, upper.base(), upper.len(), 0);
         let whole = |one: &Self| one.record.whole.load(Ordering::Acquire);
@@ -205,11 +204,16 @@ impl Reservation {
     pub(super) fn unmap_piece(&self, number: u32, whole: &Record) -> Result<(), Errno> {
         let base = self.pointer(0);
         // SAFETY: (1) ours, and the caller says that nobody uses it any more.
-        unsafe { sys::decommit(base, self.len(), self.traits.policy) }?;
+        let emptied = unsafe { sys::decommit(base, self.len(), self.traits.policy) };
+        // A piece that could not be emptied has gone, too: the last one takes it along.
         if !self.leave_whole() {
-            return Ok(());
+            return emptied;
         }
-        let Extent { base: first, len, .. } = whole.extent();
+        let Extent { base: first, len, traits } = whole.extent();
+        if let Some(pages) = Pages::new(0, self.page.index_of(len)).filter(|_| traits.is_tracked) {
+            // Such a piece is still in the table.
+            PageStates::new(self.owner, self.page.index_of(first)).forget(pages);
+        }
         let first = base.with_addr(core::num::NonZero::new(first).unwrap_or(base.addr()));
         // SAFETY: (1) the last piece is going, so nobody uses any of it.
         unsafe { sys::release(first, len) }?;

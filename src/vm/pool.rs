@@ -151,7 +151,10 @@ impl<T: Pooled, const LIMIT: u32> Pool<T, LIMIT> {
         let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
         let new = made.as_ptr().cast();
         match self.steps[step].compare_exchange(ptr::null_mut(), new, done, failed) {
-            Ok(_) => Ok(made.cast()),
+            Ok(_) => {
+                sys::inject::keep_range(made.addr().get(), len);
+                Ok(made.cast())
+            }
             Err(others) => {
                 // SAFETY: (1) reserved above and known to nobody. If it is refused, addresses stay
                 // taken; there is nothing better to do.

@@ -2,7 +2,7 @@
 //! witnesses: the table (`query`), the kernel's list of mappings, and reads through the kernel.
 
 mod failures;
-mod stage;
+pub(crate) mod stage;
 
 use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
 use crate::error::ErrorKind;

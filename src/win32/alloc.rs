@@ -2,18 +2,22 @@
 
 use super::error::{Reason, Win32Error};
 use super::flags::{MEM_COMMIT, MEM_RESERVE, MEM_RESET, MEM_TOP_DOWN, Rights};
-use super::owner::Owned;
-use super::range::{covering, offsets, stranger};
+use super::range::{covering, lend, offsets};
 use crate::addr::{align_down, align_up};
+use crate::error::Error;
 use crate::sys;
 use crate::vm::Reservation;
 use core::ffi::c_void;
-use core::ops::Range;
+use core::num::NonZeroU32;
 
 const CALL: &str = "VirtualAlloc";
 
 const fn refused(reason: Reason) -> Win32Error {
     Win32Error::new(CALL, reason)
+}
+
+fn failed(error: Error) -> Win32Error {
+    Win32Error::from_vm(CALL, error)
 }
 
 /// Reserves addresses, commits pages, or says that their content is not needed any more.
@@ -110,51 +114,42 @@ struct Request {
 impl Request {
     /// Free -> Reserved, and on to Committed if `rights` are given.
     fn reserve(&self, rights: Option<Rights>) -> Result<*mut c_void, Win32Error> {
-        let failed = |error| Win32Error::from_vm(CALL, error);
         let builder = Reservation::builder().hint(self.addr).len(self.size);
         let reservation = builder.reserve().map_err(failed)?;
         if let Some(rights) = rights {
             reservation.commit(0..reservation.len(), rights.protection).map_err(failed)?;
         }
-        let owned = Owned::remember(reservation, self.protect);
-        // Dropping the reservation releases it.
-        let owned = owned.map_err(|_reservation| refused(Reason::NoMapping))?;
-        Ok(owned.reservation().as_ptr().cast())
+        let base = reservation.as_ptr();
+        // Some right was asked for, so this is not 0. Dropping the reservation releases it.
+        let word = NonZeroU32::new(self.protect).ok_or(refused(Reason::Protection))?;
+        reservation.leave(word);
+        Ok(base.cast())
     }
 
     /// Reserved or Committed -> Committed.
     fn commit(&self, rights: Rights) -> Result<*mut c_void, Win32Error> {
-        let (owned, range) = self.pages(covering(CALL, self.addr, self.size)?)?;
-        let reservation = owned.reservation();
-        let first = range.start;
-        reservation
-            .commit(range, rights.protection)
-            .map_err(|error| Win32Error::from_vm(CALL, error))?;
-        Ok(reservation.as_ptr().wrapping_add(first).cast())
+        let pages = covering(CALL, self.addr, self.size)?;
+        lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
+            let range = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
+            let first = range.start;
+            reservation.commit(range, rights.protection).map_err(failed)?;
+            Ok(reservation.as_ptr().wrapping_add(first).cast())
+        })
     }
 
     /// Committed -> Committed, without the content.
     fn reset(&self) -> Result<*mut c_void, Win32Error> {
-        let whole = covering(CALL, self.addr, self.size)?;
-        let (owned, around) = self.pages(whole)?;
-        let reservation = owned.reservation();
-        let page_len = sys::limits().page_len;
-        let inside = align_up(self.addr, page_len).unwrap_or(usize::MAX)
-            ..align_down(self.addr + self.size, page_len);
-        let result = reservation.as_ptr().wrapping_add(around.start).cast();
-        if inside.is_empty() {
-            return Ok(result);
-        }
-        let range = inside.start - reservation.base()..inside.end - reservation.base();
-        reservation.discard(range).map_err(|error| Win32Error::from_vm(CALL, error))?;
-        Ok(result)
-    }
-
-    /// The reservation that has all of these pages, and where in it they are.
-    fn pages(&self, pages: Range<usize>) -> Result<(Owned, Range<usize>), Win32Error> {
-        let owned = Owned::of(pages.start);
-        let owned = owned.ok_or_else(|| stranger(CALL, pages.start, Reason::NotReserved))?;
-        let range = offsets(&owned, &pages).ok_or(refused(Reason::NotReserved))?;
-        Ok((owned, range))
+        let pages = covering(CALL, self.addr, self.size)?;
+        lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
+            let around = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
+            let page_len = sys::limits().page_len;
+            let end = self.addr + self.size - reservation.base();
+            let inside = align_up(self.addr - reservation.base(), page_len).unwrap_or(end)
+                ..align_down(end, page_len);
+            if !inside.is_empty() {
+                reservation.discard(inside).map_err(failed)?;
+            }
+            Ok(reservation.as_ptr().wrapping_add(around.start).cast())
+        })
     }
 }

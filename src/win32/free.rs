@@ -2,16 +2,21 @@
 
 use super::error::{Reason, Win32Error};
 use super::flags::{MEM_DECOMMIT, MEM_RELEASE};
-use super::owner::Owned;
-use super::range::{covering, offsets, stranger};
+use super::range::{covering, lend, offsets};
 use crate::addr::align_down;
+use crate::error::Error;
 use crate::sys;
+use crate::vm::{Reservation, face};
 use core::ffi::c_void;
 
 const CALL: &str = "VirtualFree";
 
 const fn refused(reason: Reason) -> Win32Error {
     Win32Error::new(CALL, reason)
+}
+
+fn failed(error: Error) -> Win32Error {
+    Win32Error::from_vm(CALL, error)
 }
 
 /// Decommits pages, or releases a whole reservation.
@@ -62,37 +67,31 @@ pub unsafe fn VirtualFree(
     let addr = address.addr();
     match (free_type, size) {
         (MEM_RELEASE, 0) => {
-            let owned = starting_at(addr)?;
-            let reservation = owned.forget().ok_or(refused(Reason::Released))?;
-            reservation.release().map_err(|error| Win32Error::from_vm(CALL, error))
+            lend(CALL, addr, Reason::Released, |reservation, _| starts_at(reservation, addr))?;
+            let (reservation, _) = face::take_back(addr).ok_or(refused(Reason::Released))?;
+            reservation.release().map_err(failed)
         }
         (MEM_RELEASE, _) => Err(refused(Reason::ReleaseWithSize)),
-        (MEM_DECOMMIT, 0) => {
-            let owned = starting_at(addr)?;
-            let reservation = owned.reservation();
-            let done = reservation.decommit(0..reservation.len());
-            done.map_err(|error| Win32Error::from_vm(CALL, error))
-        }
+        (MEM_DECOMMIT, 0) => lend(CALL, addr, Reason::Released, |reservation, _| {
+            starts_at(reservation, addr)?;
+            reservation.decommit(0..reservation.len()).map_err(failed)
+        }),
         (MEM_DECOMMIT, _) => {
             let pages = covering(CALL, addr, size)?;
-            let owned = containing(pages.start)?;
-            let range = offsets(&owned, &pages).ok_or(refused(Reason::LeavesReservation))?;
-            let done = owned.reservation().decommit(range);
-            done.map_err(|error| Win32Error::from_vm(CALL, error))
+            lend(CALL, addr, Reason::Released, |reservation, _| {
+                let range = offsets(reservation, &pages);
+                let range = range.ok_or(refused(Reason::LeavesReservation))?;
+                reservation.decommit(range).map_err(failed)
+            })
         }
         _ => Err(refused(Reason::FreeType)),
     }
 }
 
-fn containing(addr: usize) -> Result<Owned, Win32Error> {
-    Owned::of(addr).ok_or_else(|| stranger(CALL, addr, Reason::Released))
-}
-
-/// The reservation whose first page has `addr`.
-fn starting_at(addr: usize) -> Result<Owned, Win32Error> {
-    let owned = containing(addr)?;
-    if align_down(addr, sys::limits().page_len) == owned.reservation().base() {
-        Ok(owned)
+/// Whether the first page of the reservation has `addr`.
+fn starts_at(reservation: &Reservation, addr: usize) -> Result<(), Win32Error> {
+    if align_down(addr, sys::limits().page_len) == reservation.base() {
+        Ok(())
     } else {
         Err(refused(Reason::NotAtBase))
     }

@@ -32,6 +32,9 @@
 //! - `PAGE_NOCACHE` and `PAGE_WRITECOMBINE` are accepted and change nothing. `MEM_PHYSICAL` is
 //!   refused: there are no windows to physical pages.
 //!
+//! A reservation is left to the records of the vm floor, which know it again by any of its
+//! addresses: this module keeps nothing.
+//!
 //! `tests/windows_semantics` is one table of calls and answers. It is run against this module, and
 //! on Windows against the real functions too.
 
@@ -39,11 +42,12 @@ mod alloc;
 mod error;
 mod flags;
 mod free;
-mod owner;
 mod protect;
 mod query;
 mod range;
 mod system_info;
+#[cfg(test)]
+mod tests;
 
 pub use alloc::VirtualAlloc;
 pub use error::{

@@ -2,15 +2,19 @@
 
 use super::error::{Reason, Win32Error};
 use super::flags::Rights;
-use super::owner::Owned;
 use super::query::flags_at;
-use super::range::{covering, offsets, stranger};
+use super::range::{covering, lend, offsets};
+use crate::error::Error;
 use core::ffi::c_void;
 
 const CALL: &str = "VirtualProtect";
 
 const fn refused(reason: Reason) -> Win32Error {
     Win32Error::new(CALL, reason)
+}
+
+fn failed(error: Error) -> Win32Error {
+    Win32Error::from_vm(CALL, error)
 }
 
 /// Gives the pages that have a byte of the range new rights, all or none of them. `old_protect`
@@ -62,13 +66,11 @@ pub unsafe fn VirtualProtect(
         return Err(refused(Reason::CannotDo));
     }
     let pages = covering(CALL, address.addr(), size)?;
-    let owned = Owned::of(pages.start);
-    let owned = owned.ok_or_else(|| stranger(CALL, pages.start, Reason::NotReserved))?;
-    let range = offsets(&owned, &pages).ok_or(refused(Reason::NotReserved))?;
-    let before = owned.reservation().query(range.start);
-    let done = owned.reservation().protect(range, rights.protection);
-    done.map_err(|error| Win32Error::from_vm(CALL, error))?;
-    let before = before.map_err(|error| Win32Error::from_vm(CALL, error))?;
-    *old_protect = flags_at(&before).1;
-    Ok(())
+    lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
+        let range = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
+        let before = reservation.query(range.start).map_err(failed)?;
+        reservation.protect(range, rights.protection).map_err(failed)?;
+        *old_protect = flags_at(&before).1;
+        Ok(())
+    })
 }

@@ -5,10 +5,8 @@ use super::flags::{
     MEM_COMMIT, MEM_FREE, MEM_IMAGE, MEM_MAPPED, MEM_PRIVATE, MEM_RESERVE, PAGE_EXECUTE_WRITECOPY,
     PAGE_NOACCESS, Rights,
 };
-use super::owner::Owned;
-use crate::error::{Error, Op};
 use crate::sys;
-use crate::vm::{self, Kind, Region, State};
+use crate::vm::{self, Kind, Region, State, face};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -101,12 +99,25 @@ pub fn VirtualQuery(
     if length < size_of::<MEMORY_BASIC_INFORMATION>() {
         return Err(Win32Error::new(CALL, Reason::ShortBuffer));
     }
-    let owned = Owned::of(address.addr());
-    *buffer = match owned {
-        Some(owned) => ours(&owned, address.addr()),
-        None => others(address.addr()),
-    }
-    .map_err(|error| Win32Error::from_vm(CALL, error))?;
+    let addr = address.addr();
+    let region = vm::query(addr).map_err(|error| Win32Error::from_vm(CALL, error))?;
+    let (state, protect) = flags_at(&region);
+    let (kind, if_foreign) = match region.kind {
+        None => (0, 0),
+        Some(Kind::Private) => (MEM_PRIVATE, protect),
+        Some(Kind::Mapped) => (MEM_MAPPED, protect),
+        Some(Kind::Image) => (MEM_IMAGE, PAGE_EXECUTE_WRITECOPY),
+    };
+    *buffer = MEMORY_BASIC_INFORMATION {
+        BaseAddress: ptr::with_exposed_provenance_mut(region.base),
+        AllocationBase: ptr::with_exposed_provenance_mut(region.allocation_base),
+        AllocationProtect: face::lend(addr, |_, word| word.get()).unwrap_or(if_foreign),
+        PartitionId: 0,
+        RegionSize: region.len,
+        State: state,
+        Protect: protect,
+        Type: kind,
+    };
     Ok(size_of::<MEMORY_BASIC_INFORMATION>())
 }
 
@@ -122,46 +133,4 @@ pub(super) fn flags_at(region: &Region) -> (u32, u32) {
             (MEM_COMMIT, PAGE_NOACCESS)
         }
     }
-}
-
-fn ours(owned: &Owned, addr: usize) -> Result<MEMORY_BASIC_INFORMATION, Error> {
-    let reservation = owned.reservation();
-    let region = reservation.query(addr - reservation.base())?;
-    let (state, protect) = flags_at(&region);
-    let base = reservation.as_ptr();
-    Ok(MEMORY_BASIC_INFORMATION {
-        BaseAddress: base.wrapping_add(region.base - reservation.base()).cast(),
-        AllocationBase: base.cast(),
-        AllocationProtect: owned.protect(),
-        PartitionId: 0,
-        RegionSize: region.len,
-        State: state,
-        Protect: protect,
-        Type: MEM_PRIVATE,
-    })
-}
-
-fn others(addr: usize) -> Result<MEMORY_BASIC_INFORMATION, Error> {
-    let region = vm::query(addr)?;
-    let (state, protect) = flags_at(&region);
-    let mut told = MEMORY_BASIC_INFORMATION {
-        BaseAddress: ptr::without_provenance_mut(region.base),
-        RegionSize: region.len,
-        State: state,
-        Protect: protect,
-        ..MEMORY_BASIC_INFORMATION::default()
-    };
-    if region.state == State::Free {
-        return Ok(told);
-    }
-    let found = sys::mapping_at_or_above(addr).map_err(|errno| errno.of(Op::Query, addr, 1))?;
-    if let Some(mapping) = found {
-        told.AllocationBase = ptr::without_provenance_mut(mapping.allocation_base);
-        (told.Type, told.AllocationProtect) = match mapping.kind {
-            Kind::Private => (MEM_PRIVATE, protect),
-            Kind::Mapped => (MEM_MAPPED, protect),
-            Kind::Image => (MEM_IMAGE, PAGE_EXECUTE_WRITECOPY),
-        };
-    }
-    Ok(told)
 }

@@ -249,7 +249,7 @@ fn preload_library(library: &LibraryPlace) -> String {
 }
 
 /// "4 KiB", "23.4 GiB".
-fn size(len: usize) -> String {
+pub(crate) fn size(len: usize) -> String {
     let mut value = len as f64;
     let mut unit = "bytes";
     for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {

@@ -1,6 +1,7 @@
 //! `granule info --layers`: the layers of memory as a picture, with the numbers of this process.
 #![forbid(unsafe_code)]
 
+use crate::info::size;
 use granule::Error;
 use granule::vm::{self, Info, Protection, Region, Reservation, State};
 use std::fmt::Write as _;
@@ -19,7 +20,7 @@ pub(crate) fn picture(info: &Info) -> Result<String, Error> {
          The addresses of this process, from the top:\n\n{}",
         layers(info),
         page_states(info)?,
-        addresses(info)
+        addresses(info)?
     ))
 }
 
@@ -71,6 +72,7 @@ fn letter(state: State) -> &'static str {
         State::Reserved => "R",
         State::Committed => "C",
         State::Guarded => "G",
+        State::Tripwire => "T",
         _ => "?",
     }
 }
@@ -82,29 +84,53 @@ fn words(region: &Region) -> String {
     }
 }
 
-/// One address of each part of the address space, and what the system says of it.
-fn addresses(info: &Info) -> String {
+/// A part of the picture of the address space.
+struct Part {
+    base: usize,
+    len: usize,
+    label: String,
+}
+
+/// All regions of the process with what they are, neighbours of one kind together.
+fn addresses(info: &Info) -> Result<String, Error> {
     let on_heap = Box::new(0_u8);
     let on_stack = 0_u8;
-    let parts = [
-        ("kernel", 1 << (usize::BITS - 1)),
-        ("forbidden", info.address_max + 1),
-        ("last", info.address_max),
-        ("stack", (&raw const on_stack).addr()),
-        ("heap", (&raw const *on_heap).addr()),
-        ("program", picture as *const () as usize),
-        ("first", info.address_min),
-        ("NULL partition", 0),
+    let known = [
+        ((&raw const *on_heap).addr(), "heap"),
+        ((&raw const on_stack).addr(), "stack"),
+        (page_states as *const () as usize, "program"),
     ];
-    let mut text = String::new();
-    for (part, addr) in parts {
-        let answer = match vm::query(addr) {
-            Ok(region) => words(&region),
-            Err(_) => "no program's".to_owned(),
+    let mut parts = vec![Part { base: 0, len: info.address_min, label: "NULL partition".into() }];
+    for region in vm::regions() {
+        let region = region?;
+        let inside = |addr: usize| addr >= region.base && addr - region.base < region.len;
+        let known = known.iter().find(|(addr, _)| inside(*addr)).map(|(_, label)| *label);
+        let name = region.name.as_ref().map(|name| file_name(name.as_str()));
+        let label = match (known, name) {
+            (Some(label), Some(name)) => format!("{label}, {name}"),
+            (Some(label), None) => label.to_owned(),
+            (None, Some(name)) => name.to_owned(),
+            (None, None) => words(&region),
         };
-        let _ = writeln!(text, "  {addr:#18x}  {part:<14}  {answer}");
+        match parts.last_mut() {
+            Some(last) if last.label.ends_with(&label) => last.len += region.len,
+            Some(last) if label.ends_with(&last.label) && name.is_some() => {
+                last.len += region.len;
+                last.label = label;
+            }
+            _ => parts.push(Part { base: region.base, len: region.len, label }),
+        }
     }
-    text
+    let mut text = format!("  {:>18}            the kernel, and what nobody may use\n", "");
+    for Part { base, len, label } in parts.iter().rev() {
+        let _ = writeln!(text, "  {base:#18x}  {:>9}  {label}", size(*len));
+    }
+    Ok(text)
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -120,8 +146,8 @@ mod tests {
         assert!(places.is_sorted(), "{text}");
         assert!(text.contains("|CCCCCCCGRRRRRRRR|"), "{text}");
         assert!(text.contains("Committed, Read\n"), "{text}");
-        let kernel = text.lines().find(|line| line.contains("kernel  ")).expect("the kernel");
-        assert!(kernel.ends_with("no program's"), "{text}");
+        let parts = ["the kernel", "stack", "heap", "program", "NULL partition"];
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
         assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
 }

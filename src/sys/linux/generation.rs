@@ -7,10 +7,13 @@
 use super::pages::{commit, release, reserve};
 use super::process::process_id;
 use super::raw::syscall;
-use crate::sys::{CommitPolicy, Protection};
+use crate::sys::{CommitPolicy, Protection, inject};
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+/// Stands for the page where there is none, for good: the number must not change while the process
+/// lives, so a page that was refused once is never asked for again.
+static NO_PAGE: AtomicU32 = AtomicU32::new(0);
 /// The page that forgets; null until it is needed.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 /// The last number given out, in this copy or in one that it descends from.
@@ -39,24 +42,28 @@ fn first(word: &AtomicU32) -> u32 {
 }
 
 fn page() -> Option<NonNull<AtomicU32>> {
-    if let Some(page) = NonNull::new(PAGE.load(Ordering::Acquire)) {
-        return Some(page);
-    }
-    let (page, len) = make()?;
-    match PAGE.compare_exchange(
-        null_mut(),
-        page.as_ptr().cast(),
-        Ordering::AcqRel,
-        Ordering::Acquire,
-    ) {
-        Ok(_) => Some(page.cast()),
-        Err(known) => {
-            // SAFETY: (1) made a moment ago by `make`, known to nobody. A refusal leaves an empty
-            // page.
-            let _ = unsafe { release(page, len) };
-            NonNull::new(known)
+    let none = NonNull::from(&NO_PAGE);
+    let known = NonNull::new(PAGE.load(Ordering::Acquire)).unwrap_or_else(|| {
+        let made = make();
+        let page = made.map_or(none, |(page, _)| page.cast());
+        let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        match (PAGE.compare_exchange(null_mut(), page.as_ptr(), done, failed), made) {
+            (Ok(_), Some((page, len))) => {
+                inject::keep_range(page.addr().get(), len);
+                page.cast()
+            }
+            (Ok(_), None) => none,
+            (Err(known), made) => {
+                if let Some((page, len)) = made {
+                    // SAFETY: (1) made a moment ago by `make`, known to nobody. A refusal leaves an
+                    // empty page.
+                    let _ = unsafe { release(page, len) };
+                }
+                NonNull::new(known).unwrap_or(none)
+            }
         }
-    }
+    });
+    (known != none).then_some(known)
 }
 
 fn make() -> Option<(NonNull<u8>, usize)> {

@@ -5,7 +5,7 @@
 //! file now, the kernel does not understand the question, and the file is opened anew. After a
 //! `fork` it would tell the parent's mappings, so the process is compared each time.
 
-use super::super::Errno;
+use super::super::{Errno, inject};
 use super::process::{close, open_read, process_id};
 use super::raw::syscall;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +47,8 @@ pub(super) fn with_file<T>(
     if KEPT.compare_exchange(kept, new, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         // Another thread was faster.
         close(file);
+    } else {
+        inject::keep_file(file);
     }
     Some(answer)
 }

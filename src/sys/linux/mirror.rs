@@ -3,7 +3,7 @@
 
 use super::super::{CommitPolicy, Errno};
 use super::info::limits;
-use super::pages::{release, reserve};
+use super::pages::{decommit, release, reserve};
 use super::process::{close, memory_and_swap_len};
 use super::raw::syscall;
 use crate::error::{Call, Op};
@@ -25,14 +25,20 @@ pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
     made
 }
 
-/// Gives a mirror back. Call: munmap.
+/// Gives a mirror back. Call: munmap; where it is refused the addresses stay taken, and mmap over
+/// them gives the memory back at least.
 ///
 /// # Safety
 /// 1. `ptr` was made by [`mirror`] of `len` bytes in this generation of the process, and nobody
 ///    uses it any more.
 pub(crate) unsafe fn unmirror(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: (1) the whole range, both views.
-    unsafe { release(ptr, 2 * len) }
+    let released = unsafe { release(ptr, 2 * len) };
+    if released.is_err() {
+        // SAFETY: (1) as above. If this is refused too, nothing is left to try.
+        let _ = unsafe { decommit(ptr, 2 * len, CommitPolicy::Lazy) };
+    }
+    released
 }
 
 /// A file of `len` bytes of memory that has no name in any folder.

@@ -37,6 +37,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_ioctl => Call::Ioctl,
         libc::SYS_memfd_create => Call::MemfdCreate,
         libc::SYS_ftruncate => Call::Ftruncate,
+        libc::SYS_fallocate => Call::Fallocate,
         libc::SYS_userfaultfd => Call::Userfaultfd,
         _ => Call::Other,
     }

@@ -28,16 +28,17 @@ use crate::error::Call;
 /// | | ENOENT | /proc is not there |
 /// | read, pread64 | EIO, ENOMEM | the device; no memory for the text |
 /// | fcntl | EMFILE | too many files |
-/// | ioctl | ENOTTY | a kernel that does not know the request |
-/// | | ENOMEM, EFAULT | no memory; a page of the buffer could not be had |
+/// | ioctl | ENOMEM, EFAULT | no memory; a page of the buffer could not be had |
 /// | memfd_create | EMFILE, ENOSYS | too many files; a filter |
 /// | ftruncate | ENOMEM | no memory to promise |
+/// | fallocate | ENOSPC, ENOMEM | no memory to promise |
 /// | userfaultfd | EPERM, ENOSYS, EMFILE | a policy, a kernel without it, too many files |
 ///
 /// `close` is not here: the file is gone even when it reports an error.
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
-    use libc::{EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSYS};
-    use libc::{ENOTTY, EPERM};
+    use libc::{
+        EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM,
+    };
     match call {
         Call::Mmap => &[ENOMEM, EAGAIN],
         Call::Munmap | Call::Mremap | Call::Munlock | Call::Ftruncate => &[ENOMEM],
@@ -52,7 +53,8 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Openat => &[EMFILE, ENFILE, ENOENT],
         Call::Read | Call::Pread => &[EIO, ENOMEM],
         Call::Fcntl => &[EMFILE],
-        Call::Ioctl => &[ENOTTY, ENOMEM, EFAULT],
+        Call::Ioctl => &[ENOMEM, EFAULT],
+        Call::Fallocate => &[ENOSPC, ENOMEM],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
         Call::Userfaultfd => &[EPERM, ENOSYS, EMFILE],
         _ => &[],

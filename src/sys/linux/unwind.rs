@@ -160,8 +160,8 @@ fn by_table(pc: u64, registers: &cfi::Registers, keep: bool) -> Option<Step<cfi:
 }
 
 /// The return address in the link register, if the frame pointer does not know of it: the function
-/// has made no frame yet, or makes none because it calls nobody. A function that has called somebody
-/// finds an address of its own there.
+/// has made no frame yet, or makes none because it calls nobody. A function that has called
+/// somebody finds an address of its own there.
 fn caller_by_link(registers: &cfi::Registers, link: u64) -> Option<u64> {
     let (pc, fp) = (registers.get(PC)?, registers.get(FP)?);
     let function = tables::function_of(pc.wrapping_sub(1))?;

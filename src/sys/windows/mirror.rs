@@ -6,7 +6,9 @@
 //! taken view by view, again and again if somebody else was faster.
 
 use super::super::Errno;
-use super::call::checked;
+#[cfg(test)]
+use super::super::inject;
+use super::call::{checked, checked_at};
 use super::late::{map_view_of_file_3, virtual_alloc_2};
 use super::pages::{ATTEMPTS, address_from, allocate, free, is_missing, process, refused};
 use crate::error::{Call, Op};
@@ -25,7 +27,8 @@ use windows_sys::Win32::System::Memory::{
 /// All of the memory is promised now. An error names the step that failed.
 ///
 /// Calls: CreateFileMappingW, VirtualAlloc2, VirtualFree, MapViewOfFile3 twice, CloseHandle; where
-/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it succeeds.
+/// there are no placeholders VirtualAlloc, VirtualFree and MapViewOfFileEx twice, until it
+/// succeeds.
 ///
 /// `len` is a multiple of the granularity, not 0, and twice of it fits an address.
 pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
@@ -37,7 +40,8 @@ pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
     }
 }
 
-/// Gives a mirror back. Call: UnmapViewOfFile, twice.
+/// Gives a mirror back. Call: UnmapViewOfFile, twice. Where it is refused both addresses and memory
+/// stay taken: nothing else gives back the memory of a view.
 ///
 /// # Safety
 /// 1. `ptr` was made by [`mirror`] of `len` bytes, and nobody uses it any more.
@@ -60,7 +64,11 @@ pub(crate) fn generation() -> u32 {
 unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
     let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: ptr.as_ptr().cast() };
     // SAFETY: (1).
-    checked(Call::UnmapViewOfFile, || (unsafe { UnmapViewOfFile(view) } != 0).then_some(()))
+    let call = || (unsafe { UnmapViewOfFile(view) } != 0).then_some(());
+    checked_at(Call::UnmapViewOfFile, [ptr.addr().get(), 0], call)?;
+    #[cfg(test)]
+    inject::unmapped(ptr.addr().get(), 0);
+    Ok(())
 }
 
 /// Memory that can be mapped, without a name and without a file of its own.
@@ -74,7 +82,10 @@ impl Section {
         let call =
             || unsafe { CreateFileMappingW(file, null(), PAGE_READWRITE, high, low, null()) };
         let handle = || Some(call()).filter(|handle| !handle.is_null());
-        checked(Call::CreateFileMapping, handle).map(Section)
+        let section = checked(Call::CreateFileMapping, handle).map(Section)?;
+        #[cfg(test)]
+        inject::opened(section.0.addr());
+        Ok(section)
     }
 
     /// Two placeholders, each replaced by a view.
@@ -113,7 +124,10 @@ impl Section {
         let call = || unsafe {
             map_view_of_file_3(section, process, addr, 0, len, how, PAGE_READWRITE, null_mut(), 0)
         };
-        checked(Call::MapViewOfFile3, || NonNull::new(call().Value)).map(drop)
+        checked(Call::MapViewOfFile3, || NonNull::new(call().Value))?;
+        #[cfg(test)]
+        inject::mapped(half.addr().get(), len);
+        Ok(())
     }
 
     /// Finds a free place by reserving it, gives it back, and lays both views there before somebody
@@ -146,7 +160,10 @@ impl Section {
         let rights = FILE_MAP_READ | FILE_MAP_WRITE;
         // SAFETY: a view takes free addresses only, those and no others.
         let call = || unsafe { MapViewOfFileEx(self.0, rights, 0, 0, len, wanted) };
-        checked(Call::MapViewOfFile, || NonNull::new(call().Value)).map(NonNull::cast)
+        let view = checked(Call::MapViewOfFile, || NonNull::new(call().Value))?.cast();
+        #[cfg(test)]
+        inject::mapped(addr, len);
+        Ok(view)
     }
 }
 
@@ -155,6 +172,8 @@ impl Drop for Section {
         // SAFETY: our handle, not used any more. It is open, so that this cannot fail.
         let call = || unsafe { CloseHandle(self.0) };
         let _ = checked(Call::CloseHandle, || (call() != 0).then_some(()));
+        #[cfg(test)]
+        inject::closed(self.0.addr());
     }
 }
 
@@ -169,6 +188,8 @@ fn reserve_placeholders(len: usize) -> Result<NonNull<u8>, Errno> {
     let call =
         || unsafe { virtual_alloc_2(process, null(), 2 * len, how, PAGE_NOACCESS, null_mut(), 0) };
     let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
+    #[cfg(test)]
+    inject::mapped(base.addr().get(), 2 * len);
     // SAFETY: (1) the placeholder made above; this cuts it in two.
     if let Err(errno) = unsafe { free(base, len, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER) } {
         // SAFETY: (1) as above, still whole. The first error is the one to tell.

@@ -8,7 +8,7 @@ use windows_sys::Win32::Foundation::{
     ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_LOCKED,
     ERROR_WORKING_SET_QUOTA,
 };
-use windows_sys::Win32::System::Memory::{MEM_RELEASE, MEM_RESERVE};
+use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, MEM_RESERVE};
 
 /// The numbers that a call really gives, the usual one first. Empty: the call is never refused,
 /// because it cannot be or because nobody reads its answer.
@@ -62,7 +62,10 @@ pub(super) fn note_alloc(base: NonNull<u8>, len: usize, how: u32) {
 
 /// Writes into the ledger what was given back.
 pub(super) fn note_free(base: NonNull<u8>, len: usize, how: u32) {
-    if how & MEM_RELEASE != 0 {
+    if how & MEM_PRESERVE_PLACEHOLDER != 0 {
+        // Cut in two, and still there.
+        inject::mapped(base.addr().get(), len);
+    } else if how & MEM_RELEASE != 0 {
         inject::unmapped(base.addr().get(), len);
     }
 }

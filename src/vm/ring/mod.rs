@@ -153,7 +153,7 @@ impl Ring {
         let capacity = capacity.ok_or(error(ErrorKind::OutOfRange, 0))?;
         match Mirror::new(capacity) {
             Ok(memory) => Ok(Ring { core: Core { memory, positions: Positions::new(capacity) } }),
-            Err((step, errno)) => Err(error(sys::explain(step, errno), errno.0)),
+            Err((step, errno)) => Err(errno.in_step(step, Op::Mirror, 0, len)),
         }
     }
 

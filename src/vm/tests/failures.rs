@@ -5,7 +5,10 @@ use super::stage::{Absorbed, Stage, play};
 use crate::error::{Call, Error, Op};
 use crate::sys::model::Verb::{Commit, Decommit, Discard, Guard, Protect, Unguard, Write};
 use crate::sys::{self, Advice};
-use crate::vm::{self, Builder, CommitPolicy, GuardKind, Protection, Reservation, State};
+use crate::vm::{
+    self, Builder, CommitPolicy, GuardKind, Name, Protection, Reservation, Ring, State,
+};
+use std::vec::Vec;
 
 const READ: Protection = Protection::Read;
 const WRITE: Protection = Protection::ReadWrite;
@@ -16,10 +19,11 @@ const MAPPED_OVER: Absorbed =
 /// As above: a split guard is made by a decommit.
 const GUARDED_OVER: Absorbed =
     Absorbed::by(Op::Guard, Call::Mmap, "emptied in place instead, which keeps the charge");
+/// Where to reserve is tried first at a place of our choice.
+const PLACE: Absorbed =
+    Absorbed::by(Op::Reserve, Call::VirtualAlloc, "the system chooses instead").on_some_systems();
 /// Addresses that no system chooses by itself so early, and no other test asks for.
 const NOBODYS: usize = 0x3_5600_0000;
-const TABLE: Absorbed =
-    Absorbed::by(Op::Release, Call::Munmap, "the addresses of the table stay taken");
 
 fn pages(count: usize) -> Builder {
     Reservation::builder().len(count * sys::limits().page_len)
@@ -35,9 +39,9 @@ fn has_markers() -> bool {
 
 #[test]
 fn commit_decommit_and_release() {
-    play(&[MAPPED_OVER, TABLE], |stage| {
+    play(&[PLACE, MAPPED_OVER], |stage| {
         for policy in [CommitPolicy::Strict, CommitPolicy::Lazy] {
-            stage.reserve(pages(8).policy(policy))?;
+            stage.reserve(pages(8).policy(policy).name(Name::new(b"story")))?;
             stage.apply(0, Commit(WRITE), 1..4)?;
             stage.apply(0, Write(1), 1..4)?;
             stage.apply(0, Commit(READ), 0..2)?;
@@ -53,7 +57,7 @@ fn commit_decommit_and_release() {
 
 #[test]
 fn all_rights_and_protect_over_pages_that_differ() {
-    play(&[], |stage| {
+    play(&[PLACE], |stage| {
         stage.reserve(pages(6))?;
         let rights = [
             Protection::NoAccess,
@@ -76,7 +80,9 @@ fn all_rights_and_protect_over_pages_that_differ() {
 
 #[test]
 fn an_aligned_base_and_a_base_at_a_hint() {
-    play(&[TABLE], |stage| {
+    let trial = "a system without the call: an aligned address is found by trial";
+    let trial = Absorbed::by(Op::Reserve, Call::VirtualAlloc2, trial).on_some_systems();
+    play(&[PLACE, trial], |stage| {
         stage.reserve(pages(3).align(2 << 20))?;
         stage.reserve(pages(3).align(1 << 30))?;
         stage.apply(1, Commit(WRITE), 0..3)?;
@@ -103,14 +109,14 @@ fn guards_come_and_go(stage: &mut Stage<'_>, kind: GuardKind) -> Result<(), Erro
 
 #[test]
 fn guards_by_protection() {
-    play(&[MAPPED_OVER, GUARDED_OVER], |stage| guards_come_and_go(stage, GuardKind::Split));
+    play(&[PLACE, MAPPED_OVER, GUARDED_OVER], |stage| guards_come_and_go(stage, GuardKind::Split));
 }
 
 #[test]
 fn guards_by_markers() {
     if has_markers() {
         let locked = "EINVAL as from locked pages: they are unlocked, and it is tried again";
-        let absorbs = [MAPPED_OVER, Absorbed::by(Op::Guard, Call::Madvise, locked)];
+        let absorbs = [PLACE, MAPPED_OVER, Absorbed::by(Op::Guard, Call::Madvise, locked)];
         play(&absorbs, |stage| guards_come_and_go(stage, GuardKind::Marker));
     }
 }
@@ -123,7 +129,7 @@ fn advice_outlives_decommit() {
         std::println!("skipped: {error}");
         return;
     }
-    play(&[MAPPED_OVER, Absorbed::by(Op::Decommit, Call::Madvise, hint)], |stage| {
+    play(&[PLACE, MAPPED_OVER, Absorbed::by(Op::Decommit, Call::Madvise, hint)], |stage| {
         stage.reserve(pages(4))?;
         stage.ask(Op::Advise, 0, |range| range.advise(Advice::NoDump))?;
         stage.ask(Op::Advise, 0, |range| range.advise(Advice::NoHugePages))?;
@@ -134,16 +140,75 @@ fn advice_outlives_decommit() {
 
 #[test]
 fn questions_about_any_address() {
-    let list = "an older kernel: its list of mappings is read instead";
-    play(&[Absorbed::by(Op::Query, Call::Ioctl, list)], |stage| {
+    let list = "the whole list of mappings is read instead";
+    play(&[PLACE, Absorbed::by(Op::Query, Call::Ioctl, list)], |stage| {
         stage.reserve(pages(4))?;
         stage.apply(0, Commit(WRITE), 1..2)?;
         let (base, page_len) = (stage.base(0), sys::limits().page_len);
-        for (page, state) in [State::Reserved, State::Committed, State::Reserved].iter().enumerate()
-        {
-            let told = stage.ask(Op::Query, 0, |_| vm::query(base + page * page_len))?;
-            assert_eq!(told.state, *state, "page {page}");
-        }
+        let ours = stage.verb(Op::Query, || vm::query(base + page_len))?;
+        assert_eq!((ours.state, ours.allocation_base), (State::Committed, base));
+        let stack = (&raw const ours).addr();
+        let foreign = stage.verb(Op::Query, || vm::query(stack))?;
+        assert_eq!((foreign.state, foreign.protection), (State::Committed, Some(WRITE)));
+        assert_eq!(stage.verb(Op::Query, || vm::query(0))?.state, State::Free);
+        let some = || vm::regions().take(3).collect::<Result<Vec<_>, _>>();
+        let first = stage.verb(Op::Query, some)?;
+        assert!(first.windows(2).all(|pair| pair[0].base + pair[0].len == pair[1].base));
+        Ok(())
+    });
+}
+
+#[test]
+fn pieces_are_cut_and_joined() {
+    play(&[PLACE, MAPPED_OVER], |stage| {
+        let step = sys::limits().granularity / sys::limits().page_len;
+        stage.reserve(pages(3 * step))?;
+        stage.apply(0, Commit(WRITE), 1..3 * step - 1)?;
+        stage.apply(0, Write(5), step - 1..step + 1)?;
+        stage.split(0, step)?;
+        stage.split(1, step)?;
+        stage.apply(1, Protect(READ), 0..1)?;
+        stage.apply(2, Decommit, 0..step)?;
+        stage.join_last()?;
+        stage.apply(1, Commit(WRITE), 0..2 * step)?;
+        stage.release(0)?;
+        stage.split(0, step)?;
+        stage.release(1)
+    });
+}
+
+/// Nobody keeps books here, so only the errors and the ledger are looked at.
+#[test]
+fn an_untracked_reservation() {
+    play(&[PLACE, MAPPED_OVER, GUARDED_OVER], |stage| {
+        let builder = pages(8).untracked().guard_kind(GuardKind::Split);
+        let range = stage.verb(Op::Reserve, || builder.reserve())?;
+        let page_len = sys::limits().page_len;
+        let (all, inner) = (0..8 * page_len, page_len..2 * page_len);
+        stage.verb(Op::Commit, || range.commit(all.clone(), WRITE))?;
+        stage.verb(Op::Protect, || range.protect(inner.clone(), READ))?;
+        stage.verb(Op::Discard, || range.discard(inner.clone()))?;
+        stage.verb(Op::Guard, || range.guard(inner.clone()))?;
+        stage.verb(Op::Unguard, || range.unguard(inner.clone()))?;
+        stage.verb(Op::Decommit, || range.decommit(all))?;
+        stage.verb(Op::Release, || range.release())
+    });
+}
+
+#[test]
+fn a_mirrored_ring() {
+    let trial = "no placeholders: a free place is found by trial";
+    let faster = "somebody else was faster there: another place is tried";
+    let left = "as above; the view at the first place stays";
+    let absorbs = [
+        Absorbed::by(Op::Mirror, Call::VirtualAlloc2, trial).on_some_systems(),
+        Absorbed::by(Op::Mirror, Call::MapViewOfFile, faster).on_some_systems(),
+        Absorbed::by(Op::Mirror, Call::UnmapViewOfFile, left).on_some_systems(),
+    ];
+    play(&absorbs, |stage| {
+        let mut ring = stage.verb(Op::Mirror, || Ring::new(1))?;
+        assert_eq!(ring.write(b"once around"), 11);
+        assert_eq!(ring.filled(), b"once around");
         Ok(())
     });
 }
@@ -151,8 +216,9 @@ fn questions_about_any_address() {
 #[test]
 fn what_the_machine_offers() {
     let unknown = "0, or the careful answer, stands for what cannot be read";
-    let absorbs = [Call::Mmap, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
-        .map(|call| Absorbed::by_answer(call, unknown));
+    let absorbs =
+        [Call::Mmap, Call::Mprotect, Call::Madvise, Call::Munmap, Call::Openat, Call::Read]
+            .map(|call| Absorbed::by_answer(call, unknown));
     play(&absorbs, |stage| {
         let info = stage.tell(vm::info);
         assert!(info.page_len.is_power_of_two() && info.address_min < info.address_max);
