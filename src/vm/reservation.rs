@@ -15,6 +15,7 @@ use crate::addr::{PageLen, Pages};
 use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Advice, CommitPolicy, Errno, GuardKind, Protection};
+use core::cell::Cell;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -52,12 +53,13 @@ unsafe impl Send for Reservation {}
 unsafe impl Sync for Reservation {}
 
 /// One use of a verb: what was asked for and the pages that this means.
-#[derive(Clone, Copy)]
 pub(super) struct Call {
     op: Op,
     pub(super) pages: Pages,
     addr: usize,
     len: usize,
+    /// The state of all the pages, if `require` has found one state only.
+    found: Cell<Option<PageState>>,
 }
 
 impl Call {
@@ -375,7 +377,7 @@ impl Reservation {
             len,
             0,
         ))?;
-        Ok(Call { op, pages, addr, len })
+        Ok(Call { op, pages, addr, len, found: Cell::new(None) })
     }
 
     /// Where pages lie, and how many bytes they are.
@@ -389,11 +391,15 @@ impl Reservation {
     /// Refuses the call unless every page is in an allowed state, and prepares the table for it.
     pub(super) fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
         let Some(states) = self.states() else { return Ok(()) };
-        if states.runs(call.pages).all(|run| allowed(run.state)) {
-            self.prepare(call)
-        } else {
-            Err(call.refused(ErrorKind::BadState))
-        }
+        let first = states.first_run(call.pages);
+        let is_allowed = match Pages::new(first.pages.end(), call.pages.end()) {
+            None => {
+                call.found.set(Some(first.state));
+                allowed(first.state)
+            }
+            Some(rest) => allowed(first.state) && states.runs(rest).all(|run| allowed(run.state)),
+        };
+        if is_allowed { self.prepare(call) } else { Err(call.refused(ErrorKind::BadState)) }
     }
 
     /// Sees to it that the table has room for what the call does. Has to come before the system
@@ -417,6 +423,10 @@ impl Reservation {
             return Err(error);
         }
         let Some(states) = self.states() else { return Ok(()) };
+        if let Some(state) = call.found.get() {
+            states.set(call.pages, next(state));
+            return Ok(());
+        }
         // Runs that become equal are written as one: a subtree that is equal again is one entry.
         let mut first = call.pages.first();
         let mut before = None;
