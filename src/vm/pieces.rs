@@ -7,6 +7,7 @@
 use super::pool::Refusal;
 use super::records::{self, Extent, Record};
 use super::reservation::Reservation;
+use super::states::PageStates;
 use crate::addr::Pages;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno};
@@ -201,11 +202,16 @@ impl Reservation {
     pub(super) fn unmap_piece(&self, number: u32, whole: &Record) -> Result<(), Errno> {
         let base = self.pointer(0);
         // SAFETY: (1) ours, and the caller says that nobody uses it any more.
-        unsafe { sys::decommit(base, self.len(), self.traits.policy) }?;
+        let emptied = unsafe { sys::decommit(base, self.len(), self.traits.policy) };
+        // A piece that could not be emptied has gone, too: the last one takes it along.
         if !self.leave_whole() {
-            return Ok(());
+            return emptied;
         }
-        let Extent { base: first, len, .. } = whole.extent();
+        let Extent { base: first, len, traits } = whole.extent();
+        if let Some(pages) = Pages::new(0, self.page.index_of(len)).filter(|_| traits.is_tracked) {
+            // Such a piece is still in the table.
+            PageStates::new(self.owner, self.page.index_of(first)).forget(pages);
+        }
         let first = base.with_addr(core::num::NonZero::new(first).unwrap_or(base.addr()));
         // SAFETY: (1) the last piece is going, so nobody uses any of it.
         unsafe { sys::release(first, len) }?;

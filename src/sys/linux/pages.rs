@@ -57,7 +57,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
         (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
-        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror | Op::Watch) => ErrorKind::Denied,
+        // Seccomp, an old kernel, or no /proc: what is missing is the means.
+        (libc::EPERM | libc::EACCES | libc::EINVAL, Op::Watch) => ErrorKind::Unsupported,
+        (libc::ENOTTY | libc::ENOENT, Op::Watch) => ErrorKind::Unsupported,
+        // The pages are not watched any more.
+        (libc::EPERM, Op::Written) => ErrorKind::BadState,
         _ => error_kind(errno),
     }
 }
@@ -73,10 +78,21 @@ unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_munmap, [addr, len, 0, 0, 0, 0]) }.map(drop)
 }
 
-unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
     // SAFETY: the caller owns the pages; what the advice does to their content is its business.
     unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
         .map(drop)
+}
+
+/// True if the system refuses advice that does not exist, as every kernel does. An emulator may take
+/// it for done, and then proves nothing by taking advice that does exist. Call: madvise.
+///
+/// # Safety
+/// 1. The range is ours and nobody needs its content.
+pub(super) unsafe fn refuses_unknown_advice(ptr: NonNull<u8>, len: usize) -> bool {
+    const NO_ADVICE: usize = 0x7fff_ffff;
+    // SAFETY: (1).
+    unsafe { madvise(ptr, len, NO_ADVICE) }.is_err()
 }
 
 /// Lets pages be swapped again that were locked (`mlock`, `mlockall`). Call: munlock.

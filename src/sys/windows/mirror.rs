@@ -40,7 +40,8 @@ pub(crate) fn mirror(len: usize) -> Result<NonNull<u8>, (Op, Errno)> {
     }
 }
 
-/// Gives a mirror back. Call: UnmapViewOfFile, twice.
+/// Gives a mirror back. Call: UnmapViewOfFile, twice. Where it is refused both addresses and memory
+/// stay taken: nothing else gives back the memory of a view.
 ///
 /// # Safety
 /// 1. `ptr` was made by [`mirror`] of `len` bytes, and nobody uses it any more.

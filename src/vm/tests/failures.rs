@@ -19,6 +19,9 @@ const MAPPED_OVER: Absorbed =
 /// As above: a split guard is made by a decommit.
 const GUARDED_OVER: Absorbed =
     Absorbed::by(Op::Guard, Call::Mmap, "emptied in place instead, which keeps the charge");
+/// Where to reserve is tried first at a place of our choice.
+const PLACE: Absorbed =
+    Absorbed::by(Op::Reserve, Call::VirtualAlloc, "the system chooses instead").on_some_systems();
 /// Addresses that no system chooses by itself so early, and no other test asks for.
 const NOBODYS: usize = 0x3_5600_0000;
 
@@ -36,7 +39,7 @@ fn has_markers() -> bool {
 
 #[test]
 fn commit_decommit_and_release() {
-    play(&[MAPPED_OVER], |stage| {
+    play(&[PLACE, MAPPED_OVER], |stage| {
         for policy in [CommitPolicy::Strict, CommitPolicy::Lazy] {
             stage.reserve(pages(8).policy(policy).name(Name::new(b"story")))?;
             stage.apply(0, Commit(WRITE), 1..4)?;
@@ -54,7 +57,7 @@ fn commit_decommit_and_release() {
 
 #[test]
 fn all_rights_and_protect_over_pages_that_differ() {
-    play(&[], |stage| {
+    play(&[PLACE], |stage| {
         stage.reserve(pages(6))?;
         let rights = [
             Protection::NoAccess,
@@ -78,7 +81,8 @@ fn all_rights_and_protect_over_pages_that_differ() {
 #[test]
 fn an_aligned_base_and_a_base_at_a_hint() {
     let trial = "a system without the call: an aligned address is found by trial";
-    play(&[Absorbed::by(Op::Reserve, Call::VirtualAlloc2, trial).on_some_systems()], |stage| {
+    let trial = Absorbed::by(Op::Reserve, Call::VirtualAlloc2, trial).on_some_systems();
+    play(&[PLACE, trial], |stage| {
         stage.reserve(pages(3).align(2 << 20))?;
         stage.reserve(pages(3).align(1 << 30))?;
         stage.apply(1, Commit(WRITE), 0..3)?;
@@ -105,14 +109,14 @@ fn guards_come_and_go(stage: &mut Stage<'_>, kind: GuardKind) -> Result<(), Erro
 
 #[test]
 fn guards_by_protection() {
-    play(&[MAPPED_OVER, GUARDED_OVER], |stage| guards_come_and_go(stage, GuardKind::Split));
+    play(&[PLACE, MAPPED_OVER, GUARDED_OVER], |stage| guards_come_and_go(stage, GuardKind::Split));
 }
 
 #[test]
 fn guards_by_markers() {
     if has_markers() {
         let locked = "EINVAL as from locked pages: they are unlocked, and it is tried again";
-        let absorbs = [MAPPED_OVER, Absorbed::by(Op::Guard, Call::Madvise, locked)];
+        let absorbs = [PLACE, MAPPED_OVER, Absorbed::by(Op::Guard, Call::Madvise, locked)];
         play(&absorbs, |stage| guards_come_and_go(stage, GuardKind::Marker));
     }
 }
@@ -125,7 +129,7 @@ fn advice_outlives_decommit() {
         std::println!("skipped: {error}");
         return;
     }
-    play(&[MAPPED_OVER, Absorbed::by(Op::Decommit, Call::Madvise, hint)], |stage| {
+    play(&[PLACE, MAPPED_OVER, Absorbed::by(Op::Decommit, Call::Madvise, hint)], |stage| {
         stage.reserve(pages(4))?;
         stage.ask(Op::Advise, 0, |range| range.advise(Advice::NoDump))?;
         stage.ask(Op::Advise, 0, |range| range.advise(Advice::NoHugePages))?;
@@ -137,7 +141,7 @@ fn advice_outlives_decommit() {
 #[test]
 fn questions_about_any_address() {
     let list = "the whole list of mappings is read instead";
-    play(&[Absorbed::by(Op::Query, Call::Ioctl, list)], |stage| {
+    play(&[PLACE, Absorbed::by(Op::Query, Call::Ioctl, list)], |stage| {
         stage.reserve(pages(4))?;
         stage.apply(0, Commit(WRITE), 1..2)?;
         let (base, page_len) = (stage.base(0), sys::limits().page_len);
@@ -156,7 +160,7 @@ fn questions_about_any_address() {
 
 #[test]
 fn pieces_are_cut_and_joined() {
-    play(&[MAPPED_OVER], |stage| {
+    play(&[PLACE, MAPPED_OVER], |stage| {
         let step = sys::limits().granularity / sys::limits().page_len;
         stage.reserve(pages(3 * step))?;
         stage.apply(0, Commit(WRITE), 1..3 * step - 1)?;
@@ -173,10 +177,49 @@ fn pieces_are_cut_and_joined() {
     });
 }
 
+#[test]
+fn a_write_watch() {
+    let supported = pages(1).write_watch().reserve();
+    if let Err(error) = supported {
+        std::println!("skipped: {error}");
+        return;
+    }
+    let hint = "that there be no huge pages is a hint";
+    let lost = "a watch that is lost is missed by the next question";
+    let kept = "what was noted before the decommit is told once more";
+    let absorbs = [
+        MAPPED_OVER,
+        Absorbed::by(Op::Reserve, Call::Madvise, hint),
+        Absorbed::by(Op::Decommit, Call::Madvise, hint),
+        Absorbed::by(Op::Decommit, Call::Ioctl, lost),
+        Absorbed::by(Op::Decommit, Call::ResetWriteWatch, kept),
+    ];
+    play(&absorbs, |stage| {
+        stage.reserve(pages(8).write_watch().guard_kind(GuardKind::Split))?;
+        stage.apply(0, Commit(WRITE), 0..8)?;
+        stage.apply(0, Write(1), 2..4)?;
+        let page_len = sys::limits().page_len;
+        let all = 0..8 * page_len;
+        let mut ranges = [const { 0..0 }; 4];
+        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
+        assert_eq!((asked.count, ranges[0].clone()), (1, 2 * page_len..4 * page_len));
+        let taken = |range: &Reservation| range.take_written(all.clone(), &mut ranges);
+        let taken = stage.ask(Op::Written, 0, taken)?;
+        assert_eq!((taken.count, taken.next), (1, None));
+        stage.apply(0, Write(2), 5..6)?;
+        stage.apply(0, Decommit, 3..4)?;
+        stage.apply(0, Commit(WRITE), 3..4)?;
+        stage.ask(Op::Written, 0, |range| range.forget_written(all.clone()))?;
+        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
+        assert_eq!(asked.count, 0);
+        Ok(())
+    });
+}
+
 /// Nobody keeps books here, so only the errors and the ledger are looked at.
 #[test]
 fn an_untracked_reservation() {
-    play(&[MAPPED_OVER, GUARDED_OVER], |stage| {
+    play(&[PLACE, MAPPED_OVER, GUARDED_OVER], |stage| {
         let builder = pages(8).untracked().guard_kind(GuardKind::Split);
         let range = stage.verb(Op::Reserve, || builder.reserve())?;
         let page_len = sys::limits().page_len;
@@ -195,9 +238,11 @@ fn an_untracked_reservation() {
 fn a_mirrored_ring() {
     let trial = "no placeholders: a free place is found by trial";
     let faster = "somebody else was faster there: another place is tried";
+    let left = "as above; the view at the first place stays";
     let absorbs = [
         Absorbed::by(Op::Mirror, Call::VirtualAlloc2, trial).on_some_systems(),
         Absorbed::by(Op::Mirror, Call::MapViewOfFile, faster).on_some_systems(),
+        Absorbed::by(Op::Mirror, Call::UnmapViewOfFile, left).on_some_systems(),
     ];
     play(&absorbs, |stage| {
         let mut ring = stage.verb(Op::Mirror, || Ring::new(1))?;
