@@ -13,11 +13,12 @@
 #[cfg(not(test))]
 pub(crate) use product::{keep_file, keep_range};
 #[cfg(test)]
-pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, unseen};
-#[cfg(all(test, unix))]
-pub(super) use session::{closed, opened};
+#[allow(unused_imports, reason = "not every system has a file to keep")]
+pub(crate) use session::keep_file;
 #[cfg(test)]
-pub(super) use session::{mapped, step, unmapped};
+pub(crate) use session::{Ledger, Plan, Refused, Session, keep_range, unseen};
+#[cfg(test)]
+pub(super) use session::{closed, mapped, opened, step, unmapped};
 
 /// Asked before each call, with the two numbers that tell what it is about: address and length
 /// where it has them.
@@ -259,12 +260,10 @@ mod session {
         with_open(|state| state.ledger.files.remove(&file));
     }
 
-    #[cfg(unix)]
     pub(in crate::sys) fn opened(file: usize) {
         with_open(|state| state.ledger.files.insert(file));
     }
 
-    #[cfg(unix)]
     pub(in crate::sys) fn closed(file: usize) {
         with_open(|state| {
             if !state.ledger.files.remove(&file) {
