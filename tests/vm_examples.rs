@@ -53,6 +53,7 @@ stories! {
     ring
     use_after_free
     virtual_alloc
+    write_watch
 }
 
 #[test]

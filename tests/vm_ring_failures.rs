@@ -6,15 +6,15 @@ mod vm_support;
 
 use granule::vm::Ring;
 use granule::{ErrorKind, Op};
-use vm_support::{in_own_process, limit, mapping_flags, refuse_call};
+use vm_support::{in_child, in_own_process, limit, mapping_flags, refuse_call};
 
 const GIB: usize = 1 << 30;
 
-fn refused(len: usize) -> ErrorKind {
+fn refused(len: usize) -> (ErrorKind, Option<&'static str>) {
     let error = Ring::new(len).map(drop).expect_err("the system must refuse this");
     assert_eq!((error.op(), error.len()), (Op::Mirror, len), "{error}");
     assert_ne!(error.code(), 0, "{error}");
-    error.kind()
+    (error.kind(), error.call())
 }
 
 /// Addresses in use, and open files.
@@ -43,8 +43,7 @@ fn a_ring_gives_everything_back() {
 
 #[test]
 fn a_ring_longer_than_the_memory_is_an_error_and_no_kill() {
-    let error = refused(1 << 45);
-    assert_eq!(error, ErrorKind::NoMemory);
+    assert_eq!(refused(1 << 45), (ErrorKind::NoMemory, None));
 }
 
 #[test]
@@ -53,14 +52,14 @@ fn limits_are_errors_and_leave_nothing_behind() {
         drop(Ring::new(1).expect("a small ring"));
         let before = held();
         limit(libc::RLIMIT_AS, 2 * GIB as u64);
-        assert_eq!(refused(2 * GIB), ErrorKind::NoAddressSpace);
+        assert_eq!(refused(2 * GIB), (ErrorKind::NoAddressSpace, Some("mmap")));
         assert_eq!(held(), before);
         limit(libc::RLIMIT_FSIZE, 1 << 20);
-        assert_eq!(refused((1 << 20) + 1), ErrorKind::Denied);
+        assert_eq!(refused((1 << 20) + 1), (ErrorKind::Denied, None));
         assert_eq!(held(), before);
         Ring::new(1 << 20).expect("exactly the limit");
         limit(libc::RLIMIT_NOFILE, 3);
-        assert_eq!(refused(1), ErrorKind::Denied);
+        assert_eq!(refused(1), (ErrorKind::Denied, Some("memfd_create")));
     });
 }
 
@@ -69,40 +68,24 @@ fn every_refused_call_leaves_nothing_behind() {
     in_own_process("every_refused_call_leaves_nothing_behind", &[], || {
         drop(Ring::new(1).expect("a small ring"));
         let calls = [
-            (libc::SYS_memfd_create, libc::ENOSYS, ErrorKind::Unsupported),
-            (libc::SYS_fallocate, libc::ENOSPC, ErrorKind::NoMemory),
-            (libc::SYS_mmap, libc::ENOMEM, ErrorKind::NoAddressSpace),
-            (libc::SYS_madvise, libc::EPERM, ErrorKind::Denied),
+            (libc::SYS_memfd_create, "memfd_create", libc::ENOSYS, ErrorKind::Unsupported),
+            (libc::SYS_fallocate, "fallocate", libc::ENOSPC, ErrorKind::NoMemory),
+            (libc::SYS_mmap, "mmap", libc::ENOMEM, ErrorKind::NoAddressSpace),
+            (libc::SYS_madvise, "madvise", libc::EPERM, ErrorKind::Denied),
         ];
-        for (call, errno, kind) in calls {
+        for (number, name, errno, kind) in calls {
             let before = held();
-            let attempt = move || refuse_call(call, errno).then(|| refused(1));
+            let attempt = move || refuse_call(number, errno).then(|| refused(1));
             let found = std::thread::spawn(attempt).join().expect("no panic");
             let Some(found) = found else {
                 println!("skipped: no filters on system calls here");
                 return;
             };
-            assert_eq!(found, kind, "system call {call}");
-            assert_eq!(held().1, before.1, "files, after system call {call}");
+            assert_eq!(found, (kind, Some(name)));
+            assert_eq!(held().1, before.1, "files, after {name}");
         }
         Ring::new(1).expect("other threads can still make rings");
     });
-}
-
-/// Runs `body` in a child and says how that ended.
-fn in_child(body: impl FnOnce()) -> i32 {
-    // SAFETY: this process has one other thread, which waits; the child writes and ends.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0);
-    if child == 0 {
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
-        // SAFETY: ends the child, without the tests of the parent.
-        unsafe { libc::_exit(i32::from(panicked)) };
-    }
-    let mut status = -1;
-    // SAFETY: `status` outlives the call.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    status
 }
 
 #[test]

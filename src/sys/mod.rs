@@ -38,6 +38,7 @@ mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
+use crate::ds::extents::Extents;
 use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
@@ -296,3 +297,13 @@ const _UNWIND_CONTRACT: (
     unwind::Registers::current,
     unwind::Registers::from_ucontext,
 );
+
+/// Write watch: see `watch` of the platform.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _WATCH_CONTRACT: (
+    unsafe fn(usize, usize, usize, CommitPolicy) -> Result<NonNull<u8>, (Op, Errno)>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, bool, &mut Extents<'_>) -> Result<usize, Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    fn(GuardKind) -> bool,
+) = (reserve_watched, watch_again, written, forget_written, can_watch_guards);

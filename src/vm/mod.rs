@@ -55,6 +55,7 @@ mod ring;
 mod states;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watch;
 
 pub use crate::ds::name::Name;
 pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};
@@ -62,6 +63,7 @@ pub use builder::Builder;
 pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};
+pub use watch::Written;
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

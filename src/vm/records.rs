@@ -26,18 +26,22 @@ pub(super) struct Traits {
     pub(super) guard_kind: GuardKind,
     /// The page table knows its pages.
     pub(super) is_tracked: bool,
+    /// The system notes which of its pages are written.
+    pub(super) is_watched: bool,
 }
 
 impl Traits {
     const LAZY: u32 = 1;
     const SPLIT: u32 = 2;
     const TRACKED: u32 = 4;
+    const WATCHED: u32 = 8;
 
     fn bits(self) -> u32 {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
         bit(self.policy == CommitPolicy::Lazy, Self::LAZY)
             | bit(self.guard_kind == GuardKind::Split, Self::SPLIT)
             | bit(self.is_tracked, Self::TRACKED)
+            | bit(self.is_watched, Self::WATCHED)
     }
 
     fn from_bits(bits: u32) -> Self {
@@ -46,6 +50,7 @@ impl Traits {
             policy: if has(Self::LAZY) { CommitPolicy::Lazy } else { CommitPolicy::Strict },
             guard_kind: if has(Self::SPLIT) { GuardKind::Split } else { GuardKind::Marker },
             is_tracked: has(Self::TRACKED),
+            is_watched: has(Self::WATCHED),
         }
     }
 }
@@ -177,8 +182,12 @@ mod tests {
     fn who_does_not_own_a_record_notices_that_it_is_free_or_new() {
         let (number, record) = take().expect("a record");
         assert_ne!(number, 0);
-        let traits =
-            Traits { policy: CommitPolicy::Lazy, guard_kind: GuardKind::Marker, is_tracked: true };
+        let traits = Traits {
+            policy: CommitPolicy::Lazy,
+            guard_kind: GuardKind::Marker,
+            is_tracked: true,
+            is_watched: true,
+        };
         let extent = Extent { base: 1 << 20, len: 1 << 16, traits };
         record.write(extent);
         let name = Some(Name::new(b"a name that needs more than a word"));

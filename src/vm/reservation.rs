@@ -535,6 +535,7 @@ impl Reservation {
     }
 
     fn repeat_advice(&self, pages: Pages) {
+        self.repeat_watch(pages);
         let given = self.record.advice.load(Ordering::Relaxed);
         if given == 0 {
             return;

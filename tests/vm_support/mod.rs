@@ -134,3 +134,20 @@ pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
     // SAFETY: the kernel copies the filter, which lives until after the call.
     may && unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) } == 0
 }
+
+/// Runs `body` in a child made by fork, and returns how that ended: 0, or 256 if it panicked.
+#[cfg(target_os = "linux")]
+pub(crate) fn in_child(body: impl FnOnce()) -> i32 {
+    // SAFETY: this process has one other thread, which waits; the child writes and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
+        // SAFETY: ends the child, without the tests of the parent.
+        unsafe { libc::_exit(i32::from(panicked)) };
+    }
+    let mut status = -1;
+    // SAFETY: `status` outlives the call.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    status
+}

@@ -57,7 +57,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
         (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
-        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror | Op::Watch) => ErrorKind::Denied,
+        // Seccomp, an old kernel, or no /proc: what is missing is the means.
+        (libc::EPERM | libc::EACCES | libc::EINVAL, Op::Watch) => ErrorKind::Unsupported,
+        (libc::ENOTTY | libc::ENOENT, Op::Watch) => ErrorKind::Unsupported,
+        // The pages are not watched any more.
+        (libc::EPERM, Op::Written) => ErrorKind::BadState,
         _ => error_kind(errno),
     }
 }
@@ -73,7 +78,7 @@ unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {
     unsafe { syscall(libc::SYS_munmap, [addr, len, 0, 0, 0, 0]) }.map(drop)
 }
 
-unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
     // SAFETY: the caller owns the pages; what the advice does to their content is its business.
     unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
         .map(drop)
