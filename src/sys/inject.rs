@@ -11,7 +11,10 @@
 //! whatever was given back without having been taken.
 
 #[cfg(not(test))]
-pub(crate) use product::{keep_file, keep_range};
+#[allow(unused_imports, reason = "not every system has a file to keep")]
+pub(crate) use product::keep_file;
+#[cfg(not(test))]
+pub(crate) use product::keep_range;
 #[cfg(test)]
 #[allow(unused_imports, reason = "not every system has a file to keep")]
 pub(crate) use session::keep_file;

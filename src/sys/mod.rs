@@ -126,7 +126,9 @@ pub enum GuardKind {
 /// ```
 /// use granule::vm::{Advice, Reservation};
 /// let secrets = Reservation::reserve(1 << 20)?;
-/// secrets.advise(Advice::NoDump)?;
+/// if let Err(error) = secrets.advise(Advice::NoDump) {
+///     println!("a core dump would show them: {error}");
+/// }
 /// # Ok::<(), granule::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
