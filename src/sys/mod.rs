@@ -33,6 +33,11 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+mod unix;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+pub(crate) use unix::*;
+
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]

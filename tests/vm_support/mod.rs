@@ -5,11 +5,14 @@ use granule::vm::{Region, Reservation, State};
 use std::env;
 #[cfg(target_os = "linux")]
 use std::ops::Range;
-use std::process::Command;
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 pub(crate) mod system;
+
+pub(crate) mod means;
+#[path = "../start/mod.rs"]
+mod start;
 
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
@@ -88,8 +91,7 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
         println!("finished: {name}");
         return;
     }
-    let program = env::current_exe().expect("a test knows its program");
-    let output = Command::new(program)
+    let output = start::again()
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .envs(variables.iter().copied())
         .env(CHILD, name)
@@ -110,6 +112,12 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: `limit` is filled in and outlives the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+    let mut kept = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `kept` outlives the call.
+    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut kept) }, 0);
+    if kept.rlim_cur != bytes {
+        means::skip("this system keeps no such limit");
+    }
 }
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False

@@ -84,6 +84,17 @@ pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Res
         .map(drop)
 }
 
+/// True if the system refuses advice that does not exist, as every kernel does. An emulator may take
+/// it for done, and then proves nothing by taking advice that does exist. Call: madvise.
+///
+/// # Safety
+/// 1. The range is ours and nobody needs its content.
+pub(super) unsafe fn refuses_unknown_advice(ptr: NonNull<u8>, len: usize) -> bool {
+    const NO_ADVICE: usize = 0x7fff_ffff;
+    // SAFETY: (1).
+    unsafe { madvise(ptr, len, NO_ADVICE) }.is_err()
+}
+
 /// Lets pages be swapped again that were locked (`mlock`, `mlockall`). Call: munlock.
 ///
 /// # Safety
