@@ -210,6 +210,20 @@ impl Error {
     }
 
     const fn next_step(&self) -> &'static str {
+        match (self.op, self.kind) {
+            (Op::Lock, ErrorKind::Denied) => {
+                "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
+            }
+            (Op::Discard, ErrorKind::BadState) => "query the range; unlock what is locked",
+            (Op::Undiscard, ErrorKind::Unsupported) => {
+                "this system gives a discarded page up at any time; write to the pages \
+                        that are to stay"
+            }
+            _ => self.usual_next_step(),
+        }
+    }
+
+    const fn usual_next_step(&self) -> &'static str {
         match self.kind {
             ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
                 "give a length, and an address between the two that `granule info` tells"

@@ -68,7 +68,7 @@ impl Twins {
     fn of(real: Reservation) -> Self {
         let page_len = sys::limits().page_len;
         let (kind, policy) = (real.guard_kind(), real.policy());
-        let model = Model::reserve(real.len() / page_len, kind, policy);
+        let model = Model::reserve(real.len() / page_len, kind, policy.resolved());
         let charge_is_told = Self::charge_is_told(&real);
         Twins { real, model, page_len, charge_is_told, may_be_unknown: false }
     }
