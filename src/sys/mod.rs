@@ -120,27 +120,6 @@ pub enum GuardKind {
     Split,
 }
 
-<<<<<<< HEAD
-=======
-/// A hint of how a range will be used.
-///
-/// ```
-/// use granule::vm::{Advice, Reservation};
-/// let secrets = Reservation::reserve(1 << 20)?;
-/// if let Err(error) = secrets.advise(Advice::NoDump) {
-///     println!("a core dump would show them: {error}");
-/// }
-/// # Ok::<(), granule::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Advice {
-    /// Never back it by huge pages.
-    NoHugePages,
-    /// Leave it out of core dumps.
-    NoDump,
-}
-
->>>>>>> h-win
 /// The few facts that every reservation needs, cheap enough to ask each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
