@@ -143,6 +143,12 @@ impl Error {
         Error { op, kind, addr, len, code, call: Call::None }
     }
 
+    /// The same error, of a verb that this one was a step of.
+    pub(crate) const fn as_part_of(mut self, op: Op) -> Self {
+        self.op = op;
+        self
+    }
+
     /// The same error, of the system call that refused.
     pub(crate) const fn of_call(mut self, call: Call) -> Self {
         self.call = call;

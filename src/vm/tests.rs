@@ -3,6 +3,7 @@
 
 mod failures;
 pub(crate) mod stage;
+mod wishes;
 
 use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
 use crate::error::ErrorKind;

@@ -249,6 +249,38 @@ impl Stage<'_> {
         done
     }
 
+    /// Guards in one call; the ranges are counted in pages.
+    pub(super) fn guard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Guard, Verb::Guard), Reservation::guard_all, all)
+    }
+
+    /// The same way back.
+    pub(super) fn unguard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Unguard, Verb::Unguard), Reservation::unguard_all, all)
+    }
+
+    fn batch(
+        &mut self,
+        index: usize,
+        (op, verb): (Op, Verb),
+        work: impl FnOnce(&Reservation, &[Range<usize>]) -> Result<(), Error>,
+        all: &[Range<usize>],
+    ) -> Result<(), Error> {
+        let twins = &mut self.twins[index];
+        let page_len = twins.page_len;
+        let bytes: Vec<_> =
+            all.iter().map(|pages| pages.start * page_len..pages.end * page_len).collect();
+        let done = work(&twins.real, &bytes);
+        for pages in all {
+            match done {
+                Ok(()) => twins.model.apply(verb, pages.clone()).expect("as the system did"),
+                Err(_) => twins.model.lose_content(pages.clone()),
+            }
+        }
+        self.judge(Some(op), done.as_ref().err());
+        done
+    }
+
     /// Makes two reservations of one, at a page; the new one is the last.
     pub(super) fn split(&mut self, index: usize, page: usize) -> Result<(), Error> {
         let Twins { real, mut model, page_len, charge_is_told, may_be_unknown } =
