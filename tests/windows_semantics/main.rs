@@ -17,6 +17,7 @@ mod ours;
 #[cfg(windows)]
 mod real;
 mod rows_commit;
+mod rows_extras;
 mod rows_free;
 mod rows_protect;
 mod rows_reserve;
@@ -27,12 +28,13 @@ mod step;
 use std::sync::{Mutex, PoisonError};
 use step::Row;
 
-const TABLE: [&[Row]; 5] = [
+const TABLE: [&[Row]; 6] = [
     rows_reserve::ROWS,
     rows_commit::ROWS,
     rows_free::ROWS,
     rows_protect::ROWS,
     rows_scenarios::ROWS,
+    rows_extras::ROWS,
 ];
 
 /// Rows use fixed addresses and the one fault catcher of the process.
