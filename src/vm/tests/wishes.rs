@@ -4,7 +4,7 @@ use super::failures::{
     GUARDED_OVER, MAPPED_OVER, NAMED, PLACE, READ, RENAMED, WRITE, has_markers, pages,
 };
 use super::stage::{Absorbed, play};
-use crate::error::{Call, Error, Op};
+use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys::model::Verb::{Commit, Decommit, Write};
 use crate::sys::{self, Access, Advice};
 use crate::vm::{Builder, GuardKind, HugeWish, Name, Reservation};
@@ -192,4 +192,51 @@ fn guards_in_batches() {
             stage.apply(0, Decommit, 0..8)
         });
     }
+}
+
+/// What was written is told once, whatever was refused in between; or that nothing can be told, and
+/// then one begins anew.
+#[test]
+fn a_write_watch() {
+    let wish = || pages(4).write_watch().guard_kind(GuardKind::Split);
+    if !is_supported(wish().reserve().map(drop)) {
+        return;
+    }
+    let usual = "pages of the usual length are the rule anyway";
+    let lost = "the next question about these pages is an error";
+    let absorbs = [
+        PLACE,
+        MAPPED_OVER.on_some_systems(),
+        Absorbed::by(Op::Decommit, Call::Ioctl, lost).on_some_systems(),
+        Absorbed::by(Op::Reserve, Call::Madvise, usual).on_some_systems(),
+        Absorbed::by(Op::Decommit, Call::Madvise, usual).on_some_systems(),
+    ];
+    play(&absorbs, |stage| {
+        let take = |range: &Reservation| {
+            let mut found = [0..0, 0..0, 0..0];
+            match range.take_written(bytes(0..4), &mut found) {
+                Err(error) if error.kind() == ErrorKind::BadState => {
+                    range.forget_written(bytes(0..4)).map(|()| None)
+                }
+                told => told.map(|told| Some(found[..told.count].to_vec())),
+            }
+        };
+        let is = |told: Option<Vec<_>>, wanted: &[Range<usize>]| {
+            assert!(told.is_none_or(|told| told == wanted));
+        };
+        stage.reserve(wish())?;
+        stage.apply(0, Commit(WRITE), 0..4)?;
+        stage.apply(0, Write(1), 1..3)?;
+        is(stage.ask(Op::Written, 0, take)?, &[bytes(1..3)]);
+        is(stage.ask(Op::Written, 0, take)?, &[]);
+        stage.apply(0, Decommit, 0..2)?;
+        stage.apply(0, Commit(WRITE), 0..2)?;
+        stage.apply(0, Write(2), 0..1)?;
+        is(stage.ask(Op::Written, 0, take)?, &[bytes(0..1)]);
+        stage.apply(0, Write(3), 3..4)?;
+        stage.ask(Op::Written, 0, |range| range.forget_written(bytes(0..4)))?;
+        stage.apply(0, Write(4), 2..3)?;
+        is(stage.ask(Op::Written, 0, take)?, &[bytes(2..3)]);
+        Ok(())
+    });
 }
