@@ -88,8 +88,8 @@ pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Res
         .map(drop)
 }
 
-/// True if the system refuses advice that does not exist, as every kernel does. An emulator may take
-/// it for done, and then proves nothing by taking advice that does exist. Call: madvise.
+/// True if the system refuses advice that does not exist, as every kernel does. An emulator may
+/// take it for done, and then proves nothing by taking advice that does exist. Call: madvise.
 ///
 /// # Safety
 /// 1. The range is ours and nobody needs its content.
