@@ -62,9 +62,11 @@ fn huge_pages_by_advice_and_from_the_pool() {
     let fewer = "fewer huge pages, or none: the report says so";
     let again = "advice is a hint: it may be lost when it has to be repeated";
     let list = "a longer list is read instead";
+    let trial = "as from an older system: an aligned place is found by trial";
     let absorbs = [
         PLACE,
         MAPPED_OVER,
+        Absorbed::by(Op::Reserve, Call::VirtualAlloc2, trial).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Madvise, fewer).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Mmap, fewer).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Openat, fewer).on_some_systems(),
@@ -117,7 +119,9 @@ fn lock_and_unlock() {
     if !is_supported(made) {
         return;
     }
-    play(&[PLACE, MAPPED_OVER], |stage| {
+    let loose = "pages that are not locked need no unlocking";
+    let unlocked = Absorbed::by(Op::Unlock, Call::VirtualUnlock, loose).on_some_systems();
+    play(&[PLACE, MAPPED_OVER, unlocked], |stage| {
         stage.reserve(pages(4))?;
         stage.apply(0, Commit(WRITE), 0..4)?;
         stage.ask(Op::Lock, 0, |range| range.lock(bytes(1..3)))?;
