@@ -468,7 +468,10 @@ impl Reservation {
                 (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
                     self.take_back(pages)?;
                 }
-                // SAFETY: (1) the pages are inside and had these rights before the failing call.
+                // The failing call may have got as far as taking the pages themselves.
+                // SAFETY: (1) the pages are inside and had these rights before it.
+                (PageState::Committed(_), _) => unsafe { sys::commit(ptr, len, rights) }?,
+                // SAFETY: (1) as above.
                 _ => unsafe { sys::protect(ptr, len, rights) }?,
             }
         }

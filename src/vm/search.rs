@@ -15,7 +15,7 @@
 //! that the main thread's stack may still grow into counts as taken.
 
 use crate::addr::{align_down, align_up};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Op};
 use crate::sys::{self, Errno, Limits, Mapping};
 use core::ops::Range;
 
@@ -125,7 +125,7 @@ impl Wanted {
 
 /// Somebody was faster, or the system keeps the place for itself.
 fn is_lost(errno: Errno) -> bool {
-    matches!(sys::error_kind(errno), ErrorKind::AddressTaken | ErrorKind::Denied)
+    matches!(sys::explain(Op::Reserve, errno), ErrorKind::AddressTaken | ErrorKind::Denied)
 }
 
 fn lower(one: Option<Range<usize>>, other: Option<Range<usize>>) -> Option<Range<usize>> {

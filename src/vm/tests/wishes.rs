@@ -67,6 +67,7 @@ fn huge_pages_by_advice_and_from_the_pool() {
         MAPPED_OVER,
         Absorbed::by(Op::Reserve, Call::Madvise, fewer).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Mmap, fewer).on_some_systems(),
+        Absorbed::by(Op::Reserve, Call::VirtualAlloc2, fewer).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Openat, fewer).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Read, fewer).on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Madvise, again).on_some_systems(),
@@ -117,7 +118,8 @@ fn lock_and_unlock() {
     if !is_supported(made) {
         return;
     }
-    play(&[PLACE, MAPPED_OVER], |stage| {
+    let free = Absorbed::by(Op::Unlock, Call::VirtualUnlock, "what is not locked is unlocked");
+    play(&[PLACE, MAPPED_OVER, free], |stage| {
         stage.reserve(pages(4))?;
         stage.apply(0, Commit(WRITE), 0..4)?;
         stage.ask(Op::Lock, 0, |range| range.lock(bytes(1..3)))?;
@@ -203,11 +205,15 @@ fn a_write_watch() {
         return;
     }
     let usual = "pages of the usual length are the rule anyway";
+    let again = "what was written before may be told once more";
+    let anew = "as if the watch were lost: the story begins anew";
     let lost = "the next question about these pages is an error";
     let absorbs = [
         PLACE,
         MAPPED_OVER.on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Ioctl, lost).on_some_systems(),
+        Absorbed::by(Op::Written, Call::GetWriteWatch, anew).on_some_systems(),
+        Absorbed::by(Op::Decommit, Call::ResetWriteWatch, again).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Madvise, usual).on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Madvise, usual).on_some_systems(),
     ];
