@@ -221,11 +221,11 @@ impl Error {
                 "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
             }
             (Op::Discard, ErrorKind::BadState) => {
-                "query the range; commit it first, and unlock what is locked"
+                "query the range, commit it first, and unlock what is locked"
             }
             (Op::Undiscard, ErrorKind::Unsupported) => {
                 "this system gives a discarded page up at any time; write to the pages \
-                        that are to stay"
+                 that are to stay"
             }
             _ => self.usual_next_step(),
         }

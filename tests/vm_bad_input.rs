@@ -20,7 +20,7 @@ const INSIDE: &str = "give a range that lies inside the reservation";
 const ASK_INSIDE: &str = "ask inside the reservation, or below the last address of programs";
 const ANOTHER: &str = "let the system choose the address, or pick another";
 const COMMIT_FIRST: &str = "query the range, and commit it first";
-const UNLOCK: &str = "query the range; commit it first, and unlock what is locked";
+const COMMIT_AND_UNLOCK: &str = "query the range, commit it first, and unlock what is locked";
 
 /// What is asked, and what the error must say: address, length, kind, next step.
 struct Row {
@@ -180,9 +180,9 @@ fn pages_that_are_not_committed() -> Result<(), Error> {
     ];
     for (op, done) in refusing.into_iter().zip(attempts) {
         let (addr, len) = (reservation.base(), 2 * page);
-        let (what, kind) = ("partly reserved", ErrorKind::BadState);
-        let next_step = if op == Op::Discard { UNLOCK } else { COMMIT_FIRST };
-        Row { what, done, op, addr, len, kind, next_step }.check();
+        let kind = ErrorKind::BadState;
+        let next_step = if op == Op::Discard { COMMIT_AND_UNLOCK } else { COMMIT_FIRST };
+        Row { what: "partly reserved", done, op, addr, len, kind, next_step }.check();
     }
     assert_eq!(reservation.query(0)?.protection, Some(WRITE));
     Ok(())

@@ -175,7 +175,7 @@ fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &s
         for page in truth::pages_at(range.start, range.len() / page_len, page_len) {
             let page = page.expect("it could not be unmapped");
             let writable =
-                matches!(page.rights, Protection::ReadWrite | Protection::ExecuteReadWrite);
+                matches!(page.rights, Some(Protection::ReadWrite | Protection::ExecuteReadWrite));
             let harmless = !writable && page.charged != Some(true);
             assert!(harmless || view || plan.count > 1, "{page:?} is left: {context}");
         }
