@@ -191,7 +191,7 @@ impl Builder {
     /// - `AddressTaken`: an address was given, and some page of the range is in use.
     /// - `NoAddressSpace`, `TooManyMappings`, `NoMemory`, `Denied`: the system refused.
     /// - `Unsupported`: guard markers were demanded and the kernel has none; the machine has no
-    ///   such memory node; or, from `advise`, the system cannot leave memory out of core dumps.
+    ///   such memory node; the system cannot leave memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
@@ -231,7 +231,10 @@ impl Builder {
         let reservation = unsafe { Reservation::from_record(owner, record, base, page) };
         reservation.tell_name(reservation.all());
         if self.no_dump {
-            reservation.advise(Advice::NoDump)?;
+            // SAFETY: (1) the range reserved above. The drop gives it back if this is refused.
+            let done = unsafe { sys::advise(base, len, Advice::NoDump) };
+            done.map_err(|errno| self.refused(Op::Advise, errno))?;
+            reservation.remember(Advice::NoDump);
         }
         Ok(reservation)
     }
