@@ -15,6 +15,9 @@ packages=(
     electric-fence duma valgrind hyperfine time # those we measure ourselves against
     git sqlite3 python3 perl lua5.4             # real programs
     jq libxml2-utils redis-server redis-tools   # more of them
+    rustc-web rust-web-src                      # a compiler that can build for other systems:
+    wine wine64 mingw-w64                       # Windows
+    qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross # Linux on AArch64
 )
 
 is_installed() {

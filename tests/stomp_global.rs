@@ -5,9 +5,11 @@
 //! The finder works on Linux only, so far.
 #![cfg(target_os = "linux")]
 
+mod start;
+
 use granule::stomp::Stomp;
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::Output;
 
 #[global_allocator]
 static ALLOCATOR: Stomp = Stomp::new();
@@ -16,8 +18,7 @@ const CRIME: &str = "GRANULE_TEST_CRIME";
 
 /// Runs the crime `name`, which is a test of this binary, alone in a child.
 fn commit(name: &str) -> Output {
-    let program = std::env::current_exe().expect("a test knows its binary");
-    Command::new(program)
+    start::again()
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(CRIME, name)
         .env_remove("GRANULE_STOMP")
@@ -137,8 +138,7 @@ fn double_free() {
 
 #[test]
 fn start_placement_sees_underflows() {
-    let program = std::env::current_exe().expect("a test knows its binary");
-    let output = Command::new(program)
+    let output = start::again()
         .args(["--exact", "underflow", "--nocapture", "--test-threads=1"])
         .env(CRIME, "underflow")
         .env("GRANULE_STOMP", "placement=start")
@@ -160,8 +160,7 @@ fn underflow() {
 
 #[test]
 fn options_that_cannot_be_read_are_named() {
-    let program = std::env::current_exe().expect("a test knows its binary");
-    let output = Command::new(program)
+    let output = start::again()
         .args(["--exact", "ordinary_programs_run"])
         .env("GRANULE_STOMP", "align=16,placement=middle")
         .output()

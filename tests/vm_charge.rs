@@ -11,7 +11,7 @@ mod vm_support;
 use granule::vm::{self, CommitPolicy, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use vm_support::{byte_at, charged_len, kernel_reads, put, region_at, state_at};
+use vm_support::{byte_at, charged_len, kernel_reads, means, put, region_at, state_at};
 
 const MIB: i64 = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -142,6 +142,9 @@ fn lazy_is_never_charged() {
 /// To the page, from the kernel's list of what it charges for the range.
 #[test]
 fn the_charge_is_exactly_what_is_committed_for_writing() -> Result<(), Error> {
+    if !means::flags_show() {
+        return Ok(());
+    }
     let page = vm::info().page_len;
     for kind in [GuardKind::Split, GuardKind::Marker] {
         if kind == GuardKind::Marker && !vm::info().guard_markers {
@@ -187,6 +190,9 @@ fn a_promise_that_cannot_be_kept_is_refused_at_the_call() -> Result<(), Error> {
     let info = vm::info();
     if info.overcommit == 1 || info.memory_len >= TIB {
         println!("skipped: this system promises a terabyte, or has it");
+        return Ok(());
+    }
+    if !means::has_addresses(2 * TIB) {
         return Ok(());
     }
     let range = Reservation::reserve(2 * TIB)?;

@@ -1,10 +1,11 @@
 //! The examples say what they always said: their output is compared with `tests/expected`.
 
 mod examples_support;
+mod start;
 
 use examples_support::{example, expected};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Runs an example, with some input, and compares what it says.
 fn tells(name: &str, input: &str) {
@@ -17,7 +18,7 @@ fn tells_but_for(name: &str, input: &str, strip: fn(&str) -> String) {
         println!("skipped: the stories are told with pages of 4096 bytes");
         return;
     }
-    let mut command = Command::new(example(name));
+    let mut command = start::program(&example(name));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the example starts");
     let mut stdin = child.stdin.take().expect("it was asked for");
@@ -53,6 +54,7 @@ stories! {
     ring
     use_after_free
     virtual_alloc
+    write_watch
 }
 
 #[test]

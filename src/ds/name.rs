@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use core::fmt;
+use core::num::NonZeroU8;
 
 /// Bytes of a name.
 const LEN_MAX: usize = 47;
@@ -24,8 +25,10 @@ const CUT: &[u8] = b"...";
 /// assert_eq!(name.as_str().len(), 47);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+// Copied in words, and as long without a name as with one.
+#[repr(align(8))]
 pub struct Name {
-    len: u8,
+    len_and_one: NonZeroU8,
     bytes: [u8; LEN_MAX],
 }
 
@@ -35,13 +38,13 @@ impl Name {
 
     /// The name that says `text`, or the end of it.
     pub fn new(text: &[u8]) -> Self {
-        let mut name = Name { len: 0, bytes: [0; LEN_MAX] };
+        let mut name = Name { len_and_one: NonZeroU8::MIN, bytes: [0; LEN_MAX] };
         let is_cut = text.len() > LEN_MAX;
         let cut = if is_cut { CUT } else { &[] };
         let kept = &text[text.len() - text.len().min(LEN_MAX - cut.len())..];
         for (place, &byte) in name.bytes.iter_mut().zip(cut.iter().chain(kept)) {
             *place = if byte == b' ' || byte.is_ascii_graphic() { byte } else { b'?' };
-            name.len += 1;
+            name.len_and_one = name.len_and_one.saturating_add(1);
         }
         name
     }
@@ -49,14 +52,14 @@ impl Name {
     /// The text.
     pub fn as_str(&self) -> &str {
         // Only ASCII gets in, so this is never the empty answer of a failure.
-        core::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        core::str::from_utf8(&self.bytes[..usize::from(self.len_and_one.get() - 1)])
+            .unwrap_or_default()
     }
 
     /// The name in words; the first one is not 0.
     pub(crate) fn to_words(self) -> [u64; Self::WORDS] {
         let mut all = [0; 1 + LEN_MAX];
-        // Room for `None`: a length of 0 is stored as 1.
-        all[0] = self.len + 1;
+        all[0] = self.len_and_one.get();
         all[1..].copy_from_slice(&self.bytes);
         let (words, _) = all.as_chunks::<8>();
         core::array::from_fn(|index| u64::from_le_bytes(words[index]))

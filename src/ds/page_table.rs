@@ -42,8 +42,8 @@ use core::ops::Range;
 mod tests;
 mod word;
 
+use word::{Bits, Word, next_generation};
 pub(crate) use word::{OWNERS, Value};
-use word::{Word, next_generation};
 
 /// Where nodes come from. All entries of a new node are zero.
 pub(crate) trait Source<N: 'static> {
@@ -93,38 +93,46 @@ impl Above<'_> {
 /// The entry above was changed on the way: look at it again.
 struct Moved;
 
-/// What a scan has found so far: a run of `len` pages of `value`.
-#[derive(Clone, Copy)]
-struct Scan {
-    value: Option<Value>,
+/// A run of pages that one look has found.
+struct Look {
+    bits: Bits,
+    /// How many pages, at least one; there may be more.
     len: usize,
+    /// There are no more: the next page differs.
     has_ended: bool,
 }
 
-impl Scan {
-    fn see(&mut self, value: Value, len: usize) {
-        if *self.value.get_or_insert(value) == value {
-            self.len += len;
-        } else {
-            self.has_ended = true;
-        }
+/// Pages: how many from which number on. Each level takes its own bits of the number.
+#[derive(Clone, Copy)]
+struct Part {
+    start: usize,
+    count: usize,
+}
+
+impl Part {
+    /// Pages from the first one to the next multiple of `pages`.
+    #[inline(always)]
+    const fn head(self, pages: usize) -> usize {
+        pages - self.start % pages
     }
 }
 
-/// A level of the table. Pages are counted from the first one of the node.
+/// A level of the table.
 trait Layer: 'static {
     /// Entries of a node.
     const WIDTH: usize;
     /// Pages of a node.
     const PAGES: usize;
     fn word(&self, index: usize) -> &AtomicU64;
-    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved>;
-    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan);
+    fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved>;
+    /// What one look at the node tells of the pages. If the first one is not `wanted` the others
+    /// are not looked at.
+    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look;
 }
 
 /// A level whose missing nodes `S` provides.
 trait Prepare<S, E>: Layer {
-    fn prepare(&self, pages: Range<usize>, source: &S) -> Result<(), E>;
+    fn prepare(&self, part: Part, source: &S) -> Result<(), E>;
 }
 
 impl<const N: usize> Leaf<N> {
@@ -149,28 +157,33 @@ impl<const N: usize> Layer for Leaf<N> {
     }
 
     /// Plain stores: the pages are this set's alone, or it races (6).
-    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved> {
+    #[inline(always)]
+    fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
         let word = Word::plain(value, above.word.generation(), 0);
-        for place in &self.words[pages] {
+        for place in &self.words[part.start % N..][..part.count] {
             place.store(word.0, Ordering::Release);
         }
         Ok(())
     }
 
-    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan) {
-        for place in &self.words[pages] {
-            let word = Word(place.load(Ordering::Acquire));
-            let counts = word.tag() == above.generation();
-            scan.see(if counts { word.value() } else { above.value() }, 1);
-            if scan.has_ended {
-                return;
-            }
+    #[inline(always)]
+    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look {
+        let load = |place: &AtomicU64| Word(place.load(Ordering::Acquire));
+        let words = &self.words[part.start % N..];
+        let (bits, _) = load(&words[0]).under(above);
+        if !bits.is(wanted) {
+            return Look { bits, len: 1, has_ended: true };
+        }
+        let more = &words[1..part.count.min(words.len())];
+        match more.iter().position(|place| load(place).under(above).0 != bits) {
+            Some(equal) => Look { bits, len: 1 + equal, has_ended: true },
+            None => Look { bits, len: 1 + more.len(), has_ended: false },
         }
     }
 }
 
 impl<S, E, const N: usize> Prepare<S, E> for Leaf<N> {
-    fn prepare(&self, _: Range<usize>, _: &S) -> Result<(), E> {
+    fn prepare(&self, _: Part, _: &S) -> Result<(), E> {
         Ok(())
     }
 }
@@ -235,8 +248,17 @@ impl<C: Layer> Slot<C> {
     }
 
     /// Makes the entry count and have entries below, at the value that it has.
+    #[inline(always)]
     fn enter(&self, above: Above<'_>) -> Result<Word, Moved> {
-        let mut now = self.load();
+        let now = self.load();
+        if now.tag() == above.word.generation() && now.is_mixed() {
+            return Ok(now);
+        }
+        self.make_mixed(now, above)
+    }
+
+    #[cold]
+    fn make_mixed(&self, mut now: Word, above: Above<'_>) -> Result<Word, Moved> {
         loop {
             let counts = now.tag() == above.word.generation();
             if counts && now.is_mixed() {
@@ -246,7 +268,7 @@ impl<C: Layer> Slot<C> {
                 now.mixed()
             } else if above.stands() {
                 let generation = next_generation(now.generation());
-                Word::plain(above.word.value(), above.word.generation(), generation).mixed()
+                Word::plain(above.word.bits().value(), above.word.generation(), generation).mixed()
             } else {
                 return Err(Moved);
             };
@@ -258,6 +280,18 @@ impl<C: Layer> Slot<C> {
                     return Ok(new);
                 }
                 Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Sets pages of the child, until that was done below an entry that counts.
+    #[inline(always)]
+    fn set_below(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
+        loop {
+            let word = self.enter(above)?;
+            let child = self.child().expect("the nodes were prepared");
+            if child.set(part, value, Above { word, place: Some(&self.word) }).is_ok() {
+                return Ok(());
             }
         }
     }
@@ -295,16 +329,27 @@ impl<C: Layer, const N: usize> Inner<C, N> {
         &self.slots[0].word
     }
 
-    /// The entries that `pages` touches, each with the pages that it shares, counted from the
-    /// child's first.
-    fn parts(&self, pages: Range<usize>) -> impl Iterator<Item = (&Slot<C>, Range<usize>)> {
-        let Range { start, end } = pages;
-        let first = start / C::PAGES;
-        let slots = &self.slots[first..end.div_ceil(C::PAGES)];
-        slots.iter().zip(first..).map(move |(slot, index)| {
-            let base = index * C::PAGES;
-            (slot, start.max(base) - base..end.min(base + C::PAGES) - base)
-        })
+    /// The entry that has the first of the pages.
+    #[inline(always)]
+    fn slot(&self, part: Part) -> &Slot<C> {
+        &self.slots[part.start / C::PAGES % N]
+    }
+
+    /// The work of `set` for pages that are not all in one entry.
+    fn set_many(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
+        let Part { mut start, count } = part;
+        let end = start + count;
+        while start < end {
+            let rest = Part { start, count: end - start };
+            let here = Part { start, count: rest.count.min(rest.head(C::PAGES)) };
+            if here.count == C::PAGES {
+                self.slot(here).cover(value, above);
+            } else {
+                self.slot(here).set_below(here, value, above)?;
+            }
+            start += here.count;
+        }
+        Ok(())
     }
 }
 
@@ -316,47 +361,37 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
         &self.slots[index].word
     }
 
-    fn set(&self, pages: Range<usize>, value: Value, above: Above<'_>) -> Result<(), Moved> {
-        for (slot, part) in self.parts(pages) {
-            if part.len() == C::PAGES {
-                slot.cover(value, above);
-                continue;
-            }
-            loop {
-                let word = slot.enter(above)?;
-                let child = slot.child().expect("the nodes were prepared");
-                let here = Above { word, place: Some(&slot.word) };
-                if child.set(part.clone(), value, here).is_ok() {
-                    break;
-                }
-            }
+    #[inline(always)]
+    fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
+        if part.count < part.head(C::PAGES) {
+            self.slot(part).set_below(part, value, above)
+        } else {
+            self.set_many(part, value, above)
         }
-        Ok(())
     }
 
-    fn scan(&self, pages: Range<usize>, above: Word, scan: &mut Scan) {
-        for (slot, part) in self.parts(pages) {
-            loop {
-                let word = slot.load();
-                if word.tag() != above.generation() {
-                    scan.see(above.value(), part.len());
-                    break;
-                }
-                let Some(child) = slot.child().filter(|_| word.is_mixed()) else {
-                    scan.see(word.value(), part.len());
-                    break;
-                };
-                let mut tried = *scan;
-                child.scan(part.clone(), word, &mut tried);
-                if slot.load() == word {
-                    *scan = tried;
-                    break;
-                }
+    #[inline(always)]
+    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look {
+        let slots = &self.slots[part.start / C::PAGES % N..];
+        let bits = loop {
+            let word = slots[0].load();
+            let (bits, is_mixed) = word.under(above);
+            let Some(child) = slots[0].child().filter(|_| is_mixed) else { break bits };
+            let seen = child.look(part, word, wanted);
+            // Else the entry has changed, and what was seen below may not count: (5).
+            if slots[0].load() == word {
+                return seen;
             }
-            if scan.has_ended {
-                return;
-            }
+        };
+        let (count, rest) = (part.count, part.head(C::PAGES));
+        if count <= rest || !bits.is(wanted) {
+            return Look { bits, len: count.min(rest), has_ended: false };
         }
+        let more = &slots[1..slots.len().min(1 + (count - rest).div_ceil(C::PAGES))];
+        // The one that differs may be mixed, and begin with the same value.
+        let equal = more.iter().position(|slot| !slot.load().tells(bits, above));
+        let len = rest + equal.unwrap_or(more.len()) * C::PAGES;
+        Look { bits, len: count.min(len), has_ended: false }
     }
 }
 
@@ -366,32 +401,21 @@ where
     C: Prepare<S, E>,
 {
     /// Only the first and the last entry of a range can be partly in it.
-    fn prepare(&self, pages: Range<usize>, source: &S) -> Result<(), E> {
-        let Range { start, end } = pages;
-        let (first, last) = (start / C::PAGES, (end - 1) / C::PAGES);
-        let behind_first = end.min((first + 1) * C::PAGES);
-        let before_last = start.max(last * C::PAGES);
-        self.prepare_part(first, start..behind_first, source)?;
-        if last != first {
-            self.prepare_part(last, before_last..end, source)?;
+    #[inline(always)]
+    fn prepare(&self, part: Part, source: &S) -> Result<(), E> {
+        let below = |part| self.slot(part).make_child(source)?.prepare(part, source);
+        let Part { start, count } = part;
+        let head = part.head(C::PAGES);
+        if count < head {
+            return below(part);
         }
-        Ok(())
-    }
-}
-
-#[expect(private_bounds, reason = "the levels are nobody's business")]
-impl<C: Layer, const N: usize> Inner<C, N> {
-    fn prepare_part<S, E>(&self, index: usize, pages: Range<usize>, source: &S) -> Result<(), E>
-    where
-        S: Source<C, Error = E>,
-        C: Prepare<S, E>,
-    {
-        if pages.len() == C::PAGES {
-            return Ok(());
+        if head != C::PAGES {
+            below(Part { start, count: head })?;
         }
-        let base = index * C::PAGES;
-        let child = self.slots[index].make_child(source)?;
-        child.prepare(pages.start - base..pages.end - base, source)
+        match (start + count) % C::PAGES {
+            0 => Ok(()),
+            tail => below(Part { start: start + count - tail, count: tail }),
+        }
     }
 }
 
@@ -416,25 +440,41 @@ impl<R: Layer> PageTable<R> {
     where
         R: Prepare<S, E>,
     {
-        self.root.prepare(pages, source)
+        self.root.prepare(part(pages), source)
     }
 
     /// Every page of `pages`, which was prepared, has `value` from now on.
     pub(crate) fn set(&self, pages: Range<usize>, value: Value) {
-        let done = self.root.set(pages, value, Above::ROOT);
+        let done = self.root.set(part(pages), value, Above::ROOT);
         debug_assert!(done.is_ok(), "nothing above the root can move");
     }
 
     /// The value of page `page`.
     pub(crate) fn get(&self, page: usize) -> Value {
-        self.run(page..page + 1).0
+        self.look(page, 1, Bits::ANY).bits.value()
     }
 
     /// The value of the first page of `pages`, which is not empty, and how many pages from there
     /// on, up to the end of `pages`, have the same.
     pub(crate) fn run(&self, pages: Range<usize>) -> (Value, usize) {
-        let mut scan = Scan { value: None, len: 0, has_ended: false };
-        self.root.scan(pages, Above::ROOT.word, &mut scan);
-        (scan.value.unwrap_or(Value::NOBODYS), scan.len)
+        let Range { start, end } = pages;
+        let Look { bits, mut len, mut has_ended } = self.look(start, end - start, Bits::ANY);
+        while !has_ended && start + len < end {
+            let next = self.look(start + len, end - start - len, bits);
+            if next.bits != bits {
+                break;
+            }
+            len += next.len;
+            has_ended = next.has_ended;
+        }
+        (bits.value(), len)
     }
+
+    fn look(&self, start: usize, count: usize, wanted: Bits) -> Look {
+        self.root.look(Part { start, count }, Above::ROOT.word, wanted)
+    }
+}
+
+fn part(pages: Range<usize>) -> Part {
+    Part { start: pages.start, count: pages.len() }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(all(test, granule_loom)))]
+#[allow(unused_imports, reason = "some of the structures are built for one system alone")]
 pub(crate) use core::{
     hint::spin_loop,
     sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},

@@ -133,7 +133,7 @@ fn reinstall(signal: i32, wanted: &SignalAction) {
 /// # Safety
 /// 1. Called by the kernel as a signal handler.
 unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_void) {
-    // SAFETY: (1).
+    // SAFETY: (1); probes are resumed below, and `install` asks for SA_NODEFER.
     let fault = unsafe { Fault::read(info, context) };
     if fault.real {
         // SAFETY: (1).

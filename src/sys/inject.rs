@@ -11,8 +11,10 @@
 //! whatever was given back without having been taken.
 
 #[cfg(not(test))]
+#[cfg_attr(not(target_os = "linux"), allow(unused_imports, reason = "no file is kept there"))]
 pub(crate) use product::{keep_file, keep_range};
 #[cfg(test)]
+#[cfg_attr(not(target_os = "linux"), allow(unused_imports, reason = "no file is kept there"))]
 pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, unseen};
 #[cfg(test)]
 pub(super) use session::{closed, mapped, opened, step, unmapped};

@@ -34,11 +34,17 @@ pub use linux::SignalAction;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+mod unix;
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
+pub(crate) use unix::*;
+
 #[cfg(windows)]
 mod windows;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
+use crate::ds::extents::Extents;
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 
@@ -274,3 +280,13 @@ const _UNWIND_CONTRACT: (
     unwind::Registers::current,
     unwind::Registers::from_ucontext,
 );
+
+/// Write watch: see `watch` of the platform.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _WATCH_CONTRACT: (
+    unsafe fn(usize, usize, usize, CommitPolicy) -> Result<NonNull<u8>, (Op, Errno)>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize, bool, &mut Extents<'_>) -> Result<usize, Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    fn(GuardKind) -> bool,
+) = (reserve_watched, watch_again, written, forget_written, can_watch_guards);

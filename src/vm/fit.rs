@@ -2,7 +2,9 @@
 
 use super::place;
 use super::search::{Direction, NotFound, Wanted};
+use crate::error::Op;
 use crate::sys::{self, CommitPolicy, Errno, Limits};
+use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// Where the range is to be.
@@ -30,14 +32,13 @@ pub(super) struct Fitted {
 impl Fitted {
     /// Takes the addresses; with `pool`, the length of a huge page, from the pool of those.
     pub(super) fn take(self, pool: Option<usize>) -> Result<NonNull<u8>, NotFound> {
-        let Fitted { len, align, limits, .. } = self;
-        let searched = |direction| {
-            Wanted { direction, len, align, limits }.search(|addr| self.take_at(addr, pool))
-        };
+        let searched = |direction| self.search(direction, |addr| self.take_at(addr, pool));
         match (self.place, pool) {
             (Place::First(direction), _) => searched(direction),
             // The system chooses addresses of the pool's pages by their own alignment only.
-            (Place::Anywhere, Some(huge_len)) if align > huge_len => searched(Direction::TopDown),
+            (Place::Anywhere, Some(huge_len)) if self.align > huge_len => {
+                searched(Direction::TopDown)
+            }
             (Place::Anywhere, None) if self.node.is_none() => {
                 self.take_anywhere().map_err(NotFound::Refused)
             }
@@ -46,6 +47,33 @@ impl Fitted {
                 self.take_at(addr, pool).map_err(NotFound::Refused)
             }
         }
+    }
+
+    /// Takes the addresses with a write watch; `step` becomes the one that failed.
+    pub(super) fn take_watched(self, step: &Cell<Op>) -> Result<NonNull<u8>, NotFound> {
+        let Fitted { len, align, policy, .. } = self;
+        let take = |addr| {
+            // SAFETY: (1) as in `take_at`.
+            let done = unsafe { sys::reserve_watched(addr, len, align, policy) };
+            done.map_err(|(failed, errno)| {
+                step.set(failed);
+                errno
+            })
+        };
+        match self.place {
+            Place::First(direction) => self.search(direction, take),
+            Place::Anywhere => take(0).map_err(NotFound::Refused),
+            Place::Exact(addr) | Place::Hint(addr) => take(addr).map_err(NotFound::Refused),
+        }
+    }
+
+    fn search<T>(
+        self,
+        direction: Direction,
+        take: impl Fn(usize) -> Result<T, Errno>,
+    ) -> Result<T, NotFound> {
+        let Fitted { len, align, limits, .. } = self;
+        Wanted { direction, len, align, limits }.search(take)
     }
 
     /// Where the next one is best, or where the system likes.

@@ -170,6 +170,7 @@ impl Reservation {
 
     /// Tells a fresh mapping what the whole reservation was told, and its name.
     pub(super) fn repeat_advice(&self, pages: Pages) {
+        self.repeat_watch(pages);
         if sys::ADVICE_OUTLIVES_PAGES {
             return;
         }

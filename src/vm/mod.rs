@@ -65,6 +65,7 @@ mod states;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tripwire;
+mod watch;
 
 pub use crate::ds::name::Name;
 pub use crate::sys::{Access, Advice, GuardKind, HugePages, Info, Kind, Protection};
@@ -75,6 +76,7 @@ pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};
 pub use tripwire::trip;
+pub use watch::Written;
 
 use crate::sys::{self, Guards};
 use core::sync::atomic::{AtomicU8, Ordering};

@@ -27,6 +27,8 @@ pub(super) struct Traits {
     pub(super) guard_kind: GuardKind,
     /// The page table knows its pages.
     pub(super) is_tracked: bool,
+    /// The system notes which of its pages are written.
+    pub(super) is_watched: bool,
     pub(super) huge: HugeGrant,
     /// The memory node that was asked for.
     pub(super) node: Option<u16>,
@@ -36,8 +38,9 @@ impl Traits {
     const LAZY: u32 = 1;
     const SPLIT: u32 = 2;
     const TRACKED: u32 = 4;
+    const WATCHED: u32 = 8;
     /// The bits of the grant of huge pages begin here.
-    const HUGE: u32 = 3;
+    const HUGE: u32 = 4;
     /// The number of the node, plus 1, begins here.
     const NODE: u32 = Self::HUGE + HugeGrant::BITS;
 
@@ -46,6 +49,7 @@ impl Traits {
         bit(self.policy == CommitPolicy::Lazy, Self::LAZY)
             | bit(self.guard_kind == GuardKind::Split, Self::SPLIT)
             | bit(self.is_tracked, Self::TRACKED)
+            | bit(self.is_watched, Self::WATCHED)
             | self.huge.to_bits() << Self::HUGE
             | self.node.map_or(0, |node| u32::from(node) + 1) << Self::NODE
     }
@@ -56,6 +60,7 @@ impl Traits {
             policy: if has(Self::LAZY) { CommitPolicy::Lazy } else { CommitPolicy::Strict },
             guard_kind: if has(Self::SPLIT) { GuardKind::Split } else { GuardKind::Marker },
             is_tracked: has(Self::TRACKED),
+            is_watched: has(Self::WATCHED),
             huge: HugeGrant::from_bits(bits >> Self::HUGE),
             node: (bits >> Self::NODE).checked_sub(1).map(|node| node as u16),
         }
@@ -196,6 +201,7 @@ mod tests {
             policy: CommitPolicy::Lazy,
             guard_kind: GuardKind::Marker,
             is_tracked: true,
+            is_watched: true,
             huge: HugeGrant::EXPLICIT,
             node: Some(u16::MAX),
         };

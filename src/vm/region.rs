@@ -195,10 +195,11 @@ enum Seen {
 }
 
 fn look(number: usize, page: PageLen) -> Seen {
-    let (value, count) = states::run_at(number..states::PAGES);
-    if value == Value::NOBODYS {
+    // First, because the run of what is nobody's may reach over the whole address space.
+    if states::value_at(number) == Value::NOBODYS {
         return Seen::NotOurs;
     }
+    let (value, count) = states::run_at(number..states::PAGES);
     let record = records::get(value.owner).and_then(Record::read);
     match (record, PageState::from_code(value.state)) {
         (Some((extent, name)), Some(state)) if states::value_at(number) == value => {

@@ -16,6 +16,7 @@ use crate::addr::{PageLen, Pages};
 use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, GuardKind, Protection};
+use core::cell::Cell;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -53,12 +54,13 @@ unsafe impl Send for Reservation {}
 unsafe impl Sync for Reservation {}
 
 /// One use of a verb: what was asked for and the pages that this means.
-#[derive(Clone, Copy)]
 pub(super) struct Call {
     op: Op,
     pub(super) pages: Pages,
     addr: usize,
     len: usize,
+    /// The state of all the pages, if `require` has found one state only.
+    found: Cell<Option<PageState>>,
 }
 
 impl Call {
@@ -226,8 +228,8 @@ impl Reservation {
         self.settle(&call, done, |state| state)
     }
 
-    /// Committed or Tripwire -> Guarded: every touch faults, and the memory goes back. Pages that are Guarded
-    /// already may be in the range.
+    /// Committed or Tripwire -> Guarded: every touch faults, and the memory goes back. Pages that
+    /// are Guarded already may be in the range.
     ///
     /// With [`GuardKind::Marker`] the charge stays, and no mapping is split. With
     /// [`GuardKind::Split`] the charge goes back and each guard may cost two mappings.
@@ -366,11 +368,11 @@ impl Reservation {
             0,
         ))?;
         let unit = self.traits.huge.unit();
-        let is_whole = start.is_multiple_of(unit) && end.is_multiple_of(unit);
-        if op != Op::Query && !is_whole {
+        let is_whole = || start.is_multiple_of(unit) && end.is_multiple_of(unit);
+        if unit > 1 && op != Op::Query && !is_whole() {
             return Err(Error::new(op, ErrorKind::Misaligned, addr, len, 0));
         }
-        Ok(Call { op, pages, addr, len })
+        Ok(Call { op, pages, addr, len, found: Cell::new(None) })
     }
 
     /// Where pages lie, and how many bytes they are.
@@ -384,11 +386,15 @@ impl Reservation {
     /// Refuses the call unless every page is in an allowed state, and prepares the table for it.
     pub(super) fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
         let Some(states) = self.states() else { return Ok(()) };
-        if states.runs(call.pages).all(|run| allowed(run.state)) {
-            self.prepare(call)
-        } else {
-            Err(call.refused(ErrorKind::BadState))
-        }
+        let first = states.first_run(call.pages);
+        let is_allowed = match Pages::new(first.pages.end(), call.pages.end()) {
+            None => {
+                call.found.set(Some(first.state));
+                allowed(first.state)
+            }
+            Some(rest) => allowed(first.state) && states.runs(rest).all(|run| allowed(run.state)),
+        };
+        if is_allowed { self.prepare(call) } else { Err(call.refused(ErrorKind::BadState)) }
     }
 
     /// Sees to it that the table has room for what the call does. Has to come before the system
@@ -412,6 +418,10 @@ impl Reservation {
             return Err(error);
         }
         let Some(states) = self.states() else { return Ok(()) };
+        if let Some(state) = call.found.get() {
+            states.set(call.pages, next(state));
+            return Ok(());
+        }
         // Runs that become equal are written as one: a subtree that is equal again is one entry.
         let mut first = call.pages.first();
         let mut before = None;

@@ -1,15 +1,15 @@
 //! Floor 2, uses floors 0 and 1. Pages whose next touch faults, once (`PAGE_GUARD`).
 //!
 //! ```text
-//!   Committed --arm--> Tripwire --a touch--> fault --> the program's handler --> trip --> Committed
+//!   Committed --arm--> Tripwire --a touch--> fault, a handler of the program --trip--> Committed
 //! ```
 //!
-//! Several threads may touch an armed page before the first of them has come to its handler. All of
-//! them fault. The first one that asks makes the page plain memory; the others have to be told to go
-//! on, too, although the table knows no tripwire any more. But who has been told to go on, and
-//! faults again at the same page, was not stopped by a tripwire. So the last answers are remembered:
-//! thread, page, and the count of armings and trips of the reservation, which a new tripwire moves
-//! on. An answer that is forgotten too early costs one more try.
+//! Several threads may touch an armed page before the first of them has come to its handler. All
+//! of them fault. The first one that asks makes the page plain memory; the others have to be told
+//! to go on, too, although the table knows no tripwire any more. But who has been told to go on,
+//! and faults again at the same page, was not stopped by a tripwire. So the last answers are
+//! remembered: thread, page, and the count of armings and trips of the reservation, which a new
+//! tripwire moves on. An answer that is forgotten too early costs one more try.
 
 use super::records::{self, Extent, Record};
 use super::region::{Place, Region};
@@ -42,8 +42,8 @@ impl Reservation {
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
-    /// - `BadState`: a page is neither Committed nor Tripwire, or nobody may touch it anyway. No page
-    ///   was changed.
+    /// - `BadState`: a page is neither Committed nor Tripwire, or nobody may touch it anyway. No
+    ///   page was changed.
     /// - `Unsupported`: the reservation is [untracked](super::Builder::untracked).
     /// - `TooManyMappings`, `NoMemory`: the system refused. Every page is as it was.
     ///

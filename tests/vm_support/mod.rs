@@ -5,7 +5,6 @@ use granule::vm::{Region, Reservation, State};
 use std::env;
 #[cfg(target_os = "linux")]
 use std::ops::Range;
-use std::process::Command;
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -13,6 +12,9 @@ pub(crate) mod system;
 
 #[cfg(target_os = "linux")]
 pub(crate) mod filters;
+pub(crate) mod means;
+#[path = "../start/mod.rs"]
+mod start;
 
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
@@ -91,8 +93,7 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
         println!("finished: {name}");
         return;
     }
-    let program = env::current_exe().expect("a test knows its program");
-    let output = Command::new(program)
+    let output = start::again()
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .envs(variables.iter().copied())
         .env(CHILD, name)
@@ -113,6 +114,12 @@ pub(crate) fn limit(resource: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     // SAFETY: `limit` is filled in and outlives the call.
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
+    let mut kept = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `kept` outlives the call.
+    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut kept) }, 0);
+    if kept.rlim_cur != bytes {
+        means::skip("this system keeps no such limit");
+    }
 }
 
 /// From now on the calling thread, and no other, is refused system call `call` with `errno`. False
@@ -136,4 +143,21 @@ pub(crate) fn refuse_call(call: libc::c_long, errno: i32) -> bool {
     let mode = libc::SECCOMP_MODE_FILTER;
     // SAFETY: the kernel copies the filter, which lives until after the call.
     may && unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter) } == 0
+}
+
+/// Runs `body` in a child made by fork, and returns how that ended: 0, or 256 if it panicked.
+#[cfg(target_os = "linux")]
+pub(crate) fn in_child(body: impl FnOnce()) -> i32 {
+    // SAFETY: this process has one other thread, which waits; the child writes and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).is_err();
+        // SAFETY: ends the child, without the tests of the parent.
+        unsafe { libc::_exit(i32::from(panicked)) };
+    }
+    let mut status = -1;
+    // SAFETY: `status` outlives the call.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    status
 }

@@ -1,13 +1,14 @@
 //! Several ways to do the same thing, measured by turns in random order.
 
+use super::bare::thread_time;
 use crate::Result;
 use crate::statistics::{Random, median};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Time of one sample; a call that takes longer is a sample by itself.
-const SAMPLE: Duration = Duration::from_millis(2);
+/// Processor time of one sample; a call that takes longer is a sample by itself.
+pub(super) const SAMPLE: Duration = Duration::from_millis(2);
 
 /// What is to be reached.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -17,6 +18,8 @@ pub(super) enum Target {
     Nanoseconds(f64),
     /// Times what the bare system calls take.
     TimesBare(f64),
+    /// None: for comparison.
+    None,
 }
 
 /// A call that was measured.
@@ -99,11 +102,11 @@ impl<'a> Contest<'a> {
 pub(super) fn per_call(mut action: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     let (mut spent, mut calls, mut batch) = (Duration::ZERO, 0, 1);
     while spent < SAMPLE {
-        let begin = Instant::now();
+        let begin = thread_time();
         for call in calls..calls + batch {
             action(call)?;
         }
-        spent += begin.elapsed();
+        spent += thread_time() - begin;
         calls += batch;
         batch = (batch * 2).min(4096);
     }
@@ -118,11 +121,11 @@ pub(super) fn there_and_back(
 ) -> Result<Vec<Option<f64>>> {
     let (mut spent, mut calls) = ([Duration::ZERO; 2], 0);
     while spent[0] + spent[1] < 2 * SAMPLE {
-        let begin = Instant::now();
+        let begin = thread_time();
         (0..count).try_for_each(&mut there)?;
-        let turn = Instant::now();
+        let turn = thread_time();
         (0..count).try_for_each(&mut back)?;
-        spent[1] += turn.elapsed();
+        spent[1] += thread_time() - turn;
         spent[0] += turn - begin;
         calls += count;
     }

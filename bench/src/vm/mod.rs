@@ -4,6 +4,7 @@ mod bare;
 mod contest;
 mod pages;
 mod questions;
+mod watch;
 
 use crate::Result;
 use crate::flags::Flags;
@@ -47,8 +48,12 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
             lines.extend(questions::run(mappings, rounds, &mut random)?);
         }
     }
+    if flags.wants_program("watch") {
+        eprintln!("write watch");
+        lines.extend(watch::run(rounds, &mut random)?);
+    }
     if lines.is_empty() {
-        return Err("--only is pages or query".into());
+        return Err("--only is pages, query or watch".into());
     }
     let text = describe(&machine, rounds, &lines);
     let measured = Measured { machine: &machine, rounds, lines: &lines };
@@ -57,10 +62,10 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 
 fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
     let text = format!(
-        "# Page verbs and questions\n\n{}- median of {rounds} samples of at least 2 ms each, \
-         contestants by turns in random order\n\nTime for a call. `bare` is the system call alone: \
-         mmap + munmap, mprotect, mmap over, madvise,\nioctl(PROCMAP_QUERY). The ratio is granule \
-         / bare,\nthe median over the rounds.\n\n",
+        "# Page verbs and questions\n\n{}- median of {rounds} rounds, a sample is at least 2 ms of \
+         processor time\n\nProcessor time of a call. `bare` is the system call alone: mmap and \
+         munmap, mprotect, mmap over,\nmadvise, ioctl(PROCMAP_QUERY), ioctl(PAGEMAP_SCAN). The \
+         ratio is granule / bare, the median over the\nrounds.\n\n",
         machine.markdown()
     );
     let names = ["call", GRANULE, BARE, "ratio", "goal", "reached"];
@@ -71,6 +76,7 @@ fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
         let times = line.times(GRANULE, BARE);
         let (goal, reached) = match line.target {
             Target::Nanoseconds(most) => (nanoseconds(most), median(GRANULE).map(|t| t <= most)),
+            Target::None => ("-".to_string(), None),
             Target::TimesBare(most) => (ratio(most), times.map(|times| times <= most)),
         };
         let reached = reached.map_or("-", |reached| if reached { "yes" } else { "no" });

@@ -1,6 +1,6 @@
 //! Reserve and release, commit and decommit, guard and unguard, against the bare system calls.
 
-use super::bare::{Mapping, region_commit};
+use super::bare::{Mapping, region_commit, thread_time};
 use super::contest::{Contest, Line, Target, there_and_back};
 use super::{BARE, GRANULE, MEMMAP2, MMAP_RS, REGION, VIRTUAL_BUFFER};
 use crate::Result;
@@ -106,9 +106,9 @@ fn commit_and_decommit<'a>(name: &str, len: usize) -> Result<Contest<'a>> {
     // It has no decommit: a new allocation for each sample, and only the way there counts.
     contest.add(REGION, move || {
         let memory = region::alloc(places.whole(), region::Protection::NONE)?;
-        let begin = std::time::Instant::now();
+        let begin = thread_time();
         (0..places.count).try_for_each(|index| region_commit(&memory, places.place(index)))?;
-        let spent = begin.elapsed();
+        let spent = thread_time() - begin;
         Ok(vec![Some(spent.as_secs_f64() * 1e9 / places.count as f64), None])
     });
     let buffer = virtual_buffer::Allocation::new(places.whole()).map_err(in_words)?;

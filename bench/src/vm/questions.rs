@@ -16,6 +16,9 @@ const FOREIGN_GOAL: Target = Target::Nanoseconds(1500.0);
 /// Addresses that are asked about, one after the other.
 const ASKED: usize = 1024;
 
+/// The whole list takes its time.
+const WHOLE_ROUNDS: usize = 11;
+
 /// Pages by turns with and without rights: half of them ours, half of them nobody's we know.
 struct Islands {
     own: Reservation,
@@ -56,12 +59,40 @@ fn mappings_now() -> Result<usize> {
     Ok(fs::read_to_string("/proc/self/maps")?.lines().count())
 }
 
+/// The whole process told from end to end: about `mappings` mappings.
+fn whole<'a>(count: usize) -> Contest<'a> {
+    let call = format!("vm::regions, {count} mappings");
+    let mut contest = Contest::new([(call, Target::None)]);
+    let enough = move |told: usize| {
+        if told * 10 >= count * 9 {
+            Ok(())
+        } else {
+            Err(format!("{told} of {count} are told").into())
+        }
+    };
+    contest.add_call(GRANULE, move |_| {
+        let regions = vm::regions().map(|region| region.map(|region| region.state));
+        let told = regions.filter(|state| *state != Ok(State::Free));
+        enough(told.collect::<std::result::Result<Vec<_>, _>>()?.len())
+    });
+    contest.add_call(REGION, move |_| {
+        let all = region::query_range(without_provenance::<u8>(4096), 1 << 47)?;
+        enough(all.collect::<std::result::Result<Vec<_>, _>>()?.len())
+    });
+    contest.add_call(MMAP_RS, move |_| {
+        let all = mmap_rs::MemoryAreas::open(None)?;
+        enough(all.collect::<std::result::Result<Vec<_>, _>>()?.len())
+    });
+    contest
+}
+
 /// All questions in a process with about `mappings` mappings.
 pub(super) fn run(mappings: usize, rounds: usize, random: &mut Random) -> Result<Vec<Line>> {
     let islands = Islands::new(mappings)?;
     let count = mappings_now()?;
     let mut lines = own(&islands, count, random)?.run(rounds, random)?;
     lines.extend(foreign(&islands, count, random)?.run(rounds, random)?);
+    lines.extend(whole(count).run(rounds.min(WHOLE_ROUNDS), random)?);
     Ok(lines)
 }
 

@@ -39,9 +39,25 @@ impl Word {
         Word(value | generation << GENERATION_SHIFT | tag << TAG_SHIFT)
     }
 
-    pub(super) const fn value(self) -> Value {
-        let state = (self.0 >> OWNER_BITS) & ((1 << STATE_BITS) - 1);
-        Value { owner: (self.0 & (OWNERS as u64 - 1)) as u32, state: state as u8 }
+    /// The value, as the bits that it has in every word.
+    pub(super) const fn bits(self) -> Bits {
+        Bits(self.0 & (MIXED - 1))
+    }
+
+    /// What an entry under the parent `above` says, and whether the entries below may say more.
+    #[inline(always)]
+    pub(super) const fn under(self, above: Word) -> (Bits, bool) {
+        if self.tag() == above.generation() {
+            (self.bits(), self.is_mixed())
+        } else {
+            (above.bits(), false)
+        }
+    }
+
+    /// True for an entry that says `bits` for all its pages.
+    #[inline(always)]
+    pub(super) fn tells(self, bits: Bits, above: Word) -> bool {
+        self.under(above) == (bits, false)
     }
 
     /// Whether the entries below may differ from this one.
@@ -69,6 +85,26 @@ impl Word {
     /// The same entry, counting under no parent.
     pub(super) const fn without_tag(self) -> Self {
         Word(self.0 & ((1 << TAG_SHIFT) - 1))
+    }
+}
+
+/// A value in the bits that it has in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bits(u64);
+
+impl Bits {
+    /// What is looked for if any value will do.
+    pub(super) const ANY: Bits = Bits(u64::MAX);
+
+    /// True if it is what is looked for.
+    #[inline(always)]
+    pub(super) fn is(self, wanted: Bits) -> bool {
+        self == wanted || wanted == Bits::ANY
+    }
+
+    pub(super) const fn value(self) -> Value {
+        let state = (self.0 >> OWNER_BITS) & ((1 << STATE_BITS) - 1);
+        Value { owner: (self.0 & (OWNERS as u64 - 1)) as u32, state: state as u8 }
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! The C library's `sigaction` is not used: the preload library replaces that symbol.
 
+mod access;
+
 use super::super::Errno;
 use super::raw::syscall;
 use super::unwind::probe_fixup;
+use access::access_is_write;
 use core::ffi::c_void;
 
 /// The signals a touch of a guard can raise.
@@ -248,30 +251,18 @@ impl Fault {
     ///
     /// # Safety
     /// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
+    /// 2. That handler resumes probes ([`resume_probe`]) and does not block its signal
+    ///    (SA_NODEFER).
     pub(crate) unsafe fn read(info: *const c_void, context: *const c_void) -> Fault {
         // SAFETY: (1): the kernel filled the struct.
         let info = unsafe { &*info.cast::<libc::siginfo_t>() };
         let code = info.si_code;
         // SAFETY: for signals without an address the bytes are still initialised.
         let addr = unsafe { info.si_addr() }.addr();
-        // SAFETY: (1).
+        // SAFETY: (1); (2).
         let write = unsafe { access_is_write(context) };
         Fault { addr, write, real: code > 0 }
     }
-}
-
-/// Bit 1 of the page-fault error code: set for a write.
-#[cfg(target_arch = "x86_64")]
-unsafe fn access_is_write(context: *const c_void) -> Option<bool> {
-    let context = context.cast::<libc::ucontext_t>();
-    // SAFETY: the caller's: the kernel filled the context.
-    let error = unsafe { (*context).uc_mcontext.gregs[libc::REG_ERR as usize] };
-    Some(error & 2 != 0)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn access_is_write(_: *const c_void) -> Option<bool> {
-    None
 }
 
 /// If the fault is that of a careful read (`unwind`), makes the thread go on at its way out and

@@ -4,7 +4,7 @@
 //! so the question costs a load and no system call. A child that shares the memory of its parent
 //! (vfork) is no copy, and the page is right about that, too.
 
-use super::pages::{commit, release, reserve};
+use super::pages::{commit, refuses_unknown_advice, release, reserve};
 use super::process::process_id;
 use super::raw::syscall;
 use crate::sys::{CommitPolicy, Protection, inject};
@@ -75,7 +75,8 @@ fn make() -> Option<(NonNull<u8>, usize)> {
     let committed = unsafe { commit(page, len, Protection::ReadWrite) };
     // SAFETY: as above; what the advice does at a fork is what the page is for.
     let wiped = committed.and_then(|()| unsafe { syscall(libc::SYS_madvise, args) });
-    if wiped.is_ok() {
+    // SAFETY: (1) the same page, which is empty.
+    if wiped.is_ok() && unsafe { refuses_unknown_advice(page, len) } {
         return Some((page, len));
     }
     // SAFETY: (1) the page reserved above, known to nobody.

@@ -65,10 +65,20 @@ fn page_len() -> usize {
     if len.is_power_of_two() { len } else { 4096 }
 }
 
-/// User space ends at 2^47 (x86-64, four levels) or 2^48 (AArch64); the last page is the kernel's.
+/// User space ends at 2^47 on x86-64 and, as the kernel was built, at 2^36 to 2^48 on AArch64:
+/// there the name of the program tells, which lies at the end of the first stack and so of user
+/// space. The last page is the kernel's.
 fn address_max(page_len: usize) -> usize {
-    let bits = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
-    (1usize << bits) - page_len - 1
+    const BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
+    let end = 1usize << BITS;
+    let end = if cfg!(target_arch = "x86_64") {
+        end
+    } else {
+        // SAFETY: as in `page_len`.
+        let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as usize;
+        if (1..end).contains(&name) { name.next_power_of_two() } else { end }
+    };
+    end - page_len - 1
 }
 
 pub(super) fn number_in(path: &core::ffi::CStr) -> Option<usize> {

@@ -6,6 +6,7 @@ mod fault;
 mod generation;
 mod huge;
 mod info;
+mod kept_file;
 mod listing;
 mod maps;
 mod memory;
@@ -19,6 +20,7 @@ mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
+mod watch;
 
 pub(crate) use blocked::{blocked_word, set_blocked_word};
 pub(crate) use channel::tell;
@@ -50,3 +52,4 @@ pub(crate) use process::{
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
+pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -61,7 +61,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
         (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
-        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror | Op::Watch) => ErrorKind::Denied,
+        // Seccomp, an old kernel, or no /proc: what is missing is the means.
+        (libc::EPERM | libc::EACCES | libc::EINVAL, Op::Watch) => ErrorKind::Unsupported,
+        (libc::ENOTTY | libc::ENOENT, Op::Watch) => ErrorKind::Unsupported,
+        // The pages are not watched any more.
+        (libc::EPERM, Op::Written) => ErrorKind::BadState,
         _ => error_kind(errno),
     }
 }
@@ -81,6 +86,17 @@ pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Res
     // SAFETY: the caller owns the pages; what the advice does to their content is its business.
     unsafe { syscall(libc::SYS_madvise, [ptr.as_ptr().expose_provenance(), len, advice, 0, 0, 0]) }
         .map(drop)
+}
+
+/// True if the system refuses advice that does not exist, as every kernel does. An emulator may
+/// take it for done, and then proves nothing by taking advice that does exist. Call: madvise.
+///
+/// # Safety
+/// 1. The range is ours and nobody needs its content.
+pub(super) unsafe fn refuses_unknown_advice(ptr: NonNull<u8>, len: usize) -> bool {
+    const NO_ADVICE: usize = 0x7fff_ffff;
+    // SAFETY: (1).
+    unsafe { madvise(ptr, len, NO_ADVICE) }.is_err()
 }
 
 /// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.

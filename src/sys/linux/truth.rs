@@ -73,14 +73,17 @@ pub(crate) fn pages_at(addr: usize, count: usize, page_len: usize) -> Vec<Option
 }
 
 fn look(addr: usize, count: usize, page_len: usize) -> Vec<Option<Seen>> {
-    let text = fs::read_to_string("/proc/self/smaps").expect("smaps is readable");
+    let page = |at: usize| (at.saturating_sub(addr)).div_ceil(page_len).min(count);
     let mut seen = std::vec![None; count];
+    // An emulator answers for this list; `smaps` may be that of its own process.
+    for line in fs::read_to_string("/proc/self/maps").expect("maps is readable").lines() {
+        let ((start, end), rights) = parse_header(line).expect("a range and rights");
+        seen[page(start)..page(end)].fill(Some(Seen { rights, charged: Some(false) }));
+    }
     let mut inside = 0..0;
-    for line in text.lines() {
-        if let Some(((start, end), rights)) = parse_header(line) {
-            let page = |at: usize| (at.saturating_sub(addr)).div_ceil(page_len).min(count);
+    for line in fs::read_to_string("/proc/self/smaps").expect("smaps is readable").lines() {
+        if let Some(((start, end), _)) = parse_header(line) {
             inside = page(start)..page(end);
-            seen[inside.clone()].fill(Some(Seen { rights, charged: Some(false) }));
         } else if let Some(flags) = line.strip_prefix("VmFlags:") {
             let charged = flags.split_whitespace().any(|flag| flag == "ac");
             for page in seen[inside.clone()].iter_mut().flatten() {

@@ -2,6 +2,7 @@
 
 use super::super::{Errno, Kind, Mapping, Protection};
 use super::call::checked;
+use super::pages::process;
 use crate::ds::name::Name;
 use crate::error::Call;
 use core::ptr::without_provenance;
@@ -12,7 +13,6 @@ use windows_sys::Win32::System::Memory::{
     PAGE_READWRITE, PAGE_WRITECOPY, VirtualQuery,
 };
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
-use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 /// The low byte of page rights; what stands above are modifiers (`PAGE_GUARD`, `PAGE_NOCACHE`).
 const RIGHTS: u32 = 0xff;
@@ -53,11 +53,10 @@ fn name(mapping: &Mapping) -> Option<Name> {
         return None;
     }
     let mut path = [0u16; PATH_LEN_MAX];
-    // SAFETY: answers a constant.
-    let process = unsafe { GetCurrentProcess() };
+    let process = process();
     let (place, target) = (without_provenance(mapping.start), path.as_mut_ptr());
     // SAFETY: the system writes at most as many letters as we say the buffer has.
-    let mut ask = || unsafe { K32GetMappedFileNameW(process, place, target, PATH_LEN_MAX as u32) };
+    let ask = || unsafe { K32GetMappedFileNameW(process, place, target, PATH_LEN_MAX as u32) };
     let len = checked(Call::Other, || Some(ask()).filter(|&len| len > 0)).ok()?;
     // What is not ASCII becomes `?`, as in every name.
     let mut text = [0; PATH_LEN_MAX];

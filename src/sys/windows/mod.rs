@@ -14,6 +14,7 @@ mod pages;
 mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
+mod watch;
 
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
@@ -29,3 +30,4 @@ pub(crate) use pages::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

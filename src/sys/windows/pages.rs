@@ -137,19 +137,35 @@ pub(crate) unsafe fn reserve(
 ) -> Result<NonNull<u8>, Errno> {
     if hint != 0 && hint.is_multiple_of(align) {
         // SAFETY: (1); the hint is a multiple of the alignment and so of the page.
-        if let Ok(base) = unsafe { reserve_at(hint, len, policy) } {
-            return Ok(base);
+        match unsafe { reserve_at(hint, len, policy) } {
+            // Taken: anywhere else will do.
+            Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
+            other => return other,
         }
     }
+    // SAFETY: (1).
+    unsafe { reserve_anywhere(len, align, MEM_RESERVE) }
+}
+
+/// The same without a hint, and in any way that reserves.
+///
+/// # Safety
+/// 1. As for [`reserve`].
+/// 2. `how` is MEM_RESERVE, perhaps with more that takes nothing from anybody.
+pub(super) unsafe fn reserve_anywhere(
+    len: usize,
+    align: usize,
+    how: u32,
+) -> Result<NonNull<u8>, Errno> {
     if align <= super::limits().granularity {
         // SAFETY: (1) the system picks free addresses.
-        return unsafe { allocate(0, len, MEM_RESERVE, PAGE_NOACCESS) };
+        return unsafe { allocate(0, len, how, PAGE_NOACCESS) };
     }
-    // SAFETY: (1).
-    match unsafe { reserve_aligned(len, align) } {
+    // SAFETY: (1) and (2).
+    match unsafe { reserve_aligned(len, align, how) } {
         Err(Errno(code, _)) if is_missing(code as u32) => {
-            // SAFETY: (1).
-            unsafe { reserve_by_trial(len, align) }
+            // SAFETY: (1) and (2).
+            unsafe { reserve_by_trial(len, align, how) }
         }
         other => other,
     }
@@ -169,8 +185,8 @@ pub(super) const fn is_missing(code: u32) -> bool {
 /// Call: VirtualAlloc2 with an alignment.
 ///
 /// # Safety
-/// 1. As for [`reserve`].
-unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
+/// 1. As for [`reserve_anywhere`], both.
+unsafe fn reserve_aligned(len: usize, align: usize, how: u32) -> Result<NonNull<u8>, Errno> {
     let Some(virtual_alloc_2) = virtual_alloc_2() else { return refused(ERROR_PROC_NOT_FOUND) };
     let mut requirements = MEM_ADDRESS_REQUIREMENTS {
         LowestStartingAddress: null_mut(),
@@ -186,12 +202,11 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
     let process = process();
     let parameter = &raw mut parameter;
     // SAFETY: (1) the system picks free addresses; parameter and requirements outlive the call.
-    let call = || unsafe {
-        virtual_alloc_2(process, null(), len, MEM_RESERVE, PAGE_NOACCESS, parameter, 1)
-    };
+    let call =
+        || unsafe { virtual_alloc_2(process, null(), len, how, PAGE_NOACCESS, parameter, 1) };
     let base = checked(Call::VirtualAlloc2, || NonNull::new(call()))?.cast();
     #[cfg(test)]
-    super::refusals::note_alloc(base, len, MEM_RESERVE);
+    super::refusals::note_alloc(base, len, how);
     Ok(base)
 }
 
@@ -200,20 +215,20 @@ unsafe fn reserve_aligned(len: usize, align: usize) -> Result<NonNull<u8>, Errno
 /// takes it. Calls: VirtualAlloc, VirtualFree, each at least once.
 ///
 /// # Safety
-/// 1. As for [`reserve`].
-unsafe fn reserve_by_trial(len: usize, align: usize) -> Result<NonNull<u8>, Errno> {
+/// 1. As for [`reserve_anywhere`], both.
+unsafe fn reserve_by_trial(len: usize, align: usize, how: u32) -> Result<NonNull<u8>, Errno> {
     let granularity = super::limits().granularity;
     let Some(padded) = len.checked_add(align - granularity) else {
         return refused(ERROR_NOT_ENOUGH_MEMORY);
     };
     for _ in 0..ATTEMPTS {
         // SAFETY: (1) the system picks free addresses.
-        let longer = unsafe { allocate(0, padded, MEM_RESERVE, PAGE_NOACCESS) }?;
+        let longer = unsafe { allocate(0, padded, how, PAGE_NOACCESS) }?;
         let base = longer.addr().get().next_multiple_of(align);
         // SAFETY: (1) made above, and known to nobody.
         unsafe { free(longer, 0, MEM_RELEASE) }?;
         // SAFETY: (1) a multiple of the alignment; if somebody was faster, this fails.
-        match unsafe { allocate(base, len, MEM_RESERVE, PAGE_NOACCESS) } {
+        match unsafe { allocate(base, len, how, PAGE_NOACCESS) } {
             Err(Errno(code, _)) if code == ERROR_INVALID_ADDRESS as i32 => {}
             other => return other,
         }
@@ -335,14 +350,13 @@ pub(crate) unsafe fn unguard(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 
     const MIB: usize = 1 << 20;
 
     /// Both ways to an aligned address, whichever of them this system would take.
     #[test]
     fn alignment_is_kept_with_and_without_virtual_alloc_2() {
-        let ways: [unsafe fn(usize, usize) -> Result<NonNull<u8>, Errno>; 2] =
+        let ways: [unsafe fn(usize, usize, u32) -> Result<NonNull<u8>, Errno>; 2] =
             [reserve_aligned, reserve_by_trial];
         for (index, way) in ways.into_iter().enumerate() {
             if index == 0 && virtual_alloc_2().is_none() {
@@ -351,7 +365,7 @@ mod tests {
             }
             for shift in [17, 21, 30, 35] {
                 // SAFETY: (1) a whole number of pages, a power of two.
-                let base = unsafe { way(3 * MIB, 1 << shift) }.expect("addresses");
+                let base = unsafe { way(3 * MIB, 1 << shift, MEM_RESERVE) }.expect("addresses");
                 assert!(base.addr().get().is_multiple_of(1 << shift), "way {index}, 2^{shift}");
                 let found = super::super::mapping_at_or_above(base.addr().get());
                 let found = found.expect("the system answers").expect("a reservation");
@@ -366,29 +380,11 @@ mod tests {
     #[test]
     fn an_aligned_reservation_that_cannot_be_says_so() {
         // SAFETY: (1) whole pages, a power of two.
-        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46) }.map(drop);
+        let done = unsafe { reserve_by_trial(1 << 40, 1 << 46, MEM_RESERVE) }.map(drop);
         let kind = done.map_err(|errno| explain(Op::Reserve, errno));
         assert!(matches!(kind, Ok(()) | Err(ErrorKind::NoAddressSpace)), "{kind:?}");
         // SAFETY: (1) as above.
-        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21) };
+        let done = unsafe { reserve_by_trial(usize::MAX - 4095, 1 << 21, MEM_RESERVE) };
         assert_eq!(done, refused(ERROR_NOT_ENOUGH_MEMORY));
-    }
-
-    #[test]
-    fn the_last_error_is_kept() {
-        // SAFETY: any number.
-        unsafe { SetLastError(4711) };
-        // SAFETY: (1) whole pages, a power of two.
-        let base = unsafe { reserve(0, MIB, 1 << 21, CommitPolicy::Strict) }.expect("addresses");
-        // SAFETY: (1) whole pages, at a granule.
-        let again = unsafe { reserve_at(base.addr().get(), MIB, CommitPolicy::Strict) };
-        again.expect_err("the address is taken");
-        // SAFETY: (1) the range reserved above.
-        let protected = unsafe { protect(base, MIB, Protection::Read) };
-        protected.expect_err("nothing is committed");
-        // SAFETY: (1) made above.
-        unsafe { release(base, MIB) }.expect("it is ours");
-        // SAFETY: reads a number.
-        assert_eq!(unsafe { GetLastError() }, 4711);
     }
 }

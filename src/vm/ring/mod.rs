@@ -73,8 +73,10 @@ use mirror::Mirror;
 ///     scope.spawn(move || producer.write(b"from afar"));
 ///     let mut text = Vec::new();
 ///     while text.len() < 9 {
-///         text.extend_from_slice(consumer.filled());
-///         consumer.consume(consumer.len());
+///         let filled = consumer.filled();
+///         text.extend_from_slice(filled);
+///         let len = filled.len(); // more may have come since
+///         consumer.consume(len);
 ///     }
 ///     assert_eq!(text, b"from afar");
 /// });
@@ -145,12 +147,11 @@ impl Ring {
     /// - `Denied`: the limit of open files or the one of their length (`ulimit -n`, `ulimit -f`).
     /// - `Unsupported`: the system has no memory that can be mapped twice.
     pub fn new(len: usize) -> Result<Self, Error> {
-        let error = |kind, code| Error::new(Op::Mirror, kind, 0, len, code);
         let limits = sys::limits();
         let room = (limits.address_max - limits.address_min) / 2;
         let capacity = len.checked_next_multiple_of(limits.granularity);
         let capacity = capacity.filter(|&capacity| len != 0 && capacity <= room);
-        let capacity = capacity.ok_or(error(ErrorKind::OutOfRange, 0))?;
+        let capacity = capacity.ok_or(Error::new(Op::Mirror, ErrorKind::OutOfRange, 0, len, 0))?;
         match Mirror::new(capacity) {
             Ok(memory) => Ok(Ring { core: Core { memory, positions: Positions::new(capacity) } }),
             Err((step, errno)) => Err(errno.in_step(step, Op::Mirror, 0, len)),

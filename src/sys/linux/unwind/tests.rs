@@ -1,10 +1,13 @@
-use super::{Registers, cache, capture, probe_fixup, probe_read, tables};
+use super::{Registers, cache, capture, probe_read, tables};
 use crate::ds::cfi::Frame;
 use core::ffi::{CStr, c_int, c_void};
 use core::hint::black_box;
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::process::Command;
+
+#[path = "../../../../tests/start/mod.rs"]
+mod start;
 
 /// The stack of the function that this is inlined into, from what it returns to.
 #[inline(always)]
@@ -96,6 +99,10 @@ fn both_ways_to_find_a_module_agree() {
     }
 }
 
+/// Where tables are read nothing else may be of help; elsewhere there is nothing else.
+const FRAME_POINTERS: &str =
+    if cfg!(target_arch = "x86_64") { "-fomit-frame-pointer" } else { "-fno-omit-frame-pointer" };
+
 /// The functions of `tests.c`.
 struct Compiled(*mut c_void);
 
@@ -106,8 +113,9 @@ impl Compiled {
         std::fs::create_dir_all(&folder).expect("a folder for the library");
         let (source, library) = (folder.join("tests.c"), folder.join("tests.so"));
         std::fs::write(&source, include_str!("tests.c")).expect("a source file");
-        let built = Command::new("cc")
-            .args(["-O2", "-fomit-frame-pointer", "-fasynchronous-unwind-tables"])
+        let compiler = std::env::var("TARGET_CC").unwrap_or("cc".into());
+        let built = Command::new(compiler)
+            .args(["-O2", FRAME_POINTERS, "-fasynchronous-unwind-tables"])
             .args(["-shared", "-fPIC", "-o"])
             .args([&library, &source])
             .status();
@@ -197,7 +205,7 @@ fn in_child(name: &str, body: impl FnOnce()) {
         return body();
     }
     let name = format!("sys::linux::unwind::tests::{name}");
-    let output = Command::new(std::env::current_exe().expect("a path"))
+    let output = start::again()
         .args(["--exact", &name, "--nocapture", "--test-threads=1"])
         .env(MARK, "1")
         .output()
@@ -226,6 +234,7 @@ thread_local! {
 }
 
 /// Notes the stack of the handler by us, by the oracle, and the interrupted one by its context.
+#[cfg(target_arch = "x86_64")]
 extern "C" fn note_interrupted(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     note_both();
     let mut out = [0; 64];
@@ -235,6 +244,7 @@ extern "C" fn note_interrupted(_: c_int, _: *mut libc::siginfo_t, context: *mut 
     INTERRUPTED.with_borrow_mut(|stacks| stacks.0 = out[..len].to_vec());
 }
 
+#[cfg(target_arch = "x86_64")]
 fn assert_handler_stack() {
     INTERRUPTED.take();
     // SAFETY: the handler of this signal returns.
@@ -268,14 +278,9 @@ fn a_stack_goes_on_under_a_signal_handler() {
 
 /// Resumes probes, as every handler must that captures may meet; other faults note the stack and
 /// return from the function that faulted in its first instruction.
-#[cfg(target_arch = "x86_64")]
 extern "C" fn on_fault(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: what the kernel gave.
-    let machine = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-    let machine = &mut machine.uc_mcontext;
-    let pc = machine.gregs[libc::REG_RIP as usize] as u64;
-    if let Some(landing) = probe_fixup(pc) {
-        machine.gregs[libc::REG_RIP as usize] = landing as i64;
+    if unsafe { crate::sys::resume_probe(context) } {
         return;
     }
     let mut out = [0; 64];
@@ -283,14 +288,24 @@ extern "C" fn on_fault(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) 
     let registers = unsafe { Registers::from_ucontext(context) };
     let len = capture(&registers, &mut out);
     INTERRUPTED.with_borrow_mut(|stacks| stacks.0 = out[..len].to_vec());
+    // SAFETY: what the kernel gave.
+    return_from_function(&mut unsafe { &mut *context.cast::<libc::ucontext_t>() }.uc_mcontext);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn return_from_function(machine: &mut libc::mcontext_t) {
     let sp = machine.gregs[libc::REG_RSP as usize];
     let back = probe_read(sp as u64).expect("the return address");
     machine.gregs[libc::REG_RIP as usize] = back as i64;
     machine.gregs[libc::REG_RSP as usize] = sp + 8;
 }
 
+#[cfg(target_arch = "aarch64")]
+fn return_from_function(machine: &mut libc::mcontext_t) {
+    machine.pc = machine.regs[30];
+}
+
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn a_fault_in_the_first_instruction_is_of_its_function() {
     in_child("a_fault_in_the_first_instruction_is_of_its_function", || {
         let Some(compiled) = Compiled::new("fault") else { return };
@@ -307,7 +322,6 @@ fn a_fault_in_the_first_instruction_is_of_its_function() {
 }
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn a_call_to_nowhere_shows_its_caller() {
     in_child("a_call_to_nowhere_shows_its_caller", || {
         handle(libc::SIGSEGV, on_fault, libc::SA_NODEFER);
@@ -340,7 +354,6 @@ fn some_address(number: u64, stack: u64) -> u64 {
 }
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn garbage_is_survived() {
     in_child("garbage_is_survived", || {
         handle(libc::SIGSEGV, on_fault, libc::SA_NODEFER);
