@@ -239,6 +239,6 @@ fn a_wish_that_the_system_refuses_leaves_nothing_behind() {
         })
     });
     let Some(told) = told else { return };
-    assert_eq!(told[0], (Op::Advise, ErrorKind::Unsupported));
+    assert_eq!(told[0], (Op::Reserve, ErrorKind::Unsupported));
     assert_eq!(told[1], (Op::Reserve, ErrorKind::Unsupported));
 }
