@@ -220,7 +220,9 @@ impl Error {
             (Op::Lock, ErrorKind::Denied) => {
                 "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
             }
-            (Op::Discard, ErrorKind::BadState) => "query the range, commit it first, and unlock what is locked",
+            (Op::Discard, ErrorKind::BadState) => {
+                "query the range, commit it first, and unlock what is locked"
+            }
             (Op::Undiscard, ErrorKind::Unsupported) => {
                 "this system gives a discarded page up at any time; write to the pages \
                  that are to stay"

@@ -283,7 +283,7 @@ fn an_untracked_reservation_keeps_no_books() -> Result<(), Error> {
 #[cfg(target_os = "linux")]
 #[test]
 fn advice_outlives_decommit() -> Result<(), Error> {
-    if !means::flags_show() {
+    if !means::advice_shows() {
         return Ok(());
     }
     let reservation = Reservation::reserve(16 * page_len())?;
