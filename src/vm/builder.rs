@@ -315,7 +315,7 @@ impl Builder {
                 Ok(base) => return Ok((base, HugeGrant::EXPLICIT)),
                 // The pool is no reason to fail, the address is.
                 Err(NotFound::Refused(errno))
-                    if sys::error_kind(errno) == ErrorKind::AddressTaken =>
+                    if sys::explain(Op::Reserve, errno) == ErrorKind::AddressTaken =>
                 {
                     return Err(self.refused(Op::Reserve, errno));
                 }
