@@ -16,10 +16,8 @@ pub(crate) use product::{keep_file, keep_range};
 #[cfg(test)]
 #[cfg_attr(not(target_os = "linux"), allow(unused_imports, reason = "no file is kept there"))]
 pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, unseen};
-#[cfg(all(test, unix))]
-pub(super) use session::{closed, opened};
 #[cfg(test)]
-pub(super) use session::{mapped, step, unmapped};
+pub(super) use session::{closed, mapped, opened, step, unmapped};
 
 /// Asked before each call, with the two numbers that tell what it is about: address and length
 /// where it has them.
@@ -261,12 +259,10 @@ mod session {
         with_open(|state| state.ledger.files.remove(&file));
     }
 
-    #[cfg(unix)]
     pub(in crate::sys) fn opened(file: usize) {
         with_open(|state| state.ledger.files.insert(file));
     }
 
-    #[cfg(unix)]
     pub(in crate::sys) fn closed(file: usize) {
         with_open(|state| {
             if !state.ledger.files.remove(&file) {

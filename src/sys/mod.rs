@@ -22,6 +22,7 @@
 //! ```
 
 pub(crate) mod inject;
+mod memory;
 #[cfg(test)]
 pub(crate) mod model;
 mod reflection;
@@ -44,6 +45,9 @@ mod windows;
 pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
+pub use memory::{Access, Advice};
+pub(crate) use memory::{Piece, Stumble};
+
 use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};
 use core::ptr::NonNull;
@@ -91,22 +95,12 @@ pub enum Protection {
     ExecuteReadWrite,
 }
 
-/// When the system's promise of memory is taken.
-///
-/// ```
-/// use granule::vm::{CommitPolicy, Reservation};
-/// assert_eq!(Reservation::reserve(1)?.policy(), CommitPolicy::Strict);
-/// let lazy = Reservation::builder().len(1 << 40).policy(CommitPolicy::Lazy).reserve()?;
-/// assert_eq!(lazy.policy(), CommitPolicy::Lazy);
-/// # Ok::<(), granule::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CommitPolicy {
-    /// At commit: the kernel's charge (`Committed_AS`) grows by exactly what is committed for
-    /// writing, and a commit that cannot be kept fails at the call.
+/// When the system's promise of memory is taken: what floor 2's policy comes to on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommitPolicy {
+    /// At commit.
     Strict,
-    /// At first touch: commits nearly always succeed, and a promise that cannot be kept ends in the
-    /// out-of-memory killer.
+    /// At first touch.
     Lazy,
 }
 
@@ -124,22 +118,6 @@ pub enum GuardKind {
     Marker,
     /// Protection changes: each guard splits a mapping; the kernel's map limit is the ceiling.
     Split,
-}
-
-/// A hint of how a range will be used.
-///
-/// ```
-/// use granule::vm::{Advice, Reservation};
-/// let secrets = Reservation::reserve(1 << 20)?;
-/// secrets.advise(Advice::NoDump)?;
-/// # Ok::<(), granule::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Advice {
-    /// Never back it by huge pages.
-    NoHugePages,
-    /// Leave it out of core dumps.
-    NoDump,
 }
 
 /// The few facts that every reservation needs, cheap enough to ask each time.

@@ -43,23 +43,32 @@
 //! the verb for pages that the system has changed already, or the other way round; no other page
 //! is affected, and the next verb on such a page settles it.
 
+mod advice;
+mod batch;
 mod builder;
 pub(crate) mod face;
+mod fit;
+mod huge;
+mod memory;
 mod pieces;
 mod place;
+mod policy;
 mod pool;
 mod records;
 mod region;
 mod reservation;
 mod ring;
+mod search;
 mod states;
 #[cfg(test)]
 pub(crate) mod tests;
 mod watch;
 
 pub use crate::ds::name::Name;
-pub use crate::sys::{Advice, CommitPolicy, GuardKind, HugePages, Info, Kind, Protection};
+pub use crate::sys::{Access, Advice, GuardKind, HugePages, Info, Kind, Protection};
 pub use builder::Builder;
+pub use huge::{HugeReason, HugeReport, HugeWish};
+pub use policy::CommitPolicy;
 pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};

@@ -27,7 +27,8 @@ impl Reservation {
     /// # Errors
     /// The reservation comes back as it was, beside the error.
     /// - `OutOfRange`: one of the two would be empty.
-    /// - `Misaligned`: `offset` is not a multiple of the granularity.
+    /// - `Misaligned`: `offset` is not a multiple of the granularity, or of the huge page if those
+    ///   are explicit.
     /// - `NoMemory`: there is none for the table of states.
     ///
     /// ```
@@ -46,7 +47,8 @@ impl Reservation {
             let error = error(ErrorKind::OutOfRange);
             return Err((self, error));
         }
-        if !offset.is_multiple_of(sys::limits().granularity) {
+        let unit = sys::limits().granularity.max(self.traits.huge.unit());
+        if !offset.is_multiple_of(unit) {
             let error = error(ErrorKind::Misaligned);
             return Err((self, error));
         }

@@ -9,6 +9,7 @@
 //! 3. the page table again: if it names the same owner still, the record is the page's;
 //! 4. other fields, if wanted, and `generation` again: if it is the same, all belong together.
 
+use super::huge::HugeGrant;
 use super::pool::{Pool, Pooled, Refusal};
 use crate::ds::name::Name;
 use crate::ds::page_table::OWNERS;
@@ -28,6 +29,9 @@ pub(super) struct Traits {
     pub(super) is_tracked: bool,
     /// The system notes which of its pages are written.
     pub(super) is_watched: bool,
+    pub(super) huge: HugeGrant,
+    /// The memory node that was asked for.
+    pub(super) node: Option<u16>,
 }
 
 impl Traits {
@@ -35,6 +39,10 @@ impl Traits {
     const SPLIT: u32 = 2;
     const TRACKED: u32 = 4;
     const WATCHED: u32 = 8;
+    /// The bits of the grant of huge pages begin here.
+    const HUGE: u32 = 4;
+    /// The number of the node, plus 1, begins here.
+    const NODE: u32 = Self::HUGE + HugeGrant::BITS;
 
     fn bits(self) -> u32 {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
@@ -42,6 +50,8 @@ impl Traits {
             | bit(self.guard_kind == GuardKind::Split, Self::SPLIT)
             | bit(self.is_tracked, Self::TRACKED)
             | bit(self.is_watched, Self::WATCHED)
+            | self.huge.to_bits() << Self::HUGE
+            | self.node.map_or(0, |node| u32::from(node) + 1) << Self::NODE
     }
 
     fn from_bits(bits: u32) -> Self {
@@ -51,6 +61,8 @@ impl Traits {
             guard_kind: if has(Self::SPLIT) { GuardKind::Split } else { GuardKind::Marker },
             is_tracked: has(Self::TRACKED),
             is_watched: has(Self::WATCHED),
+            huge: HugeGrant::from_bits(bits >> Self::HUGE),
+            node: (bits >> Self::NODE).checked_sub(1).map(|node| node as u16),
         }
     }
 }
@@ -65,7 +77,7 @@ pub(super) struct Record {
     base: AtomicUsize,
     len: AtomicUsize,
     traits: AtomicU32,
-    /// A bit for each [`Advice`](crate::sys::Advice) that was given.
+    /// The [advice](super::advice::Remembered) that was given to the whole.
     pub(super) advice: AtomicU32,
     /// 0: a [`Reservation`](super::Reservation) owns it. Otherwise a face above does, whose word
     /// this is.
@@ -197,6 +209,8 @@ mod tests {
             guard_kind: GuardKind::Marker,
             is_tracked: true,
             is_watched: true,
+            huge: HugeGrant::EXPLICIT,
+            node: Some(u16::MAX),
         };
         let extent = Extent { base: 1 << 20, len: 1 << 16, traits };
         record.write(extent);

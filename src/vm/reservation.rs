@@ -7,6 +7,7 @@
 //! the table says Unknown.
 
 use super::builder::Builder;
+use super::policy::CommitPolicy;
 use super::records::{self, Extent, Record, Traits};
 use super::region::{Place, Region};
 use super::states::{PageState, PageStates, Run};
@@ -14,7 +15,7 @@ use super::{place, pool::Refusal};
 use crate::addr::{PageLen, Pages};
 use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
-use crate::sys::{self, Advice, CommitPolicy, Errno, GuardKind, Protection};
+use crate::sys::{self, Errno, GuardKind, Protection};
 use core::cell::Cell;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
@@ -77,8 +78,6 @@ impl Call {
     }
 }
 
-const ADVICES: [Advice; 2] = [Advice::NoHugePages, Advice::NoDump];
-
 impl Reservation {
     /// Free -> Reserved: `len` bytes, rounded up to whole pages, at an address of the system's
     /// choice that is a multiple of the granularity; policy [`CommitPolicy::Strict`].
@@ -138,8 +137,9 @@ impl Reservation {
     }
 
     /// When this reservation takes the system's promise of memory.
-    pub const fn policy(&self) -> CommitPolicy {
-        self.traits.policy
+    /// Never `Auto`: that was resolved when the reservation was made.
+    pub fn policy(&self) -> CommitPolicy {
+        self.traits.policy.into()
     }
 
     /// Reserved -> Committed. New pages read zero. Pages that are committed already keep their
@@ -212,10 +212,14 @@ impl Reservation {
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
     /// - `BadState`: a page is not Committed, or it is locked in memory.
+    /// - `Unsupported`: the pages are explicit huge ones, which never go back alone.
     #[doc(alias("MEM_RESET", "MADV_FREE"))]
     pub fn discard(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Discard, range)?;
         self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        if self.traits.huge.is_explicit() {
+            return Err(call.refused(ErrorKind::Unsupported));
+        }
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
         let done = unsafe { sys::discard(ptr, len) };
@@ -269,22 +273,6 @@ impl Reservation {
         })
     }
 
-    /// Tells the system how the whole reservation will be used. It holds for later commits too.
-    /// Advice is a hint: should the system refuse to repeat it after a decommit, that is no error.
-    ///
-    /// Linux: madvise.
-    ///
-    /// # Errors
-    /// `Unsupported` when the kernel does not know the advice; `TooManyMappings`.
-    pub fn advise(&self, advice: Advice) -> Result<(), Error> {
-        let call = self.call(Op::Advise, 0..self.len)?;
-        // SAFETY: (1) exactly our range.
-        let done = unsafe { sys::advise(self.base, self.len, advice) };
-        done.map_err(|errno| call.failed(errno))?;
-        self.record.advice.fetch_or(1 << advice as u8, Ordering::Relaxed);
-        Ok(())
-    }
-
     /// The state of the page that has byte `offset`, and how far the same state reaches from there.
     /// Answers from the process's own table, without a system call.
     ///
@@ -322,6 +310,7 @@ impl Reservation {
     /// The pages leave the table *before* the system takes them back: afterwards they may be
     /// somebody else's at any moment.
     fn free(&self) -> Result<(), Error> {
+        self.end_advice();
         let states = self.states();
         if let Some(states) = states {
             states.forget(self.all());
@@ -368,8 +357,9 @@ impl Reservation {
 
     /// The pages that cover `range`.
     pub(super) fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
-        let addr = self.base().wrapping_add(range.start);
-        let len = range.end.saturating_sub(range.start);
+        let Range { start, end } = range;
+        let addr = self.base().wrapping_add(start);
+        let len = end.saturating_sub(start);
         let pages = Pages::covering(range, self.page, self.len).ok_or(Error::new(
             op,
             ErrorKind::OutOfRange,
@@ -377,6 +367,11 @@ impl Reservation {
             len,
             0,
         ))?;
+        let unit = self.traits.huge.unit();
+        let is_whole = || start.is_multiple_of(unit) && end.is_multiple_of(unit);
+        if unit > 1 && op != Op::Query && !is_whole() {
+            return Err(Error::new(op, ErrorKind::Misaligned, addr, len, 0));
+        }
         Ok(Call { op, pages, addr, len, found: Cell::new(None) })
     }
 
@@ -447,7 +442,7 @@ impl Reservation {
     }
 
     /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
-    fn undo(&self, pages: Pages) {
+    pub(super) fn undo(&self, pages: Pages) {
         let Some(states) = self.states() else { return };
         for run in states.runs(pages) {
             if self.restore(run).is_err() {
@@ -468,13 +463,18 @@ impl Reservation {
             (PageState::Reserved | PageState::Tripwire(_), _)
             | (PageState::Guarded(_), GuardKind::Split) => Protection::NoAccess,
         };
-        if !self.all_have(pages, rights)? {
+        // Not every system tells committed pages without access from reserved ones.
+        let can_be_seen = state != PageState::Committed(Protection::NoAccess);
+        if !(can_be_seen && self.all_have(pages, rights)?) {
             match (state, kind) {
                 (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
                     self.take_back(pages)?;
                 }
+                // SAFETY: (1) the pages are inside and were armed before the failing call.
+                (PageState::Tripwire(protection), _) => unsafe { sys::arm(ptr, len, protection) }?,
+                // It may have decommitted them. Where it did not, their content stays.
                 // SAFETY: (1) the pages are inside and had these rights before the failing call.
-                _ => unsafe { sys::protect(ptr, len, rights) }?,
+                _ => unsafe { sys::commit(ptr, len, rights) }?,
             }
         }
         match (state, kind) {
@@ -508,25 +508,28 @@ impl Reservation {
     /// Whatever -> Reserved. The new mapping has forgotten what was advised, so it is told again.
     pub(super) fn take_back(&self, pages: Pages) -> Result<(), Errno> {
         let (ptr, len) = self.place(pages);
+        if self.traits.huge.is_explicit() {
+            // SAFETY: (1) as below, and `call` lets whole huge pages through only.
+            return unsafe { sys::decommit_huge(ptr, len) };
+        }
         // SAFETY: (1) the pages are inside; their content is the caller's to lose.
         unsafe { sys::decommit(ptr, len, self.traits.policy) }?;
         self.repeat_advice(pages);
         Ok(())
     }
 
-    fn install_guards(&self, pages: Pages) -> Result<(), Errno> {
+    pub(super) fn install_guards(&self, pages: Pages) -> Result<(), Errno> {
         let Traits { guard_kind, policy, .. } = self.traits;
+        if guard_kind == GuardKind::Split {
+            return self.take_back(pages);
+        }
         let (ptr, len) = self.place(pages);
         // SAFETY: (1) the pages are inside; their content is the caller's to lose.
-        unsafe { sys::guard(ptr, len, guard_kind, policy) }?;
-        if guard_kind == GuardKind::Split {
-            self.repeat_advice(pages);
-        }
-        Ok(())
+        unsafe { sys::guard(ptr, len, guard_kind, policy) }
     }
 
     /// Markers go in one call; split guards one by one, each back to its own rights.
-    fn remove_guards(&self, pages: Pages) -> Result<(), Errno> {
+    pub(super) fn remove_guards(&self, pages: Pages) -> Result<(), Errno> {
         let kind = self.traits.guard_kind;
         let remove = |pages, protection| {
             let (ptr, len) = self.place(pages);
@@ -541,19 +544,6 @@ impl Reservation {
                 })
             }
             _ => remove(pages, Protection::ReadWrite),
-        }
-    }
-
-    fn repeat_advice(&self, pages: Pages) {
-        self.repeat_watch(pages);
-        let given = self.record.advice.load(Ordering::Relaxed);
-        if given == 0 {
-            return;
-        }
-        let (ptr, len) = self.place(pages);
-        for advice in ADVICES.into_iter().filter(|&advice| given & (1 << advice as u8) != 0) {
-            // SAFETY: (1) the pages are inside. A hint: see `advise`.
-            let _ = unsafe { sys::advise(ptr, len, advice) };
         }
     }
 }

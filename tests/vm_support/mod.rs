@@ -10,6 +10,8 @@ use std::ops::Range;
 #[cfg_attr(windows, path = "windows.rs")]
 pub(crate) mod system;
 
+#[cfg(target_os = "linux")]
+pub(crate) mod filters;
 pub(crate) mod means;
 #[path = "../start/mod.rs"]
 mod start;

@@ -251,7 +251,8 @@ impl Fault {
     ///
     /// # Safety
     /// 1. `info` and `context` are the ones the kernel gave to a handler that is still running.
-    /// 2. That handler resumes probes ([`resume_probe`]) and does not block its signal (SA_NODEFER).
+    /// 2. That handler resumes probes ([`resume_probe`]) and does not block its signal
+    ///    (SA_NODEFER).
     pub(crate) unsafe fn read(info: *const c_void, context: *const c_void) -> Fault {
         // SAFETY: (1): the kernel filled the struct.
         let info = unsafe { &*info.cast::<libc::siginfo_t>() };

@@ -1,6 +1,7 @@
 //! Floor 1. What this Linux machine offers.
 
 use super::super::{GuardKind, Guards, HugePages, Info, Limits};
+use super::huge::huge_page_len;
 use super::pages::has_guard_markers;
 use super::process::{count_lines, env_is, read_file};
 
@@ -18,8 +19,7 @@ pub(crate) fn info() -> Info {
         guard_markers: guards.markers,
         mappings_max: mappings_max().unwrap_or(0),
         overcommit: number_in(c"/proc/sys/vm/overcommit_memory").unwrap_or(0) as u8,
-        huge_page_len: number_in(c"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
-            .unwrap_or(0),
+        huge_page_len: huge_page_len(),
         huge_pages: huge_pages(),
         memory_len: memory_len(),
         address_min: limits.address_min,
@@ -65,9 +65,9 @@ fn page_len() -> usize {
     if len.is_power_of_two() { len } else { 4096 }
 }
 
-/// User space ends at 2^47 on x86-64 and, as the kernel was built, at 2^36 to 2^48 on AArch64: there
-/// the name of the program tells, which lies at the end of the first stack and so of user space. The
-/// last page is the kernel's.
+/// User space ends at 2^47 on x86-64 and, as the kernel was built, at 2^36 to 2^48 on AArch64:
+/// there the name of the program tells, which lies at the end of the first stack and so of user
+/// space. The last page is the kernel's.
 fn address_max(page_len: usize) -> usize {
     const BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
     let end = 1usize << BITS;
@@ -81,7 +81,7 @@ fn address_max(page_len: usize) -> usize {
     end - page_len - 1
 }
 
-fn number_in(path: &core::ffi::CStr) -> Option<usize> {
+pub(super) fn number_in(path: &core::ffi::CStr) -> Option<usize> {
     let mut buffer = [0u8; 32];
     parse_number(read_file(path, &mut buffer)?)
 }
@@ -96,7 +96,8 @@ fn parse_number(text: &[u8]) -> Option<usize> {
         .try_fold(0usize, |sum, byte| sum.checked_mul(10)?.checked_add(usize::from(byte - b'0')))
 }
 
-fn huge_pages() -> HugePages {
+/// The kernel's setting for transparent huge pages. Calls: openat, read, close.
+pub(crate) fn huge_pages() -> HugePages {
     let mut buffer = [0u8; 64];
     let chosen = read_file(c"/sys/kernel/mm/transparent_hugepage/enabled", &mut buffer)
         .and_then(|text| text.split(|&byte| byte == b'[').nth(1));

@@ -4,11 +4,14 @@ mod blocked;
 mod channel;
 mod fault;
 mod generation;
+mod huge;
 mod info;
 mod kept_file;
 mod listing;
 mod maps;
+mod memory;
 mod mirror;
+mod pagemap;
 mod pages;
 mod process;
 pub(crate) mod raw;
@@ -28,12 +31,19 @@ pub(crate) use fault::{
     signal_mask, unblocks,
 };
 pub(crate) use generation::generation;
-pub(crate) use info::{guards, info, limits};
+pub(crate) use huge::{
+    decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
+};
+pub(crate) use info::{guards, huge_pages, info, limits};
 pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
+pub(crate) use memory::{
+    ADVICE_OUTLIVES_PAGES, advise, arm, disarm, guard_many, lock, name, overcommits_always,
+    populate, prefetch, stack_room, undiscard, unguard_many, unlock,
+};
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
-    release, reserve, reserve_at, unguard, unlock,
+    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    reserve, reserve_at, unguard,
 };
 pub(crate) use process::{
     call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,

@@ -5,8 +5,9 @@
 //! - Decommit is `mmap` over the range, because `MADV_DONTNEED` + `mprotect` keeps the kernel's
 //!   charge.
 
-use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::super::{CommitPolicy, Errno, GuardKind, Protection};
 use super::info::mappings_are_used_up;
+use super::memory::unlock;
 use super::raw::syscall;
 use crate::error::{Call, ErrorKind, Op};
 use core::ptr::NonNull;
@@ -15,8 +16,8 @@ use core::ptr::NonNull;
 pub(crate) const RELEASES_PARTS: bool = true;
 
 /// Since Linux 6.13; younger than the C headers.
-const MADV_GUARD_INSTALL: usize = 102;
-const MADV_GUARD_REMOVE: usize = 103;
+pub(super) const MADV_GUARD_INSTALL: usize = 102;
+pub(super) const MADV_GUARD_REMOVE: usize = 103;
 
 const fn prot_bits(protection: Protection) -> usize {
     (match protection {
@@ -29,7 +30,7 @@ const fn prot_bits(protection: Protection) -> usize {
     }) as usize
 }
 
-const fn reserve_flags(policy: CommitPolicy) -> usize {
+pub(super) const fn reserve_flags(policy: CommitPolicy) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     (match policy {
         CommitPolicy::Strict => flags,
@@ -55,7 +56,10 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
-        (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::EINVAL, Op::Advise | Op::Reserve) => ErrorKind::Unsupported,
+        // For `lock` the kernel says ENOMEM at its limit, and EAGAIN when memory is short.
+        (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
+        (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
         (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
         (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror | Op::Watch) => ErrorKind::Denied,
         // Seccomp, an old kernel, or no /proc: what is missing is the means.
@@ -67,7 +71,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     }
 }
 
-unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
     // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
     // verb owns them.
     unsafe { syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0]) }
@@ -84,8 +88,8 @@ pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: usize) -> Res
         .map(drop)
 }
 
-/// True if the system refuses advice that does not exist, as every kernel does. An emulator may take
-/// it for done, and then proves nothing by taking advice that does exist. Call: madvise.
+/// True if the system refuses advice that does not exist, as every kernel does. An emulator may
+/// take it for done, and then proves nothing by taking advice that does exist. Call: madvise.
 ///
 /// # Safety
 /// 1. The range is ours and nobody needs its content.
@@ -95,18 +99,12 @@ pub(super) unsafe fn refuses_unknown_advice(ptr: NonNull<u8>, len: usize) -> boo
     unsafe { madvise(ptr, len, NO_ADVICE) }.is_err()
 }
 
-/// Lets pages be swapped again that were locked (`mlock`, `mlockall`). Call: munlock.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours. Its content and its rights stay.
-pub(crate) unsafe fn unlock(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    let addr = ptr.as_ptr().expose_provenance();
-    // SAFETY: (1).
-    unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) }.map(drop)
-}
-
 /// Advice that a locked range (`mlockall`) refuses with EINVAL: unlocks it then and tries again.
-unsafe fn madvise_unlocked(ptr: NonNull<u8>, len: usize, advice: usize) -> Result<(), Errno> {
+pub(super) unsafe fn madvise_unlocked(
+    ptr: NonNull<u8>,
+    len: usize,
+    advice: usize,
+) -> Result<(), Errno> {
     // SAFETY: the caller's: our pages, content unused.
     match unsafe { madvise(ptr, len, advice) } {
         Err(Errno(libc::EINVAL, _)) => {
@@ -183,7 +181,7 @@ pub(crate) unsafe fn reserve_at(
     Err(Errno(libc::EEXIST, Call::Mmap))
 }
 
-fn pointer(addr: usize) -> NonNull<u8> {
+pub(super) fn pointer(addr: usize) -> NonNull<u8> {
     // The kernel is the allocator here: this is where the provenance of all our memory begins.
     NonNull::new(core::ptr::with_exposed_provenance_mut(addr)).expect("mmap never returns page 0")
 }
@@ -299,19 +297,6 @@ pub(crate) unsafe fn unguard(
         // SAFETY: (1).
         GuardKind::Split => unsafe { protect(ptr, len, protection) },
     }
-}
-
-/// Tells the kernel how a range will be used. Call: madvise.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours.
-pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Errno> {
-    let advice = match advice {
-        Advice::NoHugePages => libc::MADV_NOHUGEPAGE,
-        Advice::NoDump => libc::MADV_DONTDUMP,
-    };
-    // SAFETY: (1); neither advice touches content.
-    unsafe { madvise(ptr, len, advice as usize) }
 }
 
 /// True when the kernel has guard markers: tries them on a page of its own, and has the kernel read

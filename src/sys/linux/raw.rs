@@ -29,6 +29,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_get_mempolicy => Call::GetMempolicy,
         libc::SYS_move_pages => Call::MovePages,
         libc::SYS_prctl => Call::Prctl,
+        libc::SYS_pidfd_open => Call::PidfdOpen,
         libc::SYS_openat => Call::Openat,
         libc::SYS_read => Call::Read,
         libc::SYS_pread64 => Call::Pread,

@@ -13,6 +13,7 @@ mod pages;
 mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
+mod watch;
 
 pub(crate) use generation::generation;
 pub(crate) use info::{guards, info, limits};
@@ -24,3 +25,4 @@ pub(crate) use pages::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -42,6 +42,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }
@@ -91,8 +92,8 @@ unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: c_int) -> Result<(), Err
 
 /// Free -> Reserved: `len` bytes whose base is a multiple of `align`, at `hint` if that is not 0
 /// and free, else where the system likes. Neither system promises memory by policy: macOS never
-/// does, FreeBSD counts what is writable if `vm.overcommit` says so. Calls: mmap, and munmap to trim
-/// for the alignment.
+/// does, FreeBSD counts what is writable if `vm.overcommit` says so. Calls: mmap, and munmap to
+/// trim for the alignment.
 ///
 /// # Safety
 /// 1. `len` and `align` are not zero, multiples of the page, and `align` is a power of two.
@@ -260,8 +261,8 @@ pub(crate) unsafe fn unguard(
 }
 
 /// Tells the system how a range will be used. macOS makes no huge pages by itself, so to ask for
-/// none is to ask for nothing; FreeBSD does, and cannot be asked for none. FreeBSD leaves ranges out
-/// of core dumps, by madvise(MADV_NOCORE); macOS does not. What a system lacks is ENOSYS.
+/// none is to ask for nothing; FreeBSD does, and cannot be asked for none. FreeBSD leaves ranges
+/// out of core dumps, by madvise(MADV_NOCORE); macOS does not. What a system lacks is ENOSYS.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.

@@ -1,10 +1,10 @@
 //! Floor 1. What this Windows machine offers.
 
-use super::super::{GuardKind, Guards, HugePages, Info, Limits};
+use super::super::{GuardKind, Guards, Info, Limits};
 use super::call::checked;
+use super::memory::{huge_page_len, huge_pages};
 use crate::error::Call;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use windows_sys::Win32::System::Memory::GetLargePageMinimum;
 use windows_sys::Win32::System::SystemInformation::{
     GetSystemInfo, GlobalMemoryStatusEx, MEMORYSTATUSEX, SYSTEM_INFO,
 };
@@ -23,10 +23,8 @@ pub(crate) fn info() -> Info {
         guard_markers: guards.markers,
         mappings_max: 0,
         overcommit: NEVER_OVERCOMMITS,
-        // SAFETY: asks for a constant of the system.
-        huge_page_len: unsafe { GetLargePageMinimum() },
-        // Only where a program asks, and only with a privilege; never behind its back.
-        huge_pages: HugePages::Never,
+        huge_page_len: huge_page_len(),
+        huge_pages: huge_pages(),
         memory_len: memory_len(),
         address_min: limits.address_min,
         address_max: limits.address_max,

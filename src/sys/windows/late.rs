@@ -5,8 +5,10 @@ use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
-use windows_sys::Win32::System::Memory::{MEM_EXTENDED_PARAMETER, MEMORY_MAPPED_VIEW_ADDRESS};
-use windows_sys::core::w;
+use windows_sys::Win32::System::Memory::{
+    MEM_EXTENDED_PARAMETER, MEMORY_MAPPED_VIEW_ADDRESS, WIN32_MEMORY_RANGE_ENTRY,
+};
+use windows_sys::core::{BOOL, HRESULT, w};
 
 /// `VirtualAlloc2` (Windows 10, version 1803).
 pub(super) type VirtualAlloc2 = unsafe extern "system" fn(
@@ -49,7 +51,41 @@ pub(super) fn map_view_of_file_3() -> Option<MapViewOfFile3> {
     Some(unsafe { core::mem::transmute::<*const c_void, MapViewOfFile3>(function) })
 }
 
-/// A function of kernelbase.dll, by name.
+/// `PrefetchVirtualMemory` (Windows 8).
+pub(super) type PrefetchVirtualMemory =
+    unsafe extern "system" fn(HANDLE, usize, *const WIN32_MEMORY_RANGE_ENTRY, u32) -> BOOL;
+
+/// `PrefetchVirtualMemory`, if this Windows has it. Calls: as for [`virtual_alloc_2`].
+pub(super) fn prefetch_virtual_memory() -> Option<PrefetchVirtualMemory> {
+    static FOUND: Late = Late::new(c"PrefetchVirtualMemory");
+    let function = FOUND.address()?;
+    // SAFETY: the system gave this address for the function of that name, which has this type.
+    Some(unsafe { core::mem::transmute::<*const c_void, PrefetchVirtualMemory>(function) })
+}
+
+/// `WerRegisterExcludedMemoryBlock` (Windows 10, version 1703).
+pub(super) type ExcludeFromDumps = unsafe extern "system" fn(*const c_void, u32) -> HRESULT;
+
+/// `WerRegisterExcludedMemoryBlock`, if this Windows has it. Calls: as for [`virtual_alloc_2`].
+pub(super) fn exclude_from_dumps() -> Option<ExcludeFromDumps> {
+    static FOUND: Late = Late::new(c"WerRegisterExcludedMemoryBlock");
+    let function = FOUND.address()?;
+    // SAFETY: the system gave this address for the function of that name, which has this type.
+    Some(unsafe { core::mem::transmute::<*const c_void, ExcludeFromDumps>(function) })
+}
+
+/// `WerUnregisterExcludedMemoryBlock` (Windows 10, version 1703).
+pub(super) type IncludeInDumps = unsafe extern "system" fn(*const c_void) -> HRESULT;
+
+/// `WerUnregisterExcludedMemoryBlock`, if this Windows has it. Calls: as for [`virtual_alloc_2`].
+pub(super) fn include_in_dumps() -> Option<IncludeInDumps> {
+    static FOUND: Late = Late::new(c"WerUnregisterExcludedMemoryBlock");
+    let function = FOUND.address()?;
+    // SAFETY: the system gave this address for the function of that name, which has this type.
+    Some(unsafe { core::mem::transmute::<*const c_void, IncludeInDumps>(function) })
+}
+
+/// A function of kernelbase.dll or kernel32.dll, by name.
 struct Late {
     name: &'static CStr,
     found: AtomicUsize,
@@ -75,19 +111,22 @@ impl Late {
         (found != ABSENT).then(|| core::ptr::with_exposed_provenance(found))
     }
 
+    /// Every process has both libraries, and keeps them.
     fn look(&self) -> Option<usize> {
-        super::call::checked(Call::Other, || {
-            // SAFETY: a name that ends with 0. Every process has this library, and keeps it.
-            let library = unsafe { GetModuleHandleW(w!("kernelbase.dll")) };
-            if library.is_null() {
-                return None;
-            }
-            // SAFETY: the library stays loaded; the name ends with 0.
-            unsafe { GetProcAddress(library, self.name.as_ptr().cast()) }
-        })
-        .ok()
-        .map(|function| function as *const c_void)
-        .map(|function| function.expose_provenance())
+        let libraries = [w!("kernelbase.dll"), w!("kernel32.dll")];
+        let found = libraries.into_iter().find_map(|library| {
+            super::call::checked(Call::Other, || {
+                // SAFETY: a name that ends with 0.
+                let library = unsafe { GetModuleHandleW(library) };
+                if library.is_null() {
+                    return None;
+                }
+                // SAFETY: the library stays loaded; the name ends with 0.
+                unsafe { GetProcAddress(library, self.name.as_ptr().cast()) }
+            })
+            .ok()
+        });
+        found.map(|function| (function as *const c_void).expose_provenance())
     }
 }
 

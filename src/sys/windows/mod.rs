@@ -7,6 +7,7 @@ mod call;
 mod info;
 mod late;
 mod maps;
+mod memory;
 mod mirror;
 mod pages;
 #[cfg(test)]
@@ -17,10 +18,15 @@ mod watch;
 
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
+pub(crate) use memory::{
+    ADVICE_OUTLIVES_PAGES, advise, arm, decommit_huge, disarm, guard_many, huge_len, huge_page_len,
+    huge_pages, lock, name, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
+    reserve_near, stack_room, undiscard, unguard_many, unlock,
+};
 pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
-    release, reserve, reserve_at, unguard,
+    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    reserve, reserve_at, unguard,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;

@@ -175,7 +175,7 @@ fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &s
         for page in truth::pages_at(range.start, range.len() / page_len, page_len) {
             let page = page.expect("it could not be unmapped");
             let writable =
-                matches!(page.rights, Protection::ReadWrite | Protection::ExecuteReadWrite);
+                matches!(page.rights, Some(Protection::ReadWrite | Protection::ExecuteReadWrite));
             let harmless = !writable && page.charged != Some(true);
             assert!(harmless || view || plan.count > 1, "{page:?} is left: {context}");
         }
@@ -244,6 +244,38 @@ impl Stage<'_> {
             Ok(()) => twins.model.apply(verb, pages).expect("the model does what the system did"),
             Err(_) if matches!(op, Op::Decommit | Op::Guard) => twins.model.lose_content(pages),
             Err(_) => {}
+        }
+        self.judge(Some(op), done.as_ref().err());
+        done
+    }
+
+    /// Guards in one call; the ranges are counted in pages.
+    pub(super) fn guard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Guard, Verb::Guard), Reservation::guard_all, all)
+    }
+
+    /// The same way back.
+    pub(super) fn unguard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Unguard, Verb::Unguard), Reservation::unguard_all, all)
+    }
+
+    fn batch(
+        &mut self,
+        index: usize,
+        (op, verb): (Op, Verb),
+        work: impl FnOnce(&Reservation, &[Range<usize>]) -> Result<(), Error>,
+        all: &[Range<usize>],
+    ) -> Result<(), Error> {
+        let twins = &mut self.twins[index];
+        let page_len = twins.page_len;
+        let bytes: Vec<_> =
+            all.iter().map(|pages| pages.start * page_len..pages.end * page_len).collect();
+        let done = work(&twins.real, &bytes);
+        for pages in all {
+            match done {
+                Ok(()) => twins.model.apply(verb, pages.clone()).expect("as the system did"),
+                Err(_) => twins.model.lose_content(pages.clone()),
+            }
         }
         self.judge(Some(op), done.as_ref().err());
         done

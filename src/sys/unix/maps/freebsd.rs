@@ -19,8 +19,8 @@ pub(super) struct Found {
     path_len: usize,
 }
 
-/// The list of `kinfo_vmentry`, which is written to addresses of its own: this may run where nothing
-/// can be allocated.
+/// The list of `kinfo_vmentry`, which is written to addresses of its own: this may run where
+/// nothing can be allocated.
 struct List {
     start: NonNull<u8>,
     len: usize,
