@@ -20,6 +20,9 @@ fn main() -> Result<(), granule::Error> {
     step("PAGE_NOACCESS", WISH, 8, || block.protect(0..1, Protection::NoAccess))?;
     println!("   write 'A': {:?}", write_and_read(WISH, b'A'));
     step("VirtualFree", WISH, 8, || block.release())?;
+    let low = Reservation::builder().bottom_up().len(PAGE).reserve()?;
+    let high = Reservation::builder().top_down().len(PAGE).reserve()?;
+    println!("   MEM_TOP_DOWN lies above the lowest address: {}", high.base() > low.base());
 
     println!("002-5. VirtualAlloc makes Reserved and Committed, VirtualFree makes Free");
     let anywhere = Reservation::reserve(PAGE)?;

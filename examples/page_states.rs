@@ -21,8 +21,8 @@ fn main() -> Result<(), granule::Error> {
     let second = Reservation::builder().hint(WISH).len(100 * MIB).reserve();
     println!("   {:?}; long ranges are better left to the system", second.map_err(|e| e.kind()));
 
-    println!("001-5. Reserve 100 MiB anywhere, and write to it");
-    let range = Reservation::reserve(100 * MIB)?;
+    println!("001-5. Reserve 100 MiB from the top down (MEM_TOP_DOWN), and write to it");
+    let range = Reservation::builder().top_down().len(100 * MIB).reserve()?;
     let base = range.base();
     println!("   a multiple of 64 KiB: {}", base.is_multiple_of(64 << 10));
     show(base, 0);

@@ -143,6 +143,12 @@ impl Error {
         Error { op, kind, addr, len, code, call: Call::None }
     }
 
+    /// The same error, of a verb that this one was a step of.
+    pub(crate) const fn as_part_of(mut self, op: Op) -> Self {
+        self.op = op;
+        self
+    }
+
     /// The same error, of the system call that refused.
     pub(crate) const fn of_call(mut self, call: Call) -> Self {
         self.call = call;
@@ -214,10 +220,12 @@ impl Error {
             (Op::Lock, ErrorKind::Denied) => {
                 "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
             }
-            (Op::Discard, ErrorKind::BadState) => "query the range, and commit it first; unlock what is locked",
+            (Op::Discard, ErrorKind::BadState) => {
+                "query the range, commit it first, and unlock what is locked"
+            }
             (Op::Undiscard, ErrorKind::Unsupported) => {
                 "this system gives a discarded page up at any time; write to the pages \
-                        that are to stay"
+                 that are to stay"
             }
             _ => self.usual_next_step(),
         }

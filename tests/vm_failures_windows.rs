@@ -27,10 +27,10 @@ fn unwatched(len: usize) -> Reservation {
 
 #[test]
 fn a_commit_beyond_the_limit_fails_at_the_call_and_changes_nothing() {
-    let range = unwatched(16 * TIB);
+    let range = unwatched(TIB);
     range.commit(0..MIB, Protection::ReadWrite).expect("a megabyte");
     put_untracked(&range, 0, 7);
-    let (op, kind, code) = refusal(range.commit(0..16 * TIB, Protection::ReadWrite));
+    let (op, kind, code) = refusal(range.commit(0..TIB, Protection::ReadWrite));
     assert_eq!((op, kind), (Op::Commit, ErrorKind::NoMemory));
     // The last one is Wine's.
     let known = [ERROR_COMMITMENT_LIMIT, ERROR_NOT_ENOUGH_MEMORY, ERROR_ACCESS_DENIED];

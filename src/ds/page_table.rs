@@ -126,8 +126,8 @@ trait Layer: 'static {
     fn word(&self, index: usize) -> &AtomicU64;
     fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved>;
     /// What one look at the node tells of the pages. If the first one is not `wanted` the others
-    /// are not looked at.
-    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look;
+    /// are not looked at. `visit` runs while the first page has its value.
+    fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look;
 }
 
 /// A level whose missing nodes `S` provides.
@@ -167,10 +167,17 @@ impl<const N: usize> Layer for Leaf<N> {
     }
 
     #[inline(always)]
-    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look {
+    fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look {
         let load = |place: &AtomicU64| Word(place.load(Ordering::Acquire));
         let words = &self.words[part.start % N..];
-        let (bits, _) = load(&words[0]).under(above);
+        let bits = loop {
+            let word = load(&words[0]);
+            let (bits, _) = word.under(above);
+            visit(bits.value());
+            if load(&words[0]) == word {
+                break bits;
+            }
+        };
         if !bits.is(wanted) {
             return Look { bits, len: 1, has_ended: true };
         }
@@ -371,16 +378,24 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
     }
 
     #[inline(always)]
-    fn look(&self, part: Part, above: Word, wanted: Bits) -> Look {
+    fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look {
         let slots = &self.slots[part.start / C::PAGES % N..];
         let bits = loop {
             let word = slots[0].load();
             let (bits, is_mixed) = word.under(above);
-            let Some(child) = slots[0].child().filter(|_| is_mixed) else { break bits };
-            let seen = child.look(part, word, wanted);
+            let seen = match slots[0].child().filter(|_| is_mixed) {
+                Some(child) => Some(child.look(part, word, wanted, visit)),
+                None => {
+                    visit(bits.value());
+                    None
+                }
+            };
             // Else the entry has changed, and what was seen below may not count: (5).
             if slots[0].load() == word {
-                return seen;
+                match seen {
+                    Some(seen) => return seen,
+                    None => break bits,
+                }
             }
         };
         let (count, rest) = (part.count, part.head(C::PAGES));
@@ -451,16 +466,36 @@ impl<R: Layer> PageTable<R> {
 
     /// The value of page `page`.
     pub(crate) fn get(&self, page: usize) -> Value {
-        self.look(page, 1, Bits::ANY).bits.value()
+        self.look(page, 1, Bits::ANY, &mut |_| ()).bits.value()
     }
 
     /// The value of the first page of `pages`, which is not empty, and how many pages from there
     /// on, up to the end of `pages`, have the same.
     pub(crate) fn run(&self, pages: Range<usize>) -> (Value, usize) {
+        self.run_with(pages, |_| ())
+    }
+
+    /// The same, and `visit` was called with that value while the first page had it all the time.
+    /// It may have been called before with other values, or for nothing.
+    #[inline(always)]
+    pub(crate) fn run_with(
+        &self,
+        pages: Range<usize>,
+        mut visit: impl FnMut(Value),
+    ) -> (Value, usize) {
         let Range { start, end } = pages;
-        let Look { bits, mut len, mut has_ended } = self.look(start, end - start, Bits::ANY);
+        let first = self.look(start, end - start, Bits::ANY, &mut visit);
+        if first.has_ended || start + first.len == end {
+            return (first.bits.value(), first.len);
+        }
+        self.run_on(first, start, end)
+    }
+
+    /// Goes on behind the first look.
+    fn run_on(&self, first: Look, start: usize, end: usize) -> (Value, usize) {
+        let Look { bits, mut len, mut has_ended } = first;
         while !has_ended && start + len < end {
-            let next = self.look(start + len, end - start - len, bits);
+            let next = self.look(start + len, end - start - len, bits, &mut |_| ());
             if next.bits != bits {
                 break;
             }
@@ -470,8 +505,15 @@ impl<R: Layer> PageTable<R> {
         (bits.value(), len)
     }
 
-    fn look(&self, start: usize, count: usize, wanted: Bits) -> Look {
-        self.root.look(Part { start, count }, Above::ROOT.word, wanted)
+    #[inline(always)]
+    fn look(
+        &self,
+        start: usize,
+        count: usize,
+        wanted: Bits,
+        visit: &mut impl FnMut(Value),
+    ) -> Look {
+        self.root.look(Part { start, count }, Above::ROOT.word, wanted, visit)
     }
 }
 

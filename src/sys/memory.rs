@@ -35,7 +35,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 /// ```
 /// use granule::vm::{Advice, Protection, Reservation};
 /// let secrets = Reservation::reserve(1 << 20)?;
-/// secrets.advise(Advice::NoDump)?;
+/// if let Err(error) = secrets.advise(Advice::NoDump) {
+///     println!("a core dump would show them: {error}");
+/// }
 /// secrets.commit(0..secrets.len(), Protection::ReadWrite)?;
 /// # Ok::<(), granule::Error>(())
 /// ```

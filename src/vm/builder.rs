@@ -211,8 +211,8 @@ impl Builder {
     /// - `Unsupported`: guard markers were demanded and the kernel has none, or none that a write
     ///   watch can tell from memory (before Linux 6.15); the system cannot note writes, or does not
     ///   let this process have it (the error names the call); a watch was asked for together with
-    ///   huge pages or a memory node; the machine has no such node; or the system cannot leave memory
-    ///   out of core dumps.
+    ///   huge pages or a memory node; the machine has no such node; or the system cannot leave
+    ///   memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
@@ -256,10 +256,8 @@ impl Builder {
         let reservation = unsafe { Reservation::from_record(owner, record, base, page) };
         reservation.tell_name(reservation.all());
         if self.no_dump {
-            // SAFETY: (1) the range reserved above. The drop gives it back if this is refused.
-            let done = unsafe { sys::advise(base, len, Advice::NoDump) };
-            done.map_err(|errno| self.refused(Op::Advise, errno))?;
-            reservation.remember(Advice::NoDump);
+            let advised = reservation.advise(Advice::NoDump);
+            advised.map_err(|error| error.as_part_of(Op::Reserve))?;
         }
         Ok(reservation)
     }
@@ -317,7 +315,7 @@ impl Builder {
                 Ok(base) => return Ok((base, HugeGrant::EXPLICIT)),
                 // The pool is no reason to fail, the address is.
                 Err(NotFound::Refused(errno))
-                    if sys::error_kind(errno) == ErrorKind::AddressTaken =>
+                    if sys::explain(Op::Reserve, errno) == ErrorKind::AddressTaken =>
                 {
                     return Err(self.refused(Op::Reserve, errno));
                 }

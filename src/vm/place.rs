@@ -3,20 +3,26 @@
 //! The system aligns to its pages only, so an aligned base costs more calls: reserve too much, cut
 //! off both ends. A good hint saves them. Reservations follow each other downwards from where the
 //! system put the first one, so the random layout of the address space is kept. Long ones are
-//! aligned to their length, up to [`STEP_MAX`], so that few entries of the page table name them.
+//! aligned to what an entry of the page table covers, so that few entries name them.
 
 use crate::addr::align_down;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// What one entry of the second level of the page table covers, where pages have 4 KiB.
-const STEP_MAX: usize = 1 << 30;
+/// What one entry of the upper levels of the page table covers, where pages have 4 KiB.
+const LONG: usize = 1 << 30;
+const VERY_LONG: usize = 512 << 30;
 
 /// The lowest reservation that a hint was followed for; 0: no reservation yet.
 static LOWEST: AtomicUsize = AtomicUsize::new(0);
 
 /// An address to try for `len` bytes aligned to `align`; 0 when there is none to recommend.
 pub(super) fn hint(len: usize, align: usize, address_min: usize) -> usize {
-    let step = align.max(STEP_MAX.min(1 << len.ilog2()));
+    let step = match len {
+        ..LONG => 1 << len.ilog2(),
+        LONG..VERY_LONG => LONG,
+        _ => VERY_LONG,
+    };
+    let step = align.max(step);
     let lowest = LOWEST.load(Ordering::Relaxed);
     let hint = align_down(lowest.saturating_sub(len), step);
     if hint < address_min {

@@ -4,10 +4,10 @@
 //! number that has become old leads to a record, if perhaps to another one. Who reads a record that
 //! he does not own does it like this:
 //!
-//! 1. `generation`, which is odd while the record is in use;
-//! 2. the fields;
-//! 3. `generation` again: if it is the same, the fields belong together;
-//! 4. the page table again: if the page has the same owner still, the record is the page's.
+//! 1. the page table: it names the owner;
+//! 2. `generation`, which is odd while the record is in use, and a field or more;
+//! 3. the page table again: if it names the same owner still, the record is the page's;
+//! 4. other fields, if wanted, and `generation` again: if it is the same, all belong together.
 
 use super::huge::HugeGrant;
 use super::pool::{Pool, Pooled, Refusal};
@@ -125,16 +125,14 @@ impl Record {
     }
 
     /// The name, as the owner knows it.
+    #[inline]
     pub(super) fn name(&self) -> Option<Name> {
-        let first = self.name[0].load(Ordering::Acquire);
-        if first == 0 {
-            return None;
-        }
-        let mut words = [first; Name::WORDS];
-        for (word, place) in words.iter_mut().zip(&self.name).skip(1) {
-            *word = place.load(Ordering::Acquire);
-        }
-        Name::from_words(words)
+        if self.name[0].load(Ordering::Acquire) == 0 { None } else { self.whole_name() }
+    }
+
+    #[cold]
+    fn whole_name(&self) -> Option<Name> {
+        Name::from_words(self.name.each_ref().map(|word| word.load(Ordering::Acquire)))
     }
 
     /// Gives it a name, or none; only the owner does.
@@ -145,14 +143,26 @@ impl Record {
         }
     }
 
-    /// The fields and the name, for who is not the owner: `None` if nobody owns the record, or the
-    /// owner changed meanwhile.
-    pub(super) fn read(&self) -> Option<(Extent, Option<Name>)> {
+    /// A first look, for who is not the owner; `None` if nobody is.
+    #[inline]
+    pub(super) fn glimpse(&self) -> Option<Glimpse> {
         let generation = self.generation.load(Ordering::Acquire);
-        let seen = (self.extent(), self.name());
-        let is_same = self.generation.load(Ordering::Acquire) == generation;
-        (is_same && generation % 2 == 1).then_some(seen)
+        let base = self.base.load(Ordering::Acquire);
+        (generation % 2 == 1).then_some(Glimpse { generation, base })
     }
+
+    /// True if the owner is the same as at the first look: what was read between is the owner's.
+    #[inline]
+    pub(super) fn is_still(&self, glimpse: Glimpse) -> bool {
+        self.generation.load(Ordering::Acquire) == glimpse.generation
+    }
+}
+
+/// What a first look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Glimpse {
+    generation: u32,
+    pub(super) base: usize,
 }
 
 /// A record for a new reservation, and its number.
@@ -209,9 +219,10 @@ mod tests {
         record.write(extent);
         let name = Some(Name::new(b"a name that needs more than a word"));
         record.set_name(name);
-        assert_eq!(record.read(), Some((extent, name)));
-        assert_eq!(get(number).and_then(Record::read), Some((extent, name)));
+        let glimpse = get(number).and_then(Record::glimpse).expect("it is in use");
+        assert_eq!((glimpse.base, record.extent(), record.name()), (1 << 20, extent, name));
+        assert!(record.is_still(glimpse));
         give_back(number);
-        assert_eq!(record.read(), None);
+        assert!(record.glimpse().is_none() && !record.is_still(glimpse));
     }
 }

@@ -1,6 +1,6 @@
 //! Floor 2, uses floors 0 and 1. What a page is: the answers of `query`.
 
-use super::records::{self, Record};
+use super::records;
 use super::states::{self, PageState};
 use crate::addr::PageLen;
 use crate::ds::name::Name;
@@ -86,6 +86,7 @@ pub(super) struct Place {
 
 impl Region {
     /// A run of our pages.
+    #[inline(always)]
     pub(super) fn ours(
         place: Place,
         state: PageState,
@@ -167,47 +168,35 @@ pub fn query(addr: usize) -> Result<Region, Error> {
     })
 }
 
-/// How often a page that changes owners while it is looked at is looked at again.
+/// How often a page whose owner goes while it is looked at is looked at again.
 const TRIES: usize = 64;
 
-/// The answer of our own table; `None` for pages that are not ours. See `records` for the order.
+/// The answer of our own table; `None` for pages that are not ours.
+#[inline(always)]
 fn ours(addr: usize, page: PageLen) -> Option<Region> {
     let number = page.index_of(addr);
     if number >= states::PAGES {
         return None;
     }
     for _ in 0..TRIES {
-        match look(number, page) {
-            Seen::Ours(region) => return Some(region),
-            Seen::NotOurs => return None,
-            Seen::Torn => {}
+        let mut seen = None;
+        let look = |value: Value| {
+            let record = records::get(value.owner);
+            seen = record.and_then(|record| Some((record, record.glimpse()?)));
+        };
+        let (value, count) = states::run_at_with(number..states::PAGES, look);
+        if value == Value::NOBODYS {
+            return None;
+        }
+        if let (Some((record, glimpse)), Some(state)) = (seen, PageState::from_code(value.state)) {
+            let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
+            let name = record.name();
+            if record.is_still(glimpse) {
+                return Some(Region::ours(place, state, glimpse.base, name));
+            }
         }
     }
     None
-}
-
-/// One look at a page of the table.
-enum Seen {
-    Ours(Region),
-    NotOurs,
-    /// Its owner changed meanwhile.
-    Torn,
-}
-
-fn look(number: usize, page: PageLen) -> Seen {
-    // First, because the run of what is nobody's may reach over the whole address space.
-    if states::value_at(number) == Value::NOBODYS {
-        return Seen::NotOurs;
-    }
-    let (value, count) = states::run_at(number..states::PAGES);
-    let record = records::get(value.owner).and_then(Record::read);
-    match (record, PageState::from_code(value.state)) {
-        (Some((extent, name)), Some(state)) if states::value_at(number) == value => {
-            let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
-            Seen::Ours(Region::ours(place, state, extent.base, name))
-        }
-        _ => Seen::Torn,
-    }
 }
 
 /// The length of `base..end`, which begins with a page that is not ours, up to one that is.

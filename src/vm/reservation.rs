@@ -463,15 +463,18 @@ impl Reservation {
             (PageState::Reserved | PageState::Tripwire(_), _)
             | (PageState::Guarded(_), GuardKind::Split) => Protection::NoAccess,
         };
-        if !self.all_have(pages, rights)? {
+        // Not every system tells committed pages without access from reserved ones.
+        let can_be_seen = state != PageState::Committed(Protection::NoAccess);
+        if !(can_be_seen && self.all_have(pages, rights)?) {
             match (state, kind) {
                 (PageState::Reserved, _) | (PageState::Guarded(_), GuardKind::Split) => {
                     self.take_back(pages)?;
                 }
                 // SAFETY: (1) the pages are inside and were armed before the failing call.
-                (PageState::Tripwire(after), _) => unsafe { sys::arm(ptr, len, after) }?,
+                (PageState::Tripwire(protection), _) => unsafe { sys::arm(ptr, len, protection) }?,
+                // It may have decommitted them. Where it did not, their content stays.
                 // SAFETY: (1) the pages are inside and had these rights before the failing call.
-                _ => unsafe { sys::protect(ptr, len, rights) }?,
+                _ => unsafe { sys::commit(ptr, len, rights) }?,
             }
         }
         match (state, kind) {

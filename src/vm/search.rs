@@ -15,7 +15,7 @@
 //! that the main thread's stack may still grow into counts as taken.
 
 use crate::addr::{align_down, align_up};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Op};
 use crate::sys::{self, Errno, Limits, Mapping};
 use core::ops::Range;
 
@@ -30,6 +30,9 @@ pub(super) enum Direction {
 
 /// How often somebody else may be faster before the search gives up.
 const LOST_MAX: usize = 64;
+
+/// How often the search takes steps of equal length before it doubles them.
+const LOST_PER_STEP: usize = 4;
 
 /// What the search ends with when it does not find: the system's number, or no place at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Wanted {
                     lost += 1;
                     let again = self.free_from(Some(place), &taken).map_err(NotFound::Refused)?;
                     let is_listed = again != Some(place);
-                    from = if is_listed { again } else { self.next(place) };
+                    from = if is_listed { again } else { self.next(place, lost) };
                 }
                 Err(errno) => return Err(NotFound::Refused(errno)),
             }
@@ -87,11 +90,14 @@ impl Wanted {
         }
     }
 
-    /// The next place behind one that cannot be had although it looks free.
-    fn next(self, place: usize) -> Option<usize> {
+    /// The next place behind one that cannot be had although it looks free. Nobody tells how far
+    /// what is in the way reaches (under Wine: gigabytes of the system below it), so the steps
+    /// grow with the places that were `lost`.
+    fn next(self, place: usize, lost: usize) -> Option<usize> {
+        let step = self.align.checked_mul(1 << (lost / LOST_PER_STEP))?;
         match self.direction {
-            Direction::BottomUp => place.checked_add(self.align),
-            Direction::TopDown => place.checked_sub(self.align),
+            Direction::BottomUp => place.checked_add(step),
+            Direction::TopDown => place.checked_sub(step),
         }
     }
 
@@ -125,7 +131,7 @@ impl Wanted {
 
 /// Somebody was faster, or the system keeps the place for itself.
 fn is_lost(errno: Errno) -> bool {
-    matches!(sys::error_kind(errno), ErrorKind::AddressTaken | ErrorKind::Denied)
+    matches!(sys::explain(Op::Reserve, errno), ErrorKind::AddressTaken | ErrorKind::Denied)
 }
 
 fn lower(one: Option<Range<usize>>, other: Option<Range<usize>>) -> Option<Range<usize>> {

@@ -119,6 +119,12 @@ pub(super) fn run_at(pages: Range<usize>) -> (Value, usize) {
     TABLE.run(pages)
 }
 
+/// The same, and `visit` has seen that value while the page had it.
+#[inline(always)]
+pub(super) fn run_at_with(pages: Range<usize>, visit: impl FnMut(Value)) -> (Value, usize) {
+    TABLE.run_with(pages, visit)
+}
+
 /// The state of one page. Those that fault remember the rights they get back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageState {

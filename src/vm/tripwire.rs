@@ -158,12 +158,12 @@ pub fn trip(addr: usize) -> Option<Region> {
         return None;
     }
     let record = records::get(value.owner)?;
-    let (extent, name) = record.read()?;
     let state = PageState::from_code(value.state)?;
-    if states::value_at(number).owner != value.owner {
+    let glimpse = record.glimpse()?;
+    let (Extent { base: allocation_base, traits, .. }, name) = (record.extent(), record.name());
+    if !record.is_still(glimpse) || states::value_at(number).owner != value.owner {
         return None;
     }
-    let Extent { base: allocation_base, traits, .. } = extent;
     // Explicit huge pages trip whole.
     let len = traits.huge.unit().max(page.bytes());
     let base = align_down(addr, len);

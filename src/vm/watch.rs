@@ -54,7 +54,8 @@ pub struct Written {
 ///
 /// The child of a fork has the content, and no watch: its `written` and `take_written` are
 /// `BadState`, until [`forget_written`](Reservation::forget_written) begins anew. The same happens
-/// if the program closes files that it did not open.
+/// if the program closes files that it did not open, and, on Linux, to pages that a decommit or a
+/// guard has laid anew, if the system refuses to watch them again.
 impl Reservation {
     /// True when the system notes writes to this reservation.
     pub const fn is_watched(&self) -> bool {

@@ -1,14 +1,18 @@
 //! Floor 3, uses floors 0 to 2. `VirtualAlloc`: reserve, commit, reset.
 
 use super::error::{Reason, Win32Error};
-use super::flags::{MEM_COMMIT, MEM_RESERVE, MEM_RESET, MEM_TOP_DOWN, Rights};
+use super::flags::{
+    MEM_COMMIT, MEM_LARGE_PAGES, MEM_RESERVE, MEM_RESET, MEM_RESET_UNDO, MEM_TOP_DOWN,
+    MEM_WRITE_WATCH, Rights,
+};
 use super::range::{covering, lend, offsets};
 use crate::addr::{align_down, align_up};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::Reservation;
+use crate::vm::{HugeWish, Reservation};
 use core::ffi::c_void;
 use core::num::NonZeroU32;
+use core::ops::Range;
 
 const CALL: &str = "VirtualAlloc";
 
@@ -30,13 +34,18 @@ fn failed(error: Error) -> Win32Error {
 /// - `MEM_RESET`: Committed pages that lie in the range whole read as before or zero from now on,
 ///   until they are written.
 ///
-/// `MEM_TOP_DOWN` may be added to a reservation: the system prefers high addresses.
+/// - `MEM_RESET_UNDO`: the content is needed after all; success means that it is as it was.
+///
+/// To a reservation may be added `MEM_TOP_DOWN`, the highest free addresses; `MEM_WRITE_WATCH`, for
+/// [`GetWriteWatch`](super::GetWriteWatch); with `MEM_COMMIT` also `MEM_LARGE_PAGES`, whose sizes
+/// are multiples of [`GetLargePageMinimum`](super::GetLargePageMinimum).
 ///
 /// Returns the first byte of the first page that the call concerned.
 ///
 /// Windows: the calls of the [`vm`](crate::vm) floor, whose base is `VirtualAlloc`.
-/// Linux: [`reserve`](crate::vm::Builder::reserve), [`commit`](Reservation::commit) or
-/// [`discard`](Reservation::discard).
+/// Linux: [`reserve`](crate::vm::Builder::reserve), [`commit`](Reservation::commit),
+/// [`discard`](Reservation::discard) or
+/// [`undiscard`](Reservation::undiscard).
 ///
 /// # Errors
 /// - `ERROR_INVALID_PARAMETER` (87): the size is 0; the range leaves the addresses of programs; a
@@ -48,7 +57,9 @@ fn failed(error: Error) -> Win32Error {
 /// - `ERROR_NOT_ENOUGH_MEMORY` (8): no free range of addresses is long enough.
 /// - `ERROR_COMMITMENT_LIMIT` (1455): the system will not promise so much memory.
 /// - `ERROR_NO_SYSTEM_RESOURCES` (1450): no mapping is left, or no room to remember a reservation.
+/// - `ERROR_PRIVILEGE_NOT_HELD` (1314): the process has no large pages to use.
 /// - `ERROR_NOT_SUPPORTED` (50): this system cannot do it.
+/// - 87 too where the system cannot take a reset back, as on Linux and before Windows 8.
 ///
 /// # Safety
 /// 1. Nobody has references into the pages of a call with an address, unless they stay valid: a
@@ -76,48 +87,76 @@ pub unsafe fn VirtualAlloc(
     allocation_type: u32,
     protect: u32,
 ) -> Result<*mut c_void, Win32Error> {
-    let rights = Rights::from_flags(protect);
-    let wanted = Request { addr: address.addr(), size, protect };
     if size == 0 {
         return Err(refused(Reason::SizeZero));
     }
-    if wanted.addr != 0 && wanted.addr < sys::limits().address_min {
+    let addr = address.addr();
+    if addr != 0 && addr < sys::limits().address_min {
         return Err(refused(Reason::OutsideAddresses));
     }
-    let kinds = allocation_type & (MEM_RESERVE | MEM_COMMIT | MEM_RESET);
-    if allocation_type & !(kinds | MEM_TOP_DOWN) != 0 {
+    let kinds = allocation_type & (MEM_RESERVE | MEM_COMMIT | MEM_RESET | MEM_RESET_UNDO);
+    let modifiers = allocation_type & !kinds;
+    check(kinds, modifiers)?;
+    let rights = Rights::from_flags(protect).ok_or(refused(Reason::Protection))?;
+    let request = Request { addr, size, modifiers, protect };
+    match kinds {
+        MEM_RESET => request.reset(Reservation::discard),
+        MEM_RESET_UNDO => request.reset(Reservation::undiscard),
+        MEM_RESERVE => request.reserve(None),
+        MEM_COMMIT if addr != 0 => request.commit(rights),
+        _ => request.reserve(Some(rights)),
+    }
+}
+
+/// Whether the flags go together.
+fn check(kinds: u32, modifiers: u32) -> Result<(), Win32Error> {
+    let has = |flag| modifiers & flag != 0;
+    let lacks = |companions| kinds & companions != companions;
+    if modifiers & !(MEM_TOP_DOWN | MEM_WRITE_WATCH | MEM_LARGE_PAGES) != 0
+        || has(MEM_WRITE_WATCH) && lacks(MEM_RESERVE)
+        || has(MEM_LARGE_PAGES) && lacks(MEM_RESERVE | MEM_COMMIT)
+    {
         return Err(refused(Reason::UnknownFlag));
     }
-    if kinds & MEM_RESET != 0 && allocation_type != MEM_RESET {
+    if kinds == 0 {
+        return Err(refused(Reason::NothingAsked));
+    }
+    let is_reset = kinds & (MEM_RESET | MEM_RESET_UNDO) != 0;
+    if is_reset && (!kinds.is_power_of_two() || modifiers != 0) {
         return Err(refused(Reason::ResetNotAlone));
     }
-    let rights = rights.ok_or(refused(Reason::Protection))?;
-    if rights.tripwire {
-        return Err(refused(Reason::CannotDo));
-    }
-    match kinds {
-        MEM_RESET => wanted.reset(),
-        MEM_COMMIT if wanted.addr != 0 => wanted.commit(rights),
-        MEM_COMMIT => wanted.reserve(Some(rights)),
-        MEM_RESERVE => wanted.reserve(None),
-        0 => Err(refused(Reason::NothingAsked)),
-        _ => wanted.reserve(Some(rights)),
-    }
+    Ok(())
 }
 
 struct Request {
     addr: usize,
     size: usize,
+    modifiers: u32,
     protect: u32,
 }
 
 impl Request {
     /// Free -> Reserved, and on to Committed if `rights` are given.
     fn reserve(&self, rights: Option<Rights>) -> Result<*mut c_void, Win32Error> {
-        let builder = Reservation::builder().hint(self.addr).len(self.size);
+        let has = |flag| self.modifiers & flag != 0;
+        let mut builder = Reservation::builder().hint(self.addr).len(self.size);
+        if has(MEM_TOP_DOWN) && self.addr == 0 {
+            builder = builder.top_down();
+        }
+        if has(MEM_WRITE_WATCH) {
+            builder = builder.write_watch();
+        }
+        if has(MEM_LARGE_PAGES) {
+            builder = builder.huge_pages(HugeWish::Explicit);
+        }
         let reservation = builder.reserve().map_err(failed)?;
+        if has(MEM_LARGE_PAGES)
+            && reservation.huge_pages().map_err(failed)?.given != Some(HugeWish::Explicit)
+        {
+            return Err(refused(Reason::NoLargePages));
+        }
         if let Some(rights) = rights {
-            reservation.commit(0..reservation.len(), rights.protection).map_err(failed)?;
+            rights.commit(&reservation, 0..reservation.len()).map_err(failed)?;
         }
         let base = reservation.as_ptr();
         // Some right was asked for, so this is not 0. Dropping the reservation releases it.
@@ -132,13 +171,16 @@ impl Request {
         lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
             let range = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
             let first = range.start;
-            reservation.commit(range, rights.protection).map_err(failed)?;
+            rights.commit(reservation, range).map_err(failed)?;
             Ok(reservation.as_ptr().wrapping_add(first).cast())
         })
     }
 
-    /// Committed -> Committed, without the content.
-    fn reset(&self) -> Result<*mut c_void, Win32Error> {
+    /// Committed -> Committed, for the pages that lie in the range whole.
+    fn reset(
+        &self,
+        verb: fn(&Reservation, Range<usize>) -> Result<(), Error>,
+    ) -> Result<*mut c_void, Win32Error> {
         let pages = covering(CALL, self.addr, self.size)?;
         lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
             let around = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
@@ -147,7 +189,12 @@ impl Request {
             let inside = align_up(self.addr - reservation.base(), page_len).unwrap_or(end)
                 ..align_down(end, page_len);
             if !inside.is_empty() {
-                reservation.discard(inside).map_err(failed)?;
+                verb(reservation, inside).map_err(|error| match (error.op(), error.kind()) {
+                    (Op::Undiscard, ErrorKind::Unsupported) => {
+                        Win32Error::with_cause(CALL, Reason::CannotUndo, error)
+                    }
+                    _ => failed(error),
+                })?;
             }
             Ok(reservation.as_ptr().wrapping_add(around.start).cast())
         })

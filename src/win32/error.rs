@@ -14,12 +14,18 @@ pub const ERROR_BAD_LENGTH: u32 = 24;
 pub const ERROR_NOT_SUPPORTED: u32 = 50;
 /// An argument is wrong in itself, or wrong with the others.
 pub const ERROR_INVALID_PARAMETER: u32 = 87;
+/// A page to be unlocked is not locked.
+pub const ERROR_NOT_LOCKED: u32 = 158;
 /// The addresses are taken, free, or in a state that does not allow the call.
 pub const ERROR_INVALID_ADDRESS: u32 = 487;
 /// A place for the answer that cannot be written, or pages that cannot be touched.
 pub const ERROR_NOACCESS: u32 = 998;
+/// The process has no large pages to use.
+pub const ERROR_PRIVILEGE_NOT_HELD: u32 = 1314;
 /// The system has run out of something that is not memory, such as mappings.
 pub const ERROR_NO_SYSTEM_RESOURCES: u32 = 1450;
+/// The process may not keep so much in memory.
+pub const ERROR_WORKING_SET_QUOTA: u32 = 1453;
 /// The system will not promise so much memory.
 pub const ERROR_COMMITMENT_LIMIT: u32 = 1455;
 
@@ -47,6 +53,12 @@ pub(super) enum Reason {
     NoMapping,
     NotOurs,
     CannotDo,
+    CannotUndo,
+    Untouchable,
+    LockLimit,
+    NotLocked,
+    NotWatched,
+    NoLargePages,
 }
 
 impl Reason {
@@ -60,6 +72,8 @@ impl Reason {
             | Reason::Protection
             | Reason::ReleaseWithSize
             | Reason::FreeType
+            | Reason::CannotUndo
+            | Reason::NotWatched
             | Reason::LeavesReservation => ERROR_INVALID_PARAMETER,
             Reason::Taken
             | Reason::NotReserved
@@ -67,7 +81,10 @@ impl Reason {
             | Reason::NotCommitted
             | Reason::NotAtBase => ERROR_INVALID_ADDRESS,
             Reason::NoRoom => ERROR_NOT_ENOUGH_MEMORY,
-            Reason::NoPlaceForAnswer => ERROR_NOACCESS,
+            Reason::NoPlaceForAnswer | Reason::Untouchable => ERROR_NOACCESS,
+            Reason::NotLocked => ERROR_NOT_LOCKED,
+            Reason::LockLimit => ERROR_WORKING_SET_QUOTA,
+            Reason::NoLargePages => ERROR_PRIVILEGE_NOT_HELD,
             Reason::ShortBuffer => ERROR_BAD_LENGTH,
             Reason::NoPromise => ERROR_COMMITMENT_LIMIT,
             Reason::NoMapping => ERROR_NO_SYSTEM_RESOURCES,
@@ -76,73 +93,74 @@ impl Reason {
         }
     }
 
-    /// What is wrong, and the next step.
-    const fn words(self) -> (&'static str, &'static str) {
+    /// What is wrong.
+    const fn wrong(self) -> &'static str {
         match self {
-            Reason::SizeZero => ("the size is 0", "give the number of bytes"),
-            Reason::OutsideAddresses => (
-                "the range leaves the addresses of programs",
-                "GetSystemInfo tells the lowest and the highest address",
-            ),
-            Reason::UnknownFlag => {
-                ("a flag is unknown, or lacks its companion", "MEM_WRITE_WATCH wants MEM_RESERVE")
+            Reason::SizeZero => "the size is 0",
+            Reason::OutsideAddresses => "the range leaves the addresses of programs",
+            Reason::UnknownFlag => "a flag is unknown, or lacks its companion",
+            Reason::NothingAsked => "no kind of allocation is asked for",
+            Reason::ResetNotAlone => "MEM_RESET goes with no other flag",
+            Reason::Protection => "private memory cannot have this protection",
+            Reason::Taken => "somebody has pages in this range, rounded to 64 KiB",
+            Reason::NoRoom => "no free range of addresses is long enough",
+            Reason::NotReserved => "no one reservation has the whole range",
+            Reason::Released => "nothing is reserved at this address",
+            Reason::NotCommitted => "a page of the range is not committed",
+            Reason::NotAtBase => "the address is not the start of a reservation",
+            Reason::ReleaseWithSize => "MEM_RELEASE with a size",
+            Reason::FreeType => "neither MEM_DECOMMIT nor MEM_RELEASE, or both",
+            Reason::LeavesReservation => "the range leaves its reservation",
+            Reason::NoPlaceForAnswer => "no place for the answer",
+            Reason::ShortBuffer => "the buffer is too short",
+            Reason::NoPromise => "the system will not promise so much memory",
+            Reason::NoMapping => "the system has no mapping left",
+            Reason::NotOurs => {
+                "the range was not reserved by VirtualAlloc, or the system forbids it"
             }
-            Reason::NothingAsked => {
-                ("no kind of allocation is asked for", "add MEM_RESERVE, MEM_COMMIT or both")
+            Reason::CannotDo => "this system cannot do it",
+            Reason::CannotUndo => "this system cannot take a reset back",
+            Reason::Untouchable => "a page of the range is not committed, or cannot be read",
+            Reason::LockLimit => "the process may not keep so much in memory",
+            Reason::NotLocked => "a page of the range is not locked",
+            Reason::NotWatched => "the range is in no one reservation with MEM_WRITE_WATCH",
+            Reason::NoLargePages => "there are no large pages for this process",
+        }
+    }
+
+    const fn next_step(self) -> &'static str {
+        match self {
+            Reason::SizeZero => "give the number of bytes",
+            Reason::OutsideAddresses => "GetSystemInfo tells the lowest and the highest address",
+            Reason::UnknownFlag => "MEM_WRITE_WATCH wants MEM_RESERVE",
+            Reason::NothingAsked => "add MEM_RESERVE, MEM_COMMIT or both",
+            Reason::ResetNotAlone => "make two calls of it, with an address",
+            Reason::Protection => "give exactly one right, and PAGE_GUARD only with some access",
+            Reason::Taken => "let the system choose the address: pass null",
+            Reason::NoRoom => "reserve less, or raise `ulimit -v`",
+            Reason::NotReserved => "reserve it, or make a call for each",
+            Reason::Released => {
+                "look whether it was released before; VirtualQuery tells what is there"
             }
-            Reason::ResetNotAlone => {
-                ("MEM_RESET goes with no other flag", "make two calls of it, with an address")
+            Reason::NotCommitted => "commit it; VirtualQuery tells the states",
+            Reason::NotAtBase => "pass AllocationBase, as VirtualQuery tells it",
+            Reason::ReleaseWithSize => "pass 0: a reservation goes as a whole",
+            Reason::FreeType => "pass exactly one of them",
+            Reason::LeavesReservation => "one call for each reservation",
+            Reason::NoPlaceForAnswer => "pass Some(&mut value)",
+            Reason::ShortBuffer => "pass size_of::<MEMORY_BASIC_INFORMATION>()",
+            Reason::NoPromise => "commit less at a time, or raise the commit limit",
+            Reason::NoMapping => "raise vm.max_map_count, or change fewer places",
+            Reason::NotOurs => "use the owner's own functions",
+            Reason::CannotDo => "`granule info` says what it offers",
+            Reason::CannotUndo => "keep what is still needed, and reset the rest",
+            Reason::Untouchable => "commit it with some right",
+            Reason::LockLimit => "raise `ulimit -l`, or the minimum working set",
+            Reason::NotLocked => "lock it first",
+            Reason::NotWatched => "add MEM_WRITE_WATCH to its MEM_RESERVE",
+            Reason::NoLargePages => {
+                "have some set aside (vm.nr_hugepages), or get the right to lock pages"
             }
-            Reason::Protection => (
-                "private memory cannot have this protection",
-                "give exactly one right, and PAGE_GUARD only with some access",
-            ),
-            Reason::Taken => (
-                "somebody has pages in this range, rounded to 64 KiB",
-                "let the system choose the address: pass null",
-            ),
-            Reason::NoRoom => {
-                ("no free range of addresses is long enough", "reserve less, or raise `ulimit -v`")
-            }
-            Reason::NotReserved => {
-                ("no one reservation has the whole range", "reserve it, or make a call for each")
-            }
-            Reason::Released => (
-                "nothing is reserved at this address",
-                "look whether it was released before; VirtualQuery tells what is there",
-            ),
-            Reason::NotCommitted => {
-                ("a page of the range is not committed", "commit it; VirtualQuery tells the states")
-            }
-            Reason::NotAtBase => (
-                "the address is not the start of a reservation",
-                "pass AllocationBase, as VirtualQuery tells it",
-            ),
-            Reason::ReleaseWithSize => {
-                ("MEM_RELEASE with a size", "pass 0: a reservation goes as a whole")
-            }
-            Reason::FreeType => {
-                ("neither MEM_DECOMMIT nor MEM_RELEASE, or both", "pass exactly one of them")
-            }
-            Reason::LeavesReservation => {
-                ("the range leaves its reservation", "one call for each reservation")
-            }
-            Reason::NoPlaceForAnswer => ("no place for the answer", "pass Some(&mut value)"),
-            Reason::ShortBuffer => {
-                ("the buffer is too short", "pass size_of::<MEMORY_BASIC_INFORMATION>()")
-            }
-            Reason::NoPromise => (
-                "the system will not promise so much memory",
-                "commit less at a time, or raise the commit limit",
-            ),
-            Reason::NoMapping => {
-                ("the system has no mapping left", "raise vm.max_map_count, or change fewer places")
-            }
-            Reason::NotOurs => (
-                "the range was not reserved by VirtualAlloc, or the system forbids it",
-                "use the owner's own functions",
-            ),
-            Reason::CannotDo => ("this system cannot do it", "`granule info` says what it offers"),
         }
     }
 }
@@ -169,6 +187,10 @@ impl Win32Error {
         Win32Error { call, reason, cause: None }
     }
 
+    pub(super) const fn with_cause(call: &'static str, reason: Reason, error: Error) -> Self {
+        Win32Error { call, reason, cause: Some(error) }
+    }
+
     /// The number that belongs to a failure of the vm floor.
     pub(super) const fn from_vm(call: &'static str, error: Error) -> Self {
         let reason = match (error.kind(), error.op()) {
@@ -181,7 +203,7 @@ impl Win32Error {
             (ErrorKind::Unsupported, _) => Reason::CannotDo,
             (ErrorKind::TooManyMappings | ErrorKind::Other, _) => Reason::NoMapping,
         };
-        Win32Error { call, reason, cause: Some(error) }
+        Self::with_cause(call, reason, error)
     }
 
     /// The number, as `GetLastError` gives it.
@@ -199,6 +221,9 @@ impl Win32Error {
             ERROR_INVALID_PARAMETER => "ERROR_INVALID_PARAMETER",
             ERROR_INVALID_ADDRESS => "ERROR_INVALID_ADDRESS",
             ERROR_NOACCESS => "ERROR_NOACCESS",
+            ERROR_NOT_LOCKED => "ERROR_NOT_LOCKED",
+            ERROR_PRIVILEGE_NOT_HELD => "ERROR_PRIVILEGE_NOT_HELD",
+            ERROR_WORKING_SET_QUOTA => "ERROR_WORKING_SET_QUOTA",
             ERROR_COMMITMENT_LIMIT => "ERROR_COMMITMENT_LIMIT",
             _ => "ERROR_NO_SYSTEM_RESOURCES",
         }
@@ -212,7 +237,7 @@ impl Win32Error {
 
 impl fmt::Display for Win32Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (wrong, next) = self.reason.words();
+        let (wrong, next) = (self.reason.wrong(), self.reason.next_step());
         write!(out, "{}: {} ({}): {wrong}; {next}", self.call, self.name(), self.code())
     }
 }

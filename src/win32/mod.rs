@@ -42,24 +42,30 @@ mod alloc;
 mod error;
 mod flags;
 mod free;
+mod lock;
 mod protect;
 mod query;
 mod range;
+mod rights;
 mod system_info;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use alloc::VirtualAlloc;
 pub use error::{
     ERROR_ACCESS_DENIED, ERROR_BAD_LENGTH, ERROR_COMMITMENT_LIMIT, ERROR_INVALID_ADDRESS,
     ERROR_INVALID_PARAMETER, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY,
-    ERROR_NOT_SUPPORTED, Win32Error,
+    ERROR_NOT_LOCKED, ERROR_NOT_SUPPORTED, ERROR_PRIVILEGE_NOT_HELD, ERROR_WORKING_SET_QUOTA,
+    Win32Error,
 };
 pub use flags::*;
 pub use free::VirtualFree;
+pub use lock::{VirtualLock, VirtualUnlock};
 pub use protect::VirtualProtect;
 pub use query::{MEMORY_BASIC_INFORMATION, VirtualQuery};
 pub use system_info::{
-    GetSystemInfo, PROCESSOR_ARCHITECTURE_AMD64, PROCESSOR_ARCHITECTURE_ARM64,
+    GetLargePageMinimum, GetSystemInfo, PROCESSOR_ARCHITECTURE_AMD64, PROCESSOR_ARCHITECTURE_ARM64,
     PROCESSOR_ARCHITECTURE_UNKNOWN, SYSTEM_INFO,
 };
+pub use watch::{GetWriteWatch, ResetWriteWatch, WRITE_WATCH_FLAG_RESET};

@@ -32,7 +32,8 @@ fn failed(error: Error) -> Win32Error {
 /// - `ERROR_ACCESS_DENIED` (5): the pages were not reserved by
 ///   [`VirtualAlloc`](super::VirtualAlloc).
 /// - `ERROR_COMMITMENT_LIMIT` (1455), `ERROR_NO_SYSTEM_RESOURCES` (1450): the system has no promise
-///   or no mapping left. Every page is as it was.
+///   or no mapping left. Every page is as it was; where `PAGE_GUARD` alone was refused, the other
+///   rights are new.
 ///
 /// # Safety
 /// 1. Nobody has references into the pages that the new rights would break.
@@ -62,14 +63,11 @@ pub unsafe fn VirtualProtect(
     if size == 0 {
         return Err(refused(Reason::SizeZero));
     }
-    if rights.tripwire {
-        return Err(refused(Reason::CannotDo));
-    }
     let pages = covering(CALL, address.addr(), size)?;
     lend(CALL, pages.start, Reason::NotReserved, |reservation, _| {
         let range = offsets(reservation, &pages).ok_or(refused(Reason::NotReserved))?;
         let before = reservation.query(range.start).map_err(failed)?;
-        reservation.protect(range, rights.protection).map_err(failed)?;
+        rights.protect(reservation, range).map_err(failed)?;
         *old_protect = flags_at(&before).1;
         Ok(())
     })

@@ -1,6 +1,7 @@
 //! Floor 3, uses floors 0 to 2. `GetSystemInfo`: page, granularity, the addresses of programs.
 
 use crate::sys;
+use crate::vm;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -59,4 +60,17 @@ pub fn GetSystemInfo() -> SYSTEM_INFO {
         lpMaximumApplicationAddress: ptr::without_provenance_mut(limits.address_max),
         dwAllocationGranularity: limits.granularity as u32,
     }
+}
+
+/// Bytes of a large page, for `MEM_LARGE_PAGES`; 0 if the machine has none. Never fails.
+///
+/// Windows: `GetLargePageMinimum`. Linux: as for [`vm::info`].
+///
+/// ```
+/// let len = granule::win32::GetLargePageMinimum();
+/// assert!(len == 0 || len.is_power_of_two());
+/// ```
+#[allow(non_snake_case, reason = "the name that Windows gives it")]
+pub fn GetLargePageMinimum() -> usize {
+    vm::info().huge_page_len
 }

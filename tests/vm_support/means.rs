@@ -9,13 +9,18 @@ pub(crate) fn skip(why: &str) -> ! {
     std::process::exit(0)
 }
 
-/// True if programs here have addresses for ranges of `len` bytes; else says so.
+/// True if programs here have addresses for ranges of `len` bytes, and they are cheap; else says
+/// so.
 pub(crate) fn has_addresses(len: usize) -> bool {
-    let enough = len < vm::info().address_max;
-    if !enough {
+    if len >= vm::info().address_max {
         println!("skipped: there are no {len:#x} bytes of addresses here");
+        return false;
     }
-    enough
+    let is_dear = len > 1 << 40 && super::system::counts_every_page();
+    if is_dear {
+        println!("skipped: {len:#x} bytes of addresses take too much memory here");
+    }
+    !is_dear
 }
 
 /// True if the flags of mappings are what the kernel knows; else says so. Tries it on a page of its

@@ -71,3 +71,8 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
         assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
     }
 }
+
+/// No system of this family takes memory for pages that are only reserved.
+pub(crate) fn counts_every_page() -> bool {
+    false
+}

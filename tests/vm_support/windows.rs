@@ -5,7 +5,9 @@ use std::os::windows::io::AsRawHandle;
 use std::ptr::{null_mut, with_exposed_provenance};
 use windows_sys::Win32::Foundation::{GetLastError, SetLastError};
 use windows_sys::Win32::Storage::FileSystem::WriteFile;
+use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
+use windows_sys::{s, w};
 
 /// Has the system put the byte at `addr` into a pipe: false where it cannot read it.
 pub(crate) fn write_byte(pipe: &PipeWriter, addr: usize) -> bool {
@@ -65,4 +67,12 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
     // SAFETY: the handler above lives as long as the program.
     let added = unsafe { AddVectoredExceptionHandler(1, Some(on_exception)) };
     assert!(!added.is_null(), "a handler");
+}
+
+/// Wine keeps a byte of memory for each page of a reservation.
+pub(crate) fn counts_every_page() -> bool {
+    // SAFETY: the name of a library that every process has.
+    let library = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
+    // SAFETY: a loaded library, and a name that ends with 0.
+    unsafe { GetProcAddress(library, s!("wine_get_version")) }.is_some()
 }

@@ -25,7 +25,6 @@ pub(crate) struct System {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Documented,
-    #[cfg_attr(not(windows), expect(dead_code, reason = "Wine is asked on Windows only"))]
     DocumentedOrWine,
 }
 
@@ -39,6 +38,17 @@ pub(crate) trait Api: Sync {
     fn free(&self, addr: usize, size: usize, kind: u32) -> Result<(), u32>;
     /// The old rights; `place` false: without a place for them.
     fn protect(&self, addr: usize, size: usize, new: u32, place: bool) -> Result<u32, u32>;
+    fn lock(&self, addr: usize, size: usize) -> Result<(), u32>;
+    fn unlock(&self, addr: usize, size: usize) -> Result<(), u32>;
+    /// The addresses of written pages, at most `room`, and the bytes of each.
+    fn written(
+        &self,
+        addr: usize,
+        size: usize,
+        flags: u32,
+        room: usize,
+    ) -> Result<(Vec<usize>, u32), u32>;
+    fn forget(&self, addr: usize, size: usize) -> Result<(), u32>;
     /// `len` is the length of the buffer; `None`: the whole structure's.
     fn query(&self, addr: usize, len: Option<usize>) -> Result<Told, u32>;
 }

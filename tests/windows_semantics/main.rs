@@ -17,6 +17,7 @@ mod ours;
 #[cfg(windows)]
 mod real;
 mod rows_commit;
+mod rows_extras;
 mod rows_free;
 mod rows_protect;
 mod rows_reserve;
@@ -27,12 +28,13 @@ mod step;
 use std::sync::{Mutex, PoisonError};
 use step::Row;
 
-const TABLE: [&[Row]; 5] = [
+const TABLE: [&[Row]; 6] = [
     rows_reserve::ROWS,
     rows_commit::ROWS,
     rows_free::ROWS,
     rows_protect::ROWS,
     rows_scenarios::ROWS,
+    rows_extras::ROWS,
 ];
 
 /// Rows use fixed addresses and the one fault catcher of the process.
@@ -47,6 +49,16 @@ fn compare(api: &'static dyn api::Api) {
     let rows = TABLE.iter().copied().flatten();
     let wrong: Vec<String> = rows.flat_map(|row| run::row(api, row)).collect();
     assert!(wrong.is_empty(), "{}: {} wrong:\n{}", api.name(), wrong.len(), wrong.join("\n"));
+}
+
+#[cfg(windows)]
+fn is_wine() -> bool {
+    real::is_wine()
+}
+
+#[cfg(not(windows))]
+fn is_wine() -> bool {
+    false
 }
 
 #[test]

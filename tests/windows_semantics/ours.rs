@@ -2,10 +2,10 @@
 
 use super::api::{Api, Expect, System, Told};
 use granule::win32::{
-    GetSystemInfo, MEMORY_BASIC_INFORMATION, VirtualAlloc, VirtualFree, VirtualProtect,
-    VirtualQuery, Win32Error,
+    GetSystemInfo, GetWriteWatch, MEMORY_BASIC_INFORMATION, ResetWriteWatch, VirtualAlloc,
+    VirtualFree, VirtualLock, VirtualProtect, VirtualQuery, VirtualUnlock, Win32Error,
 };
-use std::ptr::with_exposed_provenance_mut;
+use std::ptr::{null_mut, with_exposed_provenance_mut};
 
 pub(crate) struct Ours;
 
@@ -47,6 +47,31 @@ impl Api for Ours {
         // SAFETY: (1) the table keeps no references.
         let answer = unsafe { VirtualProtect(address, size, new, place.then_some(&mut old)) };
         answer.map(|()| old).map_err(|error| code(&error))
+    }
+
+    fn lock(&self, addr: usize, size: usize) -> Result<(), u32> {
+        VirtualLock(with_exposed_provenance_mut(addr), size).map_err(|error| code(&error))
+    }
+
+    fn unlock(&self, addr: usize, size: usize) -> Result<(), u32> {
+        VirtualUnlock(with_exposed_provenance_mut(addr), size).map_err(|error| code(&error))
+    }
+
+    fn written(
+        &self,
+        addr: usize,
+        size: usize,
+        flags: u32,
+        room: usize,
+    ) -> Result<(Vec<usize>, u32), u32> {
+        let mut pages = vec![null_mut(); room];
+        let answer = GetWriteWatch(flags, with_exposed_provenance_mut(addr), size, &mut pages);
+        let (count, granularity) = answer.map_err(|error| code(&error))?;
+        Ok((pages[..count].iter().map(|page| page.addr()).collect(), granularity))
+    }
+
+    fn forget(&self, addr: usize, size: usize) -> Result<(), u32> {
+        ResetWriteWatch(with_exposed_provenance_mut(addr), size).map_err(|error| code(&error))
     }
 
     fn query(&self, addr: usize, len: Option<usize>) -> Result<Told, u32> {

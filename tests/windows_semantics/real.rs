@@ -1,12 +1,14 @@
 //! The family as the system has it: Windows, or Wine.
 
 use super::api::{Api, Expect, System, Told};
+use std::ffi::c_void;
 use std::mem::zeroed;
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::GetLastError;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
 use windows_sys::Win32::System::Memory::{
-    MEMORY_BASIC_INFORMATION, VirtualAlloc, VirtualFree, VirtualProtect, VirtualQuery,
+    GetWriteWatch, MEMORY_BASIC_INFORMATION, ResetWriteWatch, VirtualAlloc, VirtualFree,
+    VirtualLock, VirtualProtect, VirtualQuery, VirtualUnlock,
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemInfo, SYSTEM_INFO};
 use windows_sys::core::s;
@@ -20,7 +22,7 @@ fn last_error() -> u32 {
 }
 
 /// Wine says who it is, for tests.
-fn is_wine() -> bool {
+pub(crate) fn is_wine() -> bool {
     // SAFETY: the name is a C string.
     let library = unsafe { GetModuleHandleA(s!("ntdll.dll")) };
     // SAFETY: every process has ntdll; the name is a C string.
@@ -68,6 +70,44 @@ impl Api for Real {
         // SAFETY: the table keeps no references; a null place is refused.
         let done = unsafe { VirtualProtect(with_exposed_provenance_mut(addr), size, new, place) };
         if done == 0 { Err(last_error()) } else { Ok(old) }
+    }
+
+    fn lock(&self, addr: usize, size: usize) -> Result<(), u32> {
+        // SAFETY: it changes no byte.
+        let done = unsafe { VirtualLock(with_exposed_provenance_mut(addr), size) };
+        if done == 0 { Err(last_error()) } else { Ok(()) }
+    }
+
+    fn unlock(&self, addr: usize, size: usize) -> Result<(), u32> {
+        // SAFETY: it changes no byte.
+        let done = unsafe { VirtualUnlock(with_exposed_provenance_mut(addr), size) };
+        if done == 0 { Err(last_error()) } else { Ok(()) }
+    }
+
+    fn written(
+        &self,
+        addr: usize,
+        size: usize,
+        flags: u32,
+        room: usize,
+    ) -> Result<(Vec<usize>, u32), u32> {
+        let mut pages = vec![null_mut(); room];
+        let (mut count, mut granularity) = (room, 0);
+        let address = with_exposed_provenance_mut(addr);
+        let place = pages.as_mut_ptr();
+        let (counted, step) = (&raw mut count, &raw mut granularity);
+        // SAFETY: there is room for so many addresses, and for the two numbers.
+        let failed = unsafe { GetWriteWatch(flags, address, size, place, counted, step) };
+        if failed != 0 {
+            return Err(last_error());
+        }
+        Ok((pages[..count].iter().map(|page: &*mut c_void| page.addr()).collect(), granularity))
+    }
+
+    fn forget(&self, addr: usize, size: usize) -> Result<(), u32> {
+        // SAFETY: it changes no byte.
+        let failed = unsafe { ResetWriteWatch(with_exposed_provenance_mut(addr), size) };
+        if failed != 0 { Err(last_error()) } else { Ok(()) }
     }
 
     fn query(&self, addr: usize, len: Option<usize>) -> Result<Told, u32> {

@@ -54,7 +54,7 @@ pub(crate) const ROWS: &[Row] = &[
                 Protect(In(0, 0), 0, RW),
                 Error(87),
                 Old(RW),
-                "NtProtectVirtualMemory refuses a region of size 0; from memory of Windows 10",
+                "ERROR_INVALID_PARAMETER on Windows, say users: ravendb on a memory map of size 0",
             ),
             differs(
                 Protect(At(WISH), 0x1000, PAGE_READONLY),

@@ -94,11 +94,20 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         obstacle: Some(has_few_addresses),
         ..row(
-            "a terabyte, and 64",
+            "a terabyte",
             "VirtualAlloc: reserving takes no storage",
             &[
                 is(Alloc(Null, TIB, MEM_RESERVE, PAGE_NOACCESS), New(0)),
                 is(Free(In(0, 0), 0, MEM_RELEASE), Done),
+            ],
+        )
+    },
+    Row {
+        obstacle: Some(has_few_addresses_or_takes_memory),
+        ..row(
+            "64 terabytes",
+            "VirtualAlloc: reserving takes no storage; Wine 8 grants them, too",
+            &[
                 is(Alloc(Null, 64 * TIB, MEM_RESERVE, PAGE_NOACCESS), New(0)),
                 is(Free(In(0, 0), 0, MEM_RELEASE), Done),
             ],
@@ -194,12 +203,18 @@ pub(crate) const ROWS: &[Row] = &[
     ),
 ];
 
-/// Where the system promises everything, it refuses no commit.
 fn has_few_addresses() -> Option<&'static str> {
     (granule::vm::info().address_max < 64 * TIB).then_some("programs have no 64 TiB of addresses")
 }
 
+/// Where the system promises everything, it refuses no commit.
 fn promises_everything() -> Option<&'static str> {
     let promises = granule::vm::info().overcommit == 1;
     promises.then_some("vm.overcommit_memory is 1").or_else(has_few_addresses)
+}
+
+/// Wine keeps a byte for each page, which makes 16 GiB.
+fn has_few_addresses_or_takes_memory() -> Option<&'static str> {
+    let takes_memory = super::is_wine().then_some("Wine takes a byte of memory for each page");
+    takes_memory.or_else(has_few_addresses)
 }

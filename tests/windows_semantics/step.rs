@@ -36,11 +36,13 @@ pub(crate) struct Step {
     pub(crate) documented: Answer,
     /// What Wine 8 answers, and whence we know what Windows does.
     pub(crate) wine: Option<(Answer, &'static str)>,
+    /// `granule::win32` gives whatever the system under it can give: one of the two answers.
+    pub(crate) is_systems: bool,
 }
 
 /// The answer everywhere.
 pub(crate) const fn is(call: Call, answer: Answer) -> Step {
-    Step { call, documented: answer, wine: None }
+    Step { call, documented: answer, wine: None, is_systems: false }
 }
 
 /// The documented answer, that of Wine 8, and the source of the former.
@@ -50,7 +52,17 @@ pub(crate) const fn differs(
     wine: Answer,
     source: &'static str,
 ) -> Step {
-    Step { call, documented, wine: Some((wine, source)) }
+    Step { call, documented, wine: Some((wine, source)), is_systems: false }
+}
+
+/// The same, where not every system under `granule::win32` can give the documented answer.
+pub(crate) const fn depends(
+    call: Call,
+    documented: Answer,
+    wine: Answer,
+    source: &'static str,
+) -> Step {
+    Step { is_systems: true, ..differs(call, documented, wine, source) }
 }
 
 /// An address.
@@ -98,11 +110,17 @@ pub(crate) enum Call {
     FillFromEnd(Place, usize),
     /// Lets the system write a byte there (`ReadFile`, `read`), with the same handler.
     SystemWrite(Place),
+    Lock(Place, usize),
+    Unlock(Place, usize),
+    /// `GetWriteWatch`: address, size, flags, room for addresses
+    Written(Place, usize, u32, usize),
+    /// `ResetWriteWatch`
+    Forget(Place, usize),
 }
 
 pub(crate) use Call::{
-    Alloc, Execute, Fill, FillFromEnd, Free, Protect, ProtectBlind, Query, QueryShort, Read, Store,
-    SystemInfo, SystemWrite, Write, WriteReturn,
+    Alloc, Execute, Fill, FillFromEnd, Forget, Free, Lock, Protect, ProtectBlind, Query,
+    QueryShort, Read, Store, SystemInfo, SystemWrite, Unlock, Write, WriteReturn, Written,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -124,11 +142,13 @@ pub(crate) enum Answer {
     Fault(u32, Access, Place),
     /// Calls of the commit handler.
     Faults(usize),
+    /// Pages that were written, counted from the start of the row's first reservation.
+    Pages(&'static [usize]),
     /// page, granularity, lowest address
     System(u32, u32, usize),
 }
 
-pub(crate) use Answer::{Address, Byte, Bytes, Done, Error, Fault, Faults, New, Old};
+pub(crate) use Answer::{Address, Byte, Bytes, Done, Error, Fault, Faults, New, Old, Pages};
 
 /// `ExceptionInformation[0]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! What such a file answers is about the process that opened it, also when the child of a fork
 //! asks, who has got a copy of its number. So the number is kept together with the generation.
 
-use super::super::Errno;
+use super::super::{Errno, inject};
 use super::generation::generation;
 use super::process::close;
 use super::raw::syscall;
@@ -43,7 +43,10 @@ impl KeptFile {
         let file = moved_up((self.open)()?);
         let fresh = u64::from(generation()) << 32 | (file as u64 + 1);
         match self.kept.compare_exchange(old, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(file),
+            Ok(_) => {
+                inject::keep_file(file);
+                Ok(file)
+            }
             Err(faster) => {
                 close(file);
                 Ok((faster & u64::from(u32::MAX)) as usize - 1)

@@ -3,6 +3,7 @@
 use super::super::Errno;
 use super::raw::syscall;
 use core::ffi::CStr;
+#[cfg(target_arch = "x86_64")]
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Reads the start of a file into `buffer`. `None` if it cannot be opened or read.

@@ -7,6 +7,7 @@ use super::super::{Errno, inject};
 use crate::error::Call;
 
 /// Turns the kernel's answer into a result: -4095..-1 are error numbers.
+#[inline(always)]
 fn checked(call: Call, value: isize) -> Result<usize, Errno> {
     if (-4095..0).contains(&value) { Err(Errno(-value as i32, call)) } else { Ok(value as usize) }
 }
@@ -47,6 +48,8 @@ const fn call_of(number: libc::c_long) -> Call {
 ///
 /// # Safety
 /// 1. The arguments keep the promises of that system call.
+// Inlined the number is a constant, and so is the name.
+#[inline(always)]
 pub(crate) unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> Result<usize, Errno> {
     let call = call_of(number);
     inject::step(call, [args[0], args[1]])?;

@@ -11,40 +11,52 @@ use std::vec::Vec;
 /// One page as the kernel has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The rights of the mapping, as far as they can be seen: compare with [`visible`]. A guard
-    /// marker does not show here.
-    pub(crate) rights: Protection,
+    /// The rights of the mapping; `None` where they cannot be seen. A guard marker does not show.
+    pub(crate) rights: Option<Protection>,
     /// The mapping counts in `Committed_AS`; `None` where that cannot be seen.
     pub(crate) charged: Option<bool>,
 }
 
-/// What this witness can see. The list of an emulator leaves out more than the kernel's does.
+/// What this witness can see: the lists of an emulator show less than the kernel's do, or the
+/// emulator itself.
 #[derive(Clone, Copy, Debug)]
 struct Sight {
-    execute: bool,
+    rights: bool,
     charge: bool,
 }
 
-/// Finds out by looking at a page that is executable and charged.
+/// Finds out by looking at four pages side by side. An emulator takes the rights to execute and to
+/// read for one.
 fn sight() -> Sight {
     static SIGHT: OnceLock<Sight> = OnceLock::new();
     *SIGHT.get_or_init(|| {
         let len = super::limits().page_len;
         let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
-        let rights = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as usize;
-        // SAFETY: a fresh page that nobody else knows.
-        let page = unsafe { syscall(libc::SYS_mmap, [0, len, rights, flags, usize::MAX, 0]) };
-        let page = page.expect("a page");
-        let seen = look(page, 1, len)[0].expect("it is mapped");
-        // SAFETY: the same page, still known to nobody.
-        let released = unsafe { syscall(libc::SYS_munmap, [page, len, 0, 0, 0, 0]) };
-        released.expect("our own page");
-        let sight = Sight {
-            execute: seen.rights == Protection::ExecuteReadWrite,
-            charge: seen.charged == Some(true),
+        let all = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as usize;
+        let ask = |call, args| {
+            // SAFETY: fresh pages that nobody else knows.
+            unsafe { syscall(call, args) }.expect("pages to look at")
         };
-        if !sight.execute {
-            std::println!("skipped: here the list of mappings does not show the right to execute");
+        let rights = libc::PROT_NONE as usize;
+        let first = ask(libc::SYS_mmap, [0, 4 * len, rights, flags, usize::MAX, 0]);
+        for (page, rights) in
+            [all, libc::PROT_EXEC as usize, libc::PROT_READ as usize].iter().enumerate()
+        {
+            ask(libc::SYS_mprotect, [first + page * len, len, *rights, 0, 0, 0]);
+        }
+        let seen = look(first, 4, len);
+        ask(libc::SYS_munmap, [first, 4 * len, 0, 0, 0, 0]);
+        let told = [0, 1, 2, 3].map(|page: usize| seen[page].and_then(|seen| seen.rights));
+        let wanted = [
+            Protection::ExecuteReadWrite,
+            Protection::Execute,
+            Protection::Read,
+            Protection::NoAccess,
+        ];
+        let charged = seen[0].and_then(|seen| seen.charged);
+        let sight = Sight { rights: told == wanted.map(Some), charge: charged == Some(true) };
+        if !sight.rights {
+            std::println!("skipped: here the list of mappings does not show the rights of pages");
         }
         if !sight.charge {
             std::println!("skipped: here the list of mappings does not show what is charged");
@@ -53,20 +65,15 @@ fn sight() -> Sight {
     })
 }
 
-/// The part of `rights` that shows in [`Seen`].
-pub(crate) fn visible(rights: Protection) -> Protection {
-    match rights {
-        rights if sight().execute => rights,
-        Protection::Execute | Protection::ExecuteRead => Protection::Read,
-        Protection::ExecuteReadWrite => Protection::ReadWrite,
-        rights => rights,
-    }
-}
-
-/// The mapping behind each page of `addr..addr + count * page_len`; `None` where there is none.
+/// The mapping behind each page of `addr..addr + count * page_len`; `None` where there is none, if
+/// that can be seen.
 pub(crate) fn pages_at(addr: usize, count: usize, page_len: usize) -> Vec<Option<Seen>> {
+    let sight = sight();
+    if !sight.rights {
+        return std::vec![Some(Seen { rights: None, charged: None }); count];
+    }
     let mut seen = look(addr, count, page_len);
-    if !sight().charge {
+    if !sight.charge {
         seen.iter_mut().flatten().for_each(|page| page.charged = None);
     }
     seen
@@ -78,7 +85,8 @@ fn look(addr: usize, count: usize, page_len: usize) -> Vec<Option<Seen>> {
     // An emulator answers for this list; `smaps` may be that of its own process.
     for line in fs::read_to_string("/proc/self/maps").expect("maps is readable").lines() {
         let ((start, end), rights) = parse_header(line).expect("a range and rights");
-        seen[page(start)..page(end)].fill(Some(Seen { rights, charged: Some(false) }));
+        seen[page(start)..page(end)]
+            .fill(Some(Seen { rights: Some(rights), charged: Some(false) }));
     }
     let mut inside = 0..0;
     for line in fs::read_to_string("/proc/self/smaps").expect("smaps is readable").lines() {

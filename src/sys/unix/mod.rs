@@ -14,6 +14,7 @@ mod pages;
 mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
+mod watch;
 
 pub(crate) use generation::generation;
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
@@ -30,3 +31,4 @@ pub(crate) use pages::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

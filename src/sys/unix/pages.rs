@@ -45,6 +45,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         // The limit of locked memory; EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }

@@ -10,6 +10,8 @@ use crate::error::Call;
 /// | mmap, munmap | ENOMEM | no free addresses, no memory for the map |
 /// | mprotect | ENOMEM, EACCES | no memory to promise; a security policy |
 /// | madvise | EINVAL | the kernel does not know the advice |
+/// | shm_open | EMFILE, ENFILE | too many files of the process, of the machine |
+/// | ftruncate | ENOMEM | no memory |
 /// | sysctl | ENOMEM, EPERM | the list has grown meanwhile; a security policy |
 /// | mach_vm_region | EIO | stands for all numbers of Mach |
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
@@ -17,6 +19,8 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Mmap | Call::Munmap => &[libc::ENOMEM],
         Call::Mprotect => &[libc::ENOMEM, libc::EACCES],
         Call::Madvise => &[libc::EINVAL],
+        Call::ShmOpen => &[libc::EMFILE, libc::ENFILE],
+        Call::Ftruncate => &[libc::ENOMEM],
         Call::Sysctl => &[libc::ENOMEM, libc::EPERM],
         Call::MachVmRegion => &[libc::EIO],
         _ => &[],

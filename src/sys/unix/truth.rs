@@ -11,15 +11,10 @@ use std::vec::Vec;
 /// One page as the system has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The rights of the page.
-    pub(crate) rights: Protection,
+    /// The rights of the page; `None` where they cannot be seen.
+    pub(crate) rights: Option<Protection>,
     /// Memory is promised for it: neither system tells.
     pub(crate) charged: Option<bool>,
-}
-
-/// The part of `rights` that shows in [`Seen`]: all.
-pub(crate) fn visible(rights: Protection) -> Protection {
-    rights
 }
 
 /// Each page of `addr..addr + count * page_len`; `None` where nothing is.
@@ -28,7 +23,7 @@ pub(crate) fn pages_at(addr: usize, count: usize, page_len: usize) -> Vec<Option
         let addr = addr + index * page_len;
         let mapping = mapping_at_or_above(addr).expect("an answer")?;
         let rights = mapping.protection.unwrap_or(Protection::NoAccess);
-        (mapping.start <= addr).then_some(Seen { rights, charged: None })
+        (mapping.start <= addr).then_some(Seen { rights: Some(rights), charged: None })
     };
     (0..count).map(page).collect()
 }

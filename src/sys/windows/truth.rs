@@ -13,15 +13,10 @@ use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_FREE};
 /// One page as the system has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// The rights of the page; none where it is only reserved.
-    pub(crate) rights: Protection,
+    /// The rights of the page, none where it is only reserved; `None` where they cannot be seen.
+    pub(crate) rights: Option<Protection>,
     /// Memory is promised for it; `None` where that cannot be seen.
     pub(crate) charged: Option<bool>,
-}
-
-/// The part of `rights` that shows in [`Seen`]: all.
-pub(crate) fn visible(rights: Protection) -> Protection {
-    rights
 }
 
 /// Each page of `addr..addr + count * page_len`; `None` where nothing is.
@@ -34,7 +29,7 @@ pub(crate) fn pages_at(addr: usize, count: usize, page_len: usize) -> Vec<Option
         }
         let mapping = mapping_at_or_above(addr).expect("as above")?;
         let rights = mapping.protection.unwrap_or(Protection::NoAccess);
-        Some(Seen { rights, charged: Some(state == MEM_COMMIT) })
+        Some(Seen { rights: Some(rights), charged: Some(state == MEM_COMMIT) })
     };
     (0..count).map(page).collect()
 }

@@ -46,11 +46,11 @@ use mirror::Mirror;
 /// A ring buffer of bytes whose free part and whose filled part are one slice each.
 ///
 /// Windows: `MapViewOfFile` twice over a section. Linux: a memory file (memfd_create), mapped twice
-/// over a reservation.
+/// over a reservation. macOS, FreeBSD: shared memory (shm_open), in the same way.
 ///
-/// The memory is there when [`new`](Ring::new) returns, all of it. A ring stays with the process
-/// that made it: in the child of a fork every function that would touch its memory panics, and its
-/// drop does nothing.
+/// On Windows and Linux the memory is there, or promised, when [`new`](Ring::new) returns, all of
+/// it. A ring stays with the process that made it: in the child of a fork every function that would
+/// touch its memory panics, and its drop does nothing.
 ///
 /// ```
 /// use granule::vm::Ring;
@@ -139,7 +139,8 @@ impl Ring {
     ///
     /// Windows: `CreateFileMapping`; then `VirtualAlloc2`, `VirtualFree` and `MapViewOfFile3` with
     /// placeholders, or where there are none `VirtualAlloc`, `VirtualFree` and `MapViewOfFileEx`.
-    /// Linux: prlimit64, sysinfo, memfd_create, fallocate, mmap, madvise, close.
+    /// Linux: prlimit64, sysinfo, memfd_create, fallocate, mmap, madvise, close. macOS, FreeBSD:
+    /// shm_open, shm_unlink, ftruncate, mmap, minherit, close.
     ///
     /// # Errors
     /// - `OutOfRange`: the length is 0, or more than half of all addresses.

@@ -10,8 +10,8 @@ use crate::vm::{
 };
 use std::vec::Vec;
 
-const READ: Protection = Protection::Read;
-const WRITE: Protection = Protection::ReadWrite;
+pub(super) const READ: Protection = Protection::Read;
+pub(super) const WRITE: Protection = Protection::ReadWrite;
 
 /// Decommit falls back to madvise and mprotect, which keep the charge.
 pub(super) const MAPPED_OVER: Absorbed =
@@ -19,11 +19,16 @@ pub(super) const MAPPED_OVER: Absorbed =
 /// As above: a split guard is made by a decommit.
 pub(super) const GUARDED_OVER: Absorbed =
     Absorbed::by(Op::Guard, Call::Mmap, "emptied in place instead, which keeps the charge");
+/// Told when a range is made, and again when a decommit has made a new one.
+pub(super) const NAMED: Absorbed =
+    Absorbed::by(Op::Reserve, Call::Prctl, "a name is for readers only").on_some_systems();
+pub(super) const RENAMED: Absorbed =
+    Absorbed::by(Op::Decommit, Call::Prctl, "a name is for readers only").on_some_systems();
 /// Where to reserve is tried first at a place of our choice.
 pub(super) const PLACE: Absorbed =
     Absorbed::by(Op::Reserve, Call::VirtualAlloc, "the system chooses instead").on_some_systems();
 /// Addresses that no system chooses by itself so early, and no other test asks for.
-const NOBODYS: usize = 0x3_5600_0000;
+pub(super) const NOBODYS: usize = 0x3_5600_0000;
 
 pub(super) fn pages(count: usize) -> Builder {
     Reservation::builder().len(count * sys::limits().page_len)
@@ -39,9 +44,7 @@ pub(super) fn has_markers() -> bool {
 
 #[test]
 fn commit_decommit_and_release() {
-    // Not every kernel has names for memory, and on other systems nobody is told.
-    let name = |op| Absorbed::by(op, Call::Prctl, "our own books have the name").on_some_systems();
-    play(&[PLACE, MAPPED_OVER, name(Op::Reserve), name(Op::Decommit)], |stage| {
+    play(&[PLACE, MAPPED_OVER, NAMED, RENAMED], |stage| {
         for policy in [CommitPolicy::Strict, CommitPolicy::Lazy] {
             stage.reserve(pages(8).policy(policy).name(Name::new(b"story")))?;
             stage.apply(0, Commit(WRITE), 1..4)?;
@@ -176,45 +179,6 @@ fn pieces_are_cut_and_joined() {
         stage.release(0)?;
         stage.split(0, step)?;
         stage.release(1)
-    });
-}
-
-#[test]
-fn a_write_watch() {
-    let supported = pages(1).write_watch().reserve();
-    if let Err(error) = supported {
-        std::println!("skipped: {error}");
-        return;
-    }
-    let hint = "that there be no huge pages is a hint";
-    let lost = "a watch that is lost is missed by the next question";
-    let kept = "what was noted before the decommit is told once more";
-    let absorbs = [
-        MAPPED_OVER,
-        Absorbed::by(Op::Reserve, Call::Madvise, hint),
-        Absorbed::by(Op::Decommit, Call::Madvise, hint),
-        Absorbed::by(Op::Decommit, Call::Ioctl, lost),
-        Absorbed::by(Op::Decommit, Call::ResetWriteWatch, kept),
-    ];
-    play(&absorbs, |stage| {
-        stage.reserve(pages(8).write_watch().guard_kind(GuardKind::Split))?;
-        stage.apply(0, Commit(WRITE), 0..8)?;
-        stage.apply(0, Write(1), 2..4)?;
-        let page_len = sys::limits().page_len;
-        let all = 0..8 * page_len;
-        let mut ranges = [const { 0..0 }; 4];
-        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
-        assert_eq!((asked.count, ranges[0].clone()), (1, 2 * page_len..4 * page_len));
-        let taken = |range: &Reservation| range.take_written(all.clone(), &mut ranges);
-        let taken = stage.ask(Op::Written, 0, taken)?;
-        assert_eq!((taken.count, taken.next), (1, None));
-        stage.apply(0, Write(2), 5..6)?;
-        stage.apply(0, Decommit, 3..4)?;
-        stage.apply(0, Commit(WRITE), 3..4)?;
-        stage.ask(Op::Written, 0, |range| range.forget_written(all.clone()))?;
-        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
-        assert_eq!(asked.count, 0);
-        Ok(())
     });
 }
 

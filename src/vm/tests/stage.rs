@@ -175,7 +175,7 @@ fn check_ledger(mut ledger: Ledger, refused: &[Refused], plan: Plan, context: &s
         for page in truth::pages_at(range.start, range.len() / page_len, page_len) {
             let page = page.expect("it could not be unmapped");
             let writable =
-                matches!(page.rights, Protection::ReadWrite | Protection::ExecuteReadWrite);
+                matches!(page.rights, Some(Protection::ReadWrite | Protection::ExecuteReadWrite));
             let harmless = !writable && page.charged != Some(true);
             assert!(harmless || view || plan.count > 1, "{page:?} is left: {context}");
         }
@@ -262,18 +262,32 @@ impl Stage<'_> {
         done
     }
 
-    /// Guards or unguards many ranges of the first reservation.
-    pub(super) fn batch(&mut self, verb: Verb, ranges: &[Range<usize>]) -> Result<(), Error> {
-        let twins = &mut self.twins[0];
-        let (op, done) = match verb {
-            Verb::Guard => (Op::Guard, twins.real.guard_all(ranges)),
-            _ => (Op::Unguard, twins.real.unguard_all(ranges)),
-        };
-        for range in ranges {
-            let pages = twins.pages_of(range);
+    /// Guards in one call; the ranges are counted in pages.
+    pub(super) fn guard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Guard, Verb::Guard), Reservation::guard_all, all)
+    }
+
+    /// The same way back.
+    pub(super) fn unguard_all(&mut self, index: usize, all: &[Range<usize>]) -> Result<(), Error> {
+        self.batch(index, (Op::Unguard, Verb::Unguard), Reservation::unguard_all, all)
+    }
+
+    fn batch(
+        &mut self,
+        index: usize,
+        (op, verb): (Op, Verb),
+        work: impl FnOnce(&Reservation, &[Range<usize>]) -> Result<(), Error>,
+        all: &[Range<usize>],
+    ) -> Result<(), Error> {
+        let twins = &mut self.twins[index];
+        let page_len = twins.page_len;
+        let bytes: Vec<_> =
+            all.iter().map(|pages| pages.start * page_len..pages.end * page_len).collect();
+        let done = work(&twins.real, &bytes);
+        for pages in all {
             match done {
-                Ok(()) => twins.model.apply(verb, pages).expect("as the system did"),
-                Err(_) => twins.model.lose_content(pages),
+                Ok(()) => twins.model.apply(verb, pages.clone()).expect("as the system did"),
+                Err(_) => twins.model.lose_content(pages.clone()),
             }
         }
         self.judge(Some(op), done.as_ref().err());
