@@ -158,12 +158,13 @@ pub fn trip(addr: usize) -> Option<Region> {
         return None;
     }
     let record = records::get(value.owner)?;
-    let state = PageState::from_code(value.state)?;
     let glimpse = record.glimpse()?;
-    let (Extent { base: allocation_base, traits, .. }, name) = (record.extent(), record.name());
+    let (extent, name) = (record.extent(), record.name());
+    let state = PageState::from_code(value.state)?;
     if !record.is_still(glimpse) || states::value_at(number).owner != value.owner {
         return None;
     }
+    let Extent { base: allocation_base, traits, .. } = extent;
     // Explicit huge pages trip whole.
     let len = traits.huge.unit().max(page.bytes());
     let base = align_down(addr, len);

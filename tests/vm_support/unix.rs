@@ -45,6 +45,11 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { error_number_place().write(number) }
 }
 
+/// No system of this family takes memory for pages that are only reserved.
+pub(crate) fn counts_every_page() -> bool {
+    false
+}
+
 /// Has `handle` called with the address of each fault; what it does not want ends the process.
 pub(crate) fn on_faults(handle: fn(usize) -> bool) {
     use std::sync::OnceLock;
@@ -70,9 +75,4 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
         // SAFETY: the handler above lives as long as the program.
         assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
     }
-}
-
-/// No system of this family takes memory for pages that are only reserved.
-pub(crate) fn counts_every_page() -> bool {
-    false
 }

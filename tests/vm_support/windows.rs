@@ -41,6 +41,14 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { SetLastError(number as u32) }
 }
 
+/// Wine keeps a byte of memory for each page of a reservation.
+pub(crate) fn counts_every_page() -> bool {
+    // SAFETY: the name of a library that every process has.
+    let library = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
+    // SAFETY: a loaded library, and a name that ends with 0.
+    unsafe { GetProcAddress(library, s!("wine_get_version")) }.is_some()
+}
+
 /// Has `handle` called with the address of each fault and of each touched tripwire; what it does
 /// not want goes on to the next handler.
 pub(crate) fn on_faults(handle: fn(usize) -> bool) {
@@ -67,12 +75,4 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
     // SAFETY: the handler above lives as long as the program.
     let added = unsafe { AddVectoredExceptionHandler(1, Some(on_exception)) };
     assert!(!added.is_null(), "a handler");
-}
-
-/// Wine keeps a byte of memory for each page of a reservation.
-pub(crate) fn counts_every_page() -> bool {
-    // SAFETY: the name of a library that every process has.
-    let library = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
-    // SAFETY: a loaded library, and a name that ends with 0.
-    unsafe { GetProcAddress(library, s!("wine_get_version")) }.is_some()
 }

@@ -100,7 +100,7 @@ pub(crate) unsafe fn decommit_huge(ptr: NonNull<u8>, len: usize) -> Result<(), E
 pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     let (start, end) = (ptr.addr().get(), ptr.addr().get() + len);
     match scan_huge(start, end) {
-        Err(Errno(libc::ENOTTY | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
+        Err(Errno(libc::ENOTTY | libc::ENOSYS | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
             count_in_smaps(start, end)
         }
         counted => counted,

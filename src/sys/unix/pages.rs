@@ -42,10 +42,10 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         // The limit of locked memory; EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
-        (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         _ => error_kind(errno),
     }
 }

@@ -1,12 +1,14 @@
-//! Tripwires while system calls fail.
+//! Tripwires, with every system call refused in turn: see `stage`.
 
-use super::failures::{GUARDED_OVER, MAPPED_OVER, PLACE, WRITE, has_markers, pages};
+use super::failures::{GUARDED_OVER, MAPPED_OVER, PLACE, has_markers, pages};
 use super::stage::{Absorbed, play};
 use crate::error::{Call, Op};
 use crate::sys::model::Verb::{
     Arm, Commit, Decommit, Disarm, Guard, Protect, Trip, Unguard, Write,
 };
 use crate::vm::{GuardKind, Protection};
+
+const WRITE: Protection = Protection::ReadWrite;
 
 #[test]
 fn tripwires_are_armed_trip_and_go() {
