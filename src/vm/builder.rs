@@ -211,8 +211,8 @@ impl Builder {
     /// - `Unsupported`: guard markers were demanded and the kernel has none, or none that a write
     ///   watch can tell from memory (before Linux 6.15); the system cannot note writes, or does not
     ///   let this process have it (the error names the call); a watch was asked for together with
-    ///   huge pages or a memory node; the machine has no such node; or the system cannot leave memory
-    ///   out of core dumps.
+    ///   huge pages or a memory node; the machine has no such node; or the system cannot leave
+    ///   memory out of core dumps.
     pub fn reserve(self) -> Result<Reservation, Error> {
         let limits = sys::limits();
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;

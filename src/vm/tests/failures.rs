@@ -182,45 +182,6 @@ fn pieces_are_cut_and_joined() {
     });
 }
 
-#[test]
-fn a_write_watch() {
-    let supported = pages(1).write_watch().reserve();
-    if let Err(error) = supported {
-        std::println!("skipped: {error}");
-        return;
-    }
-    let hint = "that there be no huge pages is a hint";
-    let lost = "a watch that is lost is missed by the next question";
-    let kept = "what was noted before the decommit is told once more";
-    let absorbs = [
-        MAPPED_OVER,
-        Absorbed::by(Op::Reserve, Call::Madvise, hint),
-        Absorbed::by(Op::Decommit, Call::Madvise, hint),
-        Absorbed::by(Op::Decommit, Call::Ioctl, lost),
-        Absorbed::by(Op::Decommit, Call::ResetWriteWatch, kept),
-    ];
-    play(&absorbs, |stage| {
-        stage.reserve(pages(8).write_watch().guard_kind(GuardKind::Split))?;
-        stage.apply(0, Commit(WRITE), 0..8)?;
-        stage.apply(0, Write(1), 2..4)?;
-        let page_len = sys::limits().page_len;
-        let all = 0..8 * page_len;
-        let mut ranges = [const { 0..0 }; 4];
-        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
-        assert_eq!((asked.count, ranges[0].clone()), (1, 2 * page_len..4 * page_len));
-        let taken = |range: &Reservation| range.take_written(all.clone(), &mut ranges);
-        let taken = stage.ask(Op::Written, 0, taken)?;
-        assert_eq!((taken.count, taken.next), (1, None));
-        stage.apply(0, Write(2), 5..6)?;
-        stage.apply(0, Decommit, 3..4)?;
-        stage.apply(0, Commit(WRITE), 3..4)?;
-        stage.ask(Op::Written, 0, |range| range.forget_written(all.clone()))?;
-        let asked = stage.ask(Op::Written, 0, |range| range.written(all.clone(), &mut ranges))?;
-        assert_eq!(asked.count, 0);
-        Ok(())
-    });
-}
-
 /// Nobody keeps books here, so only the errors and the ledger are looked at.
 #[test]
 fn an_untracked_reservation() {

@@ -208,11 +208,13 @@ fn a_write_watch() {
     }
     let usual = "pages of the usual length are the rule anyway";
     let lost = "the next question about these pages is an error";
-    let anew = "nothing can be told, and one begins anew";
+    let kept = "what was noted before the decommit is told once more";
+    let anew = "the story takes this number for a watch that is lost, and begins anew";
     let absorbs = [
         PLACE,
         MAPPED_OVER.on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Ioctl, lost).on_some_systems(),
+        Absorbed::by(Op::Decommit, Call::ResetWriteWatch, kept).on_some_systems(),
         Absorbed::by(Op::Written, Call::GetWriteWatch, anew).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Madvise, usual).on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Madvise, usual).on_some_systems(),
