@@ -6,7 +6,7 @@
 use super::{
     ADVICE_OUTLIVES_PAGES, CommitPolicy, Errno, HugePages, Protection, advise, arm, decommit_huge,
     disarm, guard_many, huge_len, huge_page_len, huge_pages, lock, name, overcommits_always,
-    populate, prefer_node, prefetch, reserve_huge, reserve_near, stack_room, undiscard,
+    populate, prefer_node, prefetch, reserve_huge, reserve_near, stack_room, thread_id, undiscard,
     unguard_many, unlock,
 };
 use crate::ds::name::Name;
@@ -140,6 +140,7 @@ const _MEMORY_CONTRACT: (
     unsafe fn(&[Piece]) -> Result<(), Stumble>,
     unsafe fn(&[Piece]) -> Result<(), Stumble>,
     unsafe fn(NonNull<u8>, usize, Name) -> Result<(), Errno>,
+    fn() -> u32,
     fn() -> bool,
     fn() -> Option<Range<usize>>,
     bool,
@@ -155,6 +156,7 @@ const _MEMORY_CONTRACT: (
     guard_many,
     unguard_many,
     name,
+    thread_id,
     overcommits_always,
     stack_room,
     ADVICE_OUTLIVES_PAGES,

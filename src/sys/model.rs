@@ -17,6 +17,7 @@ pub(crate) enum Simulated {
     Reserved,
     Committed(Protection),
     Guarded(Protection),
+    Tripwire(Protection),
 }
 
 /// What a committed page reads as, all of it.
@@ -36,6 +37,10 @@ pub(crate) enum Verb {
     Discard,
     Guard,
     Unguard,
+    Arm,
+    Disarm,
+    /// The handler of a fault is told about it.
+    Trip,
     /// The program writes this byte all over the pages. Only where it may write.
     Write(u8),
 }
@@ -103,9 +108,8 @@ impl Model {
         match (self.pages[index].state, self.kind) {
             (Simulated::Committed(protection), _) => protection,
             (Simulated::Guarded(protection), GuardKind::Marker) => protection,
-            (Simulated::Guarded(_), GuardKind::Split) | (Simulated::Reserved, _) => {
-                Protection::NoAccess
-            }
+            (Simulated::Guarded(_), GuardKind::Split)
+            | (Simulated::Reserved | Simulated::Tripwire(_), _) => Protection::NoAccess,
         }
     }
 
@@ -119,18 +123,22 @@ impl Model {
         }
         match (self.pages[index].state, self.kind) {
             (Simulated::Reserved, _) | (Simulated::Guarded(_), GuardKind::Split) => Some(false),
+            (Simulated::Tripwire(_), _) => None,
             (Simulated::Committed(protection) | Simulated::Guarded(protection), _) => {
                 matches!(protection, ReadWrite | ExecuteReadWrite).then_some(true)
             }
         }
     }
 
-    /// Whether a read of a page succeeds; `None` where it depends on the processor.
+    /// Whether a read of a page succeeds; `None` where it depends on the processor, or must not be
+    /// tried.
     pub(crate) fn is_readable(&self, index: usize) -> Option<bool> {
         match self.pages[index].state {
             Simulated::Committed(Protection::Execute) => None,
             Simulated::Committed(protection) => Some(protection != Protection::NoAccess),
             Simulated::Reserved | Simulated::Guarded(_) => Some(false),
+            // To ask is a touch, which takes the tripwire away on some systems.
+            Simulated::Tripwire(_) => None,
         }
     }
 
@@ -143,20 +151,24 @@ impl Model {
 
 /// One page, one verb: the whole specification.
 fn step(verb: Verb, page: Page) -> Result<Page, BadState> {
-    use Simulated::{Committed, Guarded, Reserved};
+    use Simulated::{Committed, Guarded, Reserved, Tripwire};
     let Page { state, content } = page;
     let empty = Content::Exactly(0);
     let (state, content) = match (verb, state) {
         (Verb::Commit(new), Reserved) => (Committed(new), empty),
-        (Verb::Commit(new), Committed(_)) => (Committed(new), content),
+        (Verb::Commit(new), Committed(_) | Tripwire(_)) => (Committed(new), content),
         (Verb::Decommit, _) => (Reserved, empty),
-        (Verb::Protect(new), Committed(_)) => (Committed(new), content),
+        (Verb::Protect(new), Committed(_) | Tripwire(_)) => (Committed(new), content),
         (Verb::Discard, Committed(_)) => match content {
             Content::Exactly(byte) | Content::ZeroOr(byte) => (state, Content::ZeroOr(byte)),
         },
-        (Verb::Guard, Committed(old) | Guarded(old)) => (Guarded(old), empty),
+        (Verb::Guard, Committed(old) | Guarded(old) | Tripwire(old)) => (Guarded(old), empty),
         (Verb::Unguard, Guarded(old)) => (Committed(old), empty),
-        (Verb::Unguard, Committed(_)) => (state, content),
+        (Verb::Unguard, Committed(_) | Tripwire(_)) => (state, content),
+        (Verb::Arm, Committed(Protection::NoAccess)) => return Err(BadState),
+        (Verb::Arm, Committed(old) | Tripwire(old)) => (Tripwire(old), content),
+        (Verb::Disarm | Verb::Trip, Tripwire(old)) => (Committed(old), content),
+        (Verb::Disarm, Committed(_)) | (Verb::Trip, _) => (state, content),
         (Verb::Write(byte), Committed(_)) => (state, Content::Exactly(byte)),
         _ => return Err(BadState),
     };

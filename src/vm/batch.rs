@@ -38,7 +38,9 @@ impl Reservation {
     #[doc(alias = "process_madvise")]
     pub fn guard_all(&self, ranges: &[Range<usize>]) -> Result<(), Error> {
         self.on_all(Op::Guard, ranges, |state| match state {
-            PageState::Committed(protection) => PageState::Guarded(protection),
+            PageState::Committed(protection) | PageState::Tripwire(protection) => {
+                PageState::Guarded(protection)
+            }
             other => other,
         })
     }
@@ -65,9 +67,7 @@ impl Reservation {
     ) -> Result<(), Error> {
         for range in ranges {
             let call = self.call(op, range.clone())?;
-            self.require(&call, |state| {
-                matches!(state, PageState::Committed(_) | PageState::Guarded(_))
-            })?;
+            self.require(&call, PageState::is_promised)?;
         }
         let mut done = 0;
         for part in ranges.chunks(PIECES) {
@@ -103,6 +103,11 @@ impl Reservation {
         };
         // Why it stumbled does not matter: that range is tried by itself, and then it does.
         let done = batch.map_or_else(|Stumble { index, .. }| index, |()| ranges.len());
+        if op == Op::Guard {
+            for (index, range) in ranges.iter().enumerate().take(done) {
+                self.end_tripwires(self.checked(range)).map_err(|errno| (index, errno))?;
+            }
+        }
         ranges.iter().enumerate().skip(done).try_for_each(|(index, range)| {
             let one = match op {
                 Op::Guard => self.install_guards(self.checked(range)),

@@ -164,7 +164,7 @@ pub(super) fn page_len() -> usize {
 impl Reservation {
     /// What became of the wish for huge pages, and how much is in huge pages now. Asks the system.
     ///
-    /// Linux: openat, ioctl(PAGEMAP_SCAN), close; before 6.7 it reads /proc/self/smaps. Windows: no
+    /// Linux: ioctl(PAGEMAP_SCAN); before 6.7 it reads /proc/self/smaps. Windows: no
     /// call; pages from the pool are not given, and it has no others.
     ///
     /// # Errors

@@ -7,13 +7,15 @@
 //!            reserve            commit
 //!   Free  ------------> Reserved ------> Committed  --protect, discard--> Committed
 //!     ^                   ^                  |      --guard--> Guarded --unguard--> Committed
-//!     +---- release ------+---- decommit ----+
+//!     +---- release ------+---- decommit ----+      --arm--> Tripwire --trip, disarm--> Committed
 //! ```
 //!
 //! - *Reserved* pages are addresses only: no memory, no promise of memory, every touch faults.
 //! - *Committed* pages are memory. They read zero until they are written.
 //! - *Guarded* pages fault, whoever touches them, although they were committed. Their memory went
 //!   back; unguarded they read zero.
+//! - *Tripwire* pages are committed, and the next touch faults, once; see
+//!   [`Reservation::arm`] and [`trip`].
 //!
 //! Everything happens in whole pages. A verb takes a range of bytes, counted from the start of the
 //! reservation, and acts on the smallest run of pages that covers it.
@@ -62,6 +64,7 @@ mod search;
 mod states;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tripwire;
 mod watch;
 
 pub use crate::ds::name::Name;
@@ -72,6 +75,7 @@ pub use policy::CommitPolicy;
 pub use region::{Region, Regions, State, query, regions};
 pub use reservation::Reservation;
 pub use ring::{Consumer, Producer, Ring};
+pub use tripwire::trip;
 pub use watch::Written;
 
 use crate::sys::{self, Guards};

@@ -87,6 +87,8 @@ pub(super) struct Record {
     pub(super) whole: AtomicU32,
     /// Pieces that are left, in the record of an allocation that was split.
     pub(super) pieces: AtomicU32,
+    /// Grows whenever pages are armed or trip; 0: never. See `tripwire`.
+    pub(super) trips: AtomicU32,
     name: [AtomicU64; Name::WORDS],
 }
 
@@ -171,7 +173,8 @@ pub(super) fn take() -> Result<(u32, &'static Record), Refusal> {
         (number, record) = RECORDS.take()?;
     }
     record.generation.fetch_add(1, Ordering::AcqRel);
-    for field in [&record.advice, &record.face, &record.whole, &record.pieces] {
+    let fields = [&record.advice, &record.face, &record.whole, &record.pieces, &record.trips];
+    for field in fields {
         field.store(0, Ordering::Release);
     }
     record.set_name(None);

@@ -142,8 +142,8 @@ impl Reservation {
         self.traits.policy.into()
     }
 
-    /// Reserved -> Committed. New pages read zero. Pages that are committed already keep their
-    /// content and get the new rights.
+    /// Reserved -> Committed. New pages read zero. Pages that are committed already, armed or not,
+    /// keep their content and get the new rights.
     ///
     /// Under [`CommitPolicy::Strict`] the system's charge grows by exactly the new pages. Linux
     /// charges when pages become writable: pages committed for reading only are promised by the
@@ -161,7 +161,7 @@ impl Reservation {
     pub fn commit(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
         let call = self.call(Op::Commit, range)?;
         self.require(&call, |state| {
-            matches!(state, PageState::Reserved | PageState::Committed(_))
+            matches!(state, PageState::Reserved | PageState::Committed(_) | PageState::Tripwire(_))
         })?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
@@ -169,7 +169,7 @@ impl Reservation {
         self.settle(&call, done, |_| PageState::Committed(protection))
     }
 
-    /// Committed or Guarded -> Reserved. Memory and charge go back, the content is lost. Pages that
+    /// Any state -> Reserved. Memory and charge go back, the content is lost. Pages that
     /// are Reserved already may be in the range.
     ///
     /// Windows: `VirtualFree(MEM_DECOMMIT)`. Linux: mmap over the range, because the cheaper ways
@@ -186,17 +186,19 @@ impl Reservation {
         self.settle(&call, done, |_| PageState::Reserved)
     }
 
-    /// Committed -> Committed, with other rights. The content stays.
+    /// Committed or Tripwire -> Committed, with other rights. The content stays.
     ///
     /// Windows: `VirtualProtect`. Linux: mprotect.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
-    /// - `BadState`: a page is not Committed. No page was changed.
+    /// - `BadState`: a page is neither Committed nor Tripwire. No page was changed.
     /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. Every page is as it was.
     pub fn protect(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
         let call = self.call(Op::Protect, range)?;
-        self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        self.require(&call, |state| {
+            matches!(state, PageState::Committed(_) | PageState::Tripwire(_))
+        })?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside; whoever holds references into it promised that
         // nobody does this.
@@ -226,8 +228,8 @@ impl Reservation {
         self.settle(&call, done, |state| state)
     }
 
-    /// Committed -> Guarded: every touch faults, and the memory goes back. Pages that are Guarded
-    /// already may be in the range.
+    /// Committed or Tripwire -> Guarded: every touch faults, and the memory goes back. Pages that
+    /// are Guarded already may be in the range.
     ///
     /// With [`GuardKind::Marker`] the charge stays, and no mapping is split. With
     /// [`GuardKind::Split`] the charge goes back and each guard may cost two mappings.
@@ -236,36 +238,34 @@ impl Reservation {
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
-    /// - `BadState`: a page is neither Committed nor Guarded. No page was changed.
+    /// - `BadState`: a page is neither Committed, Tripwire nor Guarded. No page was changed.
     /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. The states are as they were;
     ///   content may be lost.
     pub fn guard(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Guard, range)?;
-        self.require(&call, |state| {
-            matches!(state, PageState::Committed(_) | PageState::Guarded(_))
-        })?;
+        self.require(&call, PageState::is_promised)?;
         let done = self.install_guards(call.pages);
         self.settle(&call, done, |state| match state {
-            PageState::Committed(protection) => PageState::Guarded(protection),
+            PageState::Committed(protection) | PageState::Tripwire(protection) => {
+                PageState::Guarded(protection)
+            }
             other => other,
         })
     }
 
-    /// Guarded -> Committed, with the rights from before; the pages read zero. Committed pages in
-    /// the range are left alone.
+    /// Guarded -> Committed, with the rights from before; the pages read zero. Committed and armed
+    /// pages in the range are left alone.
     ///
     /// Linux: madvise(MADV_GUARD_REMOVE), or mprotect.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
-    /// - `BadState`: a page is neither Guarded nor Committed. No page was changed.
+    /// - `BadState`: a page is neither Guarded, Tripwire nor Committed. No page was changed.
     /// - `NoMemory` (with [`GuardKind::Split`], whose charge has to be taken again),
     ///   `TooManyMappings`, `Denied`: the system refused. Every page is as it was.
     pub fn unguard(&self, range: Range<usize>) -> Result<(), Error> {
         let call = self.call(Op::Unguard, range)?;
-        self.require(&call, |state| {
-            matches!(state, PageState::Committed(_) | PageState::Guarded(_))
-        })?;
+        self.require(&call, PageState::is_promised)?;
         let done = self.remove_guards(call.pages);
         self.settle(&call, done, |state| match state {
             PageState::Guarded(protection) => PageState::Committed(protection),
@@ -479,7 +479,7 @@ impl Reservation {
         }
         match (state, kind) {
             // SAFETY: (1) the pages are inside; where there is no marker nothing happens.
-            (PageState::Committed(_), GuardKind::Marker) => unsafe {
+            (PageState::Committed(_) | PageState::Tripwire(_), GuardKind::Marker) => unsafe {
                 sys::unguard(ptr, len, kind, rights)
             },
             (PageState::Guarded(_), GuardKind::Marker) => self.install_guards(pages),
@@ -525,7 +525,9 @@ impl Reservation {
         }
         let (ptr, len) = self.place(pages);
         // SAFETY: (1) the pages are inside; their content is the caller's to lose.
-        unsafe { sys::guard(ptr, len, guard_kind, policy) }
+        unsafe { sys::guard(ptr, len, guard_kind, policy) }?;
+        // A marker lies on rights, and armed pages have none.
+        self.end_tripwires(pages)
     }
 
     /// Markers go in one call; split guards one by one, each back to its own rights.

@@ -106,7 +106,7 @@ impl Wanted {
     fn free_from(
         self,
         mut candidate: Option<usize>,
-        taken: impl Fn(usize) -> Result<Option<Range<usize>>, Errno>,
+        taken: &impl Fn(usize) -> Result<Option<Range<usize>>, Errno>,
     ) -> Result<Option<usize>, Errno> {
         let Limits { address_min, address_max, .. } = self.limits;
         while let Some(place) = candidate {
@@ -188,7 +188,7 @@ mod tests {
                     start.unwrap_or(addr)..end
                 }))
             };
-            let found = wanted.free_from(wanted.first(), taken);
+            let found = wanted.free_from(wanted.first(), &taken);
             prop_assert_eq!(found, Ok(by_hand(wanted, &bytes)));
         }
     }

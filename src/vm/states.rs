@@ -154,6 +154,11 @@ impl PageState {
     const GUARDED: u8 = 16;
     const TRIPWIRE: u8 = 24;
 
+    /// Committed, whatever a touch does.
+    pub(super) fn is_promised(self) -> bool {
+        matches!(self, PageState::Committed(_) | PageState::Tripwire(_) | PageState::Guarded(_))
+    }
+
     /// The number that stands for the state in the table. 0 is left for pages that are not ours.
     const fn code(self) -> u8 {
         match self {

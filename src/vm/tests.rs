@@ -3,6 +3,7 @@
 
 mod failures;
 pub(crate) mod stage;
+mod tripwires;
 mod wishes;
 
 use super::{CommitPolicy, GuardKind, Protection, Reservation, State};
@@ -36,6 +37,9 @@ fn verbs() -> impl Strategy<Value = Verb> {
         2 => Just(Verb::Discard),
         3 => Just(Verb::Guard),
         3 => Just(Verb::Unguard),
+        2 => Just(Verb::Arm),
+        1 => Just(Verb::Disarm),
+        1 => Just(Verb::Trip),
         4 => (1u8..).prop_map(Verb::Write),
     ]
 }
@@ -94,6 +98,10 @@ impl Twins {
             }
             return;
         }
+        if matches!(verb, Verb::Trip) {
+            pages.for_each(|index| self.trip(index));
+            return;
+        }
         let expected = self.model.apply(verb, pages);
         let real = &self.real;
         let done = match verb {
@@ -103,13 +111,25 @@ impl Twins {
             Verb::Discard => real.discard(bytes),
             Verb::Guard => real.guard(bytes),
             Verb::Unguard => real.unguard(bytes),
-            Verb::Write(_) => unreachable!("handled above"),
+            Verb::Arm => real.arm(bytes),
+            Verb::Disarm => real.disarm(bytes),
+            Verb::Trip | Verb::Write(_) => unreachable!("handled above"),
         };
         let done = done.map_err(|error| {
             assert_eq!((error.kind(), error.code()), (ErrorKind::BadState, 0), "{verb:?}: {error}");
             BadState
         });
         assert_eq!(done, expected, "{verb:?}");
+    }
+
+    /// Tells of a fault in the middle of a page. That only armed ones trip is for both to say.
+    fn trip(&mut self, index: usize) {
+        let addr = self.real.base() + index * self.page_len + self.page_len / 2;
+        let told = super::trip(addr).map(|region| (region.base, region.len, region.state));
+        let page = (self.real.base() + index * self.page_len, self.page_len);
+        let was_armed = matches!(self.model.pages()[index].state, Simulated::Tripwire(_));
+        assert_eq!(told == Some((page.0, page.1, State::Tripwire)), was_armed, "page {index}");
+        self.model.apply(Verb::Trip, index..index + 1).expect("any state will do");
     }
 
     fn write(&self, index: usize, byte: u8) {
@@ -134,6 +154,7 @@ impl Twins {
                 Simulated::Reserved => (State::Reserved, None),
                 Simulated::Committed(protection) => (State::Committed, Some(protection)),
                 Simulated::Guarded(protection) => (State::Guarded, Some(protection)),
+                Simulated::Tripwire(protection) => (State::Tripwire, Some(protection)),
             };
             assert_eq!(said, expected, "the table, page {index}");
             if !self.may_be_unknown {

@@ -49,3 +49,30 @@ pub(crate) fn set_error_number(number: i32) {
 pub(crate) fn is_wine() -> bool {
     false
 }
+
+/// Has `handle` called with the address of each fault; what it does not want ends the process.
+pub(crate) fn on_faults(handle: fn(usize) -> bool) {
+    use std::sync::OnceLock;
+    static HANDLE: OnceLock<fn(usize) -> bool> = OnceLock::new();
+    unsafe extern "C" fn on_signal(
+        signal: i32,
+        told: *mut libc::siginfo_t,
+        _: *mut std::ffi::c_void,
+    ) {
+        // SAFETY: the system hands a valid structure to the handler of a fault.
+        let addr = unsafe { (*told).si_addr() } as usize;
+        if !HANDLE.get().is_some_and(|handle| handle(addr)) {
+            // SAFETY: back to the default; the instruction faults again and ends the process.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+    HANDLE.get_or_init(|| handle);
+    // SAFETY: zero is a valid start for every field.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_signal as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: the handler above lives as long as the program.
+        assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
+    }
+}

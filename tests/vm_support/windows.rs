@@ -49,3 +49,31 @@ pub(crate) fn is_wine() -> bool {
     // SAFETY: a loaded library, and a name that ends with 0.
     unsafe { GetProcAddress(library, s!("wine_get_version")) }.is_some()
 }
+
+/// Has `handle` called with the address of each fault and of each touched tripwire; what it does
+/// not want goes on to the next handler.
+pub(crate) fn on_faults(handle: fn(usize) -> bool) {
+    use std::sync::OnceLock;
+    use windows_sys::Win32::Foundation::{STATUS_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION};
+    use windows_sys::Win32::System::Diagnostics::Debug::{
+        AddVectoredExceptionHandler, EXCEPTION_CONTINUE_EXECUTION, EXCEPTION_CONTINUE_SEARCH,
+        EXCEPTION_POINTERS,
+    };
+    static HANDLE: OnceLock<fn(usize) -> bool> = OnceLock::new();
+    unsafe extern "system" fn on_exception(told: *mut EXCEPTION_POINTERS) -> i32 {
+        // SAFETY: the system hands valid structures to a vectored handler.
+        let record = unsafe { *(*told).ExceptionRecord };
+        let is_fault =
+            [STATUS_ACCESS_VIOLATION, STATUS_GUARD_PAGE_VIOLATION].contains(&record.ExceptionCode);
+        let addr = record.ExceptionInformation[1];
+        if is_fault && HANDLE.get().is_some_and(|handle| handle(addr)) {
+            EXCEPTION_CONTINUE_EXECUTION
+        } else {
+            EXCEPTION_CONTINUE_SEARCH
+        }
+    }
+    HANDLE.get_or_init(|| handle);
+    // SAFETY: the handler above lives as long as the program.
+    let added = unsafe { AddVectoredExceptionHandler(1, Some(on_exception)) };
+    assert!(!added.is_null(), "a handler");
+}

@@ -2,7 +2,7 @@
 
 use super::super::{CommitPolicy, Errno, Protection};
 use super::info::number_in;
-use super::pagemap::{IS_HUGE, IS_PRESENT, PageRun, scan};
+use super::pagemap::{Filter, PAGE_IS_HUGE, PAGE_IS_PRESENT, Region, ask};
 use super::pages::{
     madvise_unlocked, mmap_none, pointer, protect, release, reserve, reserve_at, reserve_flags,
 };
@@ -91,16 +91,16 @@ pub(crate) unsafe fn decommit_huge(ptr: NonNull<u8>, len: usize) -> Result<(), E
     unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
 }
 
-/// How many bytes of the range are backed by huge pages at this moment. Calls: openat,
-/// ioctl(PAGEMAP_SCAN), close; before Linux 6.7 it reads /proc/self/smaps, which counts a mapping
-/// that reaches beyond the range as if its huge pages lay in the range first.
+/// How many bytes of the range are backed by huge pages at this moment. Calls: ioctl(PAGEMAP_SCAN)
+/// on a file that is opened once; before Linux 6.7 it reads /proc/self/smaps, which counts a
+/// mapping that reaches beyond the range as if its huge pages lay in the range first.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.
 pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     let (start, end) = (ptr.addr().get(), ptr.addr().get() + len);
     match scan_huge(start, end) {
-        Err(Errno(libc::ENOTTY | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
+        Err(Errno(libc::ENOTTY | libc::ENOSYS | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
             count_in_smaps(start, end)
         }
         counted => counted,
@@ -108,18 +108,15 @@ pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Err
 }
 
 fn scan_huge(start: usize, end: usize) -> Result<usize, Errno> {
-    let file = open_read(c"/proc/self/pagemap")?;
-    let mut runs = [PageRun::default(); 32];
-    let mut from = start;
-    let mut counted = Ok(0);
-    while let (Ok(sum), true) = (counted, from < end) {
-        counted = scan(file, from..end, IS_HUGE | IS_PRESENT, &mut runs).map(|(count, walked)| {
-            from = walked;
-            sum + runs[..count].iter().map(|run| (run.end - run.start) as usize).sum::<usize>()
-        });
+    let filter = Filter { inverted: 0, mask: PAGE_IS_HUGE | PAGE_IS_PRESENT, any: 0 };
+    let mut regions = [Region::default(); 32];
+    let mut range = start as u64..end as u64;
+    let mut sum = 0;
+    while !range.is_empty() {
+        let count = ask(&mut range, filter, 0, &mut regions)?;
+        sum += regions[..count].iter().map(|run| (run.end - run.start) as usize).sum::<usize>();
     }
-    close(file);
-    counted
+    Ok(sum)
 }
 
 /// The sums of `AnonHugePages` and `Private_Hugetlb` of the mappings that meet the range.

@@ -20,11 +20,15 @@
 
 use super::super::{CommitPolicy, Errno, GuardKind};
 use super::kept_file::KeptFile;
+use super::pagemap::{
+    Filter, PAGE_IS_GUARD, PAGE_IS_PFNZERO, PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_WRITTEN,
+    Region, ask,
+};
 use super::pages::{madvise, release, reserve, reserve_at};
-use super::process::{close, open_read};
+use super::process::close;
 use super::raw::syscall;
 use crate::ds::extents::Extents;
-use crate::error::{Call, Op};
+use crate::error::Op;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -46,39 +50,11 @@ struct Register {
     ioctls: u64,
 }
 
-/// `struct pm_scan_arg`.
-#[repr(C)]
-struct Scan {
-    size: u64,
-    flags: u64,
-    start: u64,
-    end: u64,
-    walk_end: u64,
-    regions: u64,
-    regions_len: u64,
-    pages_max: u64,
-    category_inverted: u64,
-    category_mask: u64,
-    category_anyof_mask: u64,
-    return_mask: u64,
-}
-
-/// `struct page_region`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Region {
-    start: u64,
-    end: u64,
-    categories: u64,
-}
-
 const READ_AND_WRITE: usize = 3 << 30;
 /// `_IOWR(0xAA, 0x3F, struct uffdio_api)`.
 const UFFDIO_API: usize = READ_AND_WRITE | size_of::<Api>() << 16 | 0xaa << 8 | 0x3f;
 /// `_IOWR(0xAA, 0x00, struct uffdio_register)`.
 const UFFDIO_REGISTER: usize = READ_AND_WRITE | size_of::<Register>() << 16 | 0xaa << 8;
-/// `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: usize = READ_AND_WRITE | size_of::<Scan>() << 16 | 0x66 << 8 | 16;
 
 const UFFD_VERSION: u64 = 0xaa;
 /// Faults of the kernel on our behalf need no message: there are none in this mode. So the file may
@@ -91,21 +67,6 @@ const UFFDIO_REGISTER_MODE_WP: u64 = 2;
 const PM_SCAN_WP_MATCHING: u64 = 1;
 /// Refuse (EPERM) a range that is not watched.
 const PM_SCAN_CHECK_WPASYNC: u64 = 2;
-
-const PAGE_IS_WRITTEN: u64 = 1 << 1;
-const PAGE_IS_PRESENT: u64 = 1 << 3;
-const PAGE_IS_SWAPPED: u64 = 1 << 4;
-const PAGE_IS_PFNZERO: u64 = 1 << 5;
-/// Linux 6.15.
-const PAGE_IS_GUARD: u64 = 1 << 8;
-
-/// Which pages a scan is about.
-#[derive(Clone, Copy)]
-struct Filter {
-    inverted: u64,
-    mask: u64,
-    any: u64,
-}
 
 /// Exactly what the kernel has its quick way for.
 const CANDIDATE: Filter = Filter { inverted: 0, mask: PAGE_IS_WRITTEN, any: 0 };
@@ -130,7 +91,6 @@ const DENSE: u64 = 8;
 
 /// Watches all ranges of the process: with one for each reservation there would soon be none left.
 static WATCHER: KeptFile = KeptFile::new(open_watcher);
-static PAGEMAP: KeptFile = KeptFile::new(|| open_read(c"/proc/self/pagemap"));
 
 fn open_watcher() -> Result<usize, Errno> {
     let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | UFFD_USER_MODE_ONLY;
@@ -254,7 +214,7 @@ pub(crate) unsafe fn written(
 
 /// Scans until the end of `rest`, or until there is no more room; what is left stays in `rest`.
 fn scan_all(rest: &mut Range<u64>, take: bool, found: &mut Extents<'_>) -> Result<(), Errno> {
-    let mut candidates = [Region { start: 0, end: 0, categories: 0 }; BATCH];
+    let mut candidates = [Region::default(); BATCH];
     while !rest.is_empty() {
         let mut seen = rest.clone();
         let count = ask(&mut seen, CANDIDATE, PM_SCAN_CHECK_WPASYNC, &mut candidates)?;
@@ -291,7 +251,7 @@ fn scan_all(rest: &mut Range<u64>, take: bool, found: &mut Extents<'_>) -> Resul
 /// Scans a run of candidates exactly. What is left of it, for want of room, stays in `run`.
 fn decide(run: &mut Range<u64>, take: bool, found: &mut Extents<'_>) -> Result<(), Errno> {
     let flags = PM_SCAN_CHECK_WPASYNC | if take { PM_SCAN_WP_MATCHING } else { 0 };
-    let mut written = [Region { start: 0, end: 0, categories: 0 }; WRITTEN_BATCH];
+    let mut written = [Region::default(); WRITTEN_BATCH];
     let filter = written_filter();
     // What there is no room for must not be taken.
     while !run.is_empty() && found.room() > 0 {
@@ -326,59 +286,10 @@ pub(crate) unsafe fn forget_written(ptr: NonNull<u8>, len: usize) -> Result<(), 
 
 /// Sets the bit for the written pages of a range.
 fn mark_written(mut range: Range<u64>) -> Result<(), Errno> {
-    let mut marked = [Region { start: 0, end: 0, categories: 0 }; WRITTEN_BATCH];
+    let mut marked = [Region::default(); WRITTEN_BATCH];
     let (filter, flags) = (written_filter(), PM_SCAN_CHECK_WPASYNC | PM_SCAN_WP_MATCHING);
     while !range.is_empty() {
         ask(&mut range, filter, flags, &mut marked)?;
     }
     Ok(())
-}
-
-/// Scans the beginning of `range`, as far as the answer has room, and takes that away from `range`.
-/// Returns how many regions were found.
-fn ask(
-    range: &mut Range<u64>,
-    filter: Filter,
-    flags: u64,
-    regions: &mut [Region],
-) -> Result<usize, Errno> {
-    match scan(PAGEMAP.number()?, range, filter, flags, regions) {
-        Err(Errno(libc::EBADF | libc::ENOTTY, _)) => {
-            scan(PAGEMAP.reopen()?, range, filter, flags, regions)
-        }
-        done => done,
-    }
-}
-
-fn scan(
-    file: usize,
-    range: &mut Range<u64>,
-    filter: Filter,
-    flags: u64,
-    regions: &mut [Region],
-) -> Result<usize, Errno> {
-    let mut request = Scan {
-        size: size_of::<Scan>() as u64,
-        flags,
-        start: range.start,
-        end: range.end,
-        walk_end: 0,
-        regions: regions.as_mut_ptr().expose_provenance() as u64,
-        regions_len: regions.len() as u64,
-        pages_max: 0,
-        category_inverted: filter.inverted,
-        category_mask: filter.mask,
-        category_anyof_mask: filter.any,
-        return_mask: PAGE_IS_WRITTEN,
-    };
-    let target = (&raw mut request).expose_provenance();
-    // SAFETY: the kernel reads and fills the structure of that request and at most as many regions
-    // as it says, all of which live through the call. Bits that it sets change no content.
-    let count = unsafe { syscall(libc::SYS_ioctl, [file, PAGEMAP_SCAN, target, 0, 0, 0]) }?;
-    if request.walk_end <= range.start && !range.is_empty() {
-        // No way to go on. The kernel never answers so.
-        return Err(Errno(libc::EIO, Call::Ioctl));
-    }
-    range.start = request.walk_end;
-    Ok(count)
 }

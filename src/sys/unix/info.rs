@@ -21,7 +21,6 @@ const ADDRESS_END: usize = if cfg!(target_os = "macos") {
 pub(crate) fn info() -> Info {
     let limits = limits();
     let guards = guards();
-    let huge_page_len = huge_page_len();
     Info {
         page_len: limits.page_len,
         granularity: limits.granularity,
@@ -29,9 +28,9 @@ pub(crate) fn info() -> Info {
         guard_markers: guards.markers,
         mappings_max: 0,
         overcommit: overcommit(),
-        huge_page_len,
+        huge_page_len: huge_page_len(),
         // FreeBSD promotes whatever fits.
-        huge_pages: if huge_page_len > 0 { HugePages::Always } else { HugePages::Never },
+        huge_pages: huge_pages(),
         memory_len: number(libc::_SC_PHYS_PAGES).saturating_mul(limits.page_len),
         address_min: limits.address_min,
         address_max: limits.address_max,
@@ -67,8 +66,13 @@ fn overcommit() -> u8 {
     1
 }
 
+/// Where the kernel has huge pages it uses them by itself.
+pub(crate) fn huge_pages() -> HugePages {
+    if huge_page_len() > 0 { HugePages::Always } else { HugePages::Never }
+}
+
 #[cfg(target_os = "macos")]
-fn huge_page_len() -> usize {
+pub(crate) fn huge_page_len() -> usize {
     0
 }
 
@@ -84,7 +88,7 @@ fn overcommit() -> u8 {
 }
 
 #[cfg(target_os = "freebsd")]
-fn huge_page_len() -> usize {
+pub(crate) fn huge_page_len() -> usize {
     let mut lens = [0; 2];
     // SAFETY: writes at most two numbers.
     let mut ask = || unsafe { libc::getpagesizes(lens.as_mut_ptr(), 2) };

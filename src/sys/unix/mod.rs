@@ -7,6 +7,7 @@ mod call;
 mod generation;
 mod info;
 mod maps;
+mod memory;
 mod mirror;
 mod pages;
 #[cfg(test)]
@@ -16,12 +17,17 @@ pub(crate) mod truth;
 mod watch;
 
 pub(crate) use generation::generation;
-pub(crate) use info::{guards, info, limits};
+pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
+pub(crate) use memory::{
+    ADVICE_OUTLIVES_PAGES, advise, arm, decommit_huge, disarm, guard_many, huge_len, lock, name,
+    overcommits_always, populate, prefer_node, prefetch, reserve_huge, reserve_near, stack_room,
+    thread_id, undiscard, unguard_many, unlock,
+};
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, advise, commit, decommit, discard, error_kind, explain, guard, protect,
-    release, reserve, reserve_at, unguard,
+    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    reserve, reserve_at, unguard,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;

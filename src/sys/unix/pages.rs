@@ -4,7 +4,7 @@
 //! the range. FreeBSD's `MAP_GUARD` would be a cheaper reservation, but its pages never get rights
 //! by `mprotect`: commit would have to know which of them are new.
 
-use super::super::{Advice, CommitPolicy, Errno, GuardKind, Protection};
+use super::super::{CommitPolicy, Errno, GuardKind, Protection};
 use super::call::checked;
 use super::maps::mapping_at_or_above;
 use crate::error::{Call, ErrorKind, Op};
@@ -43,15 +43,18 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
         (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
+        // The limit of locked memory; EAGAIN when memory is short.
+        (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
+        (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
         _ => error_kind(errno),
     }
 }
 
-fn refused<T>(code: i32) -> Result<T, Errno> {
+pub(super) fn refused<T>(code: i32) -> Result<T, Errno> {
     Err(Errno(code, Call::None))
 }
 
-fn place(ptr: NonNull<u8>) -> *mut c_void {
+pub(super) fn place(ptr: NonNull<u8>) -> *mut c_void {
     ptr.as_ptr().cast()
 }
 
@@ -84,7 +87,7 @@ unsafe fn munmap(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
 
 /// # Safety
 /// 1. The caller owns the pages; what the advice does to their content is its business.
-unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: c_int) -> Result<(), Errno> {
+pub(super) unsafe fn madvise(ptr: NonNull<u8>, len: usize, advice: c_int) -> Result<(), Errno> {
     // SAFETY: (1).
     let call = || unsafe { libc::madvise(place(ptr), len, advice) };
     checked(Call::Madvise, [ptr.addr().get(), len], || (call() == 0).then_some(()))
@@ -257,24 +260,5 @@ pub(crate) unsafe fn unguard(
         GuardKind::Marker => refused(libc::ENOSYS),
         // SAFETY: (1).
         GuardKind::Split => unsafe { protect(ptr, len, protection) },
-    }
-}
-
-/// Tells the system how a range will be used. macOS makes no huge pages by itself, so to ask for
-/// none is to ask for nothing; FreeBSD does, and cannot be asked for none. FreeBSD leaves ranges
-/// out of core dumps, by madvise(MADV_NOCORE); macOS does not. What a system lacks is ENOSYS.
-///
-/// # Safety
-/// 1. The range lies in one reservation of ours.
-pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Result<(), Errno> {
-    match advice {
-        Advice::NoHugePages if cfg!(target_os = "macos") => Ok(()),
-        #[cfg(target_os = "freebsd")]
-        // SAFETY: (1); the advice touches no content.
-        Advice::NoDump => unsafe { madvise(ptr, len, libc::MADV_NOCORE) },
-        _ => {
-            let _ = (ptr, len);
-            refused(libc::ENOSYS)
-        }
     }
 }

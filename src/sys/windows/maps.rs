@@ -9,7 +9,7 @@ use core::ptr::without_provenance;
 use windows_sys::Win32::Foundation::ERROR_INVALID_PARAMETER;
 use windows_sys::Win32::System::Memory::{
     MEM_COMMIT, MEM_FREE, MEM_IMAGE, MEM_MAPPED, MEMORY_BASIC_INFORMATION, PAGE_EXECUTE,
-    PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, PAGE_READONLY,
+    PAGE_EXECUTE_READ, PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, PAGE_GUARD, PAGE_READONLY,
     PAGE_READWRITE, PAGE_WRITECOPY, VirtualQuery,
 };
 use windows_sys::Win32::System::ProcessStatus::K32GetMappedFileNameW;
@@ -91,8 +91,11 @@ fn mapping(run: &MEMORY_BASIC_INFORMATION, end: usize) -> Mapping {
 }
 
 /// The nearest of ours for what the system allows. Pages that are copied when they are written let
-/// themselves be written.
+/// themselves be written. A tripwire faults, whatever comes after it.
 const fn protection(rights: u32) -> Protection {
+    if rights & PAGE_GUARD != 0 {
+        return Protection::NoAccess;
+    }
     match rights & RIGHTS {
         PAGE_READONLY => Protection::Read,
         PAGE_READWRITE | PAGE_WRITECOPY => Protection::ReadWrite,

@@ -22,7 +22,7 @@ use windows_sys::Win32::System::Memory::{
     GetLargePageMinimum, MEM_RESERVE, MEM_RESET_UNDO, PAGE_GUARD, PAGE_NOACCESS,
     VirtualAllocExNuma, VirtualLock, VirtualProtect, VirtualUnlock, WIN32_MEMORY_RANGE_ENTRY,
 };
-use windows_sys::Win32::System::Threading::GetNumaHighestNodeNumber;
+use windows_sys::Win32::System::Threading::{GetCurrentThreadId, GetNumaHighestNodeNumber};
 
 /// The system keeps what is said of dumps by address: decommit does not end it, nor does release.
 pub(crate) const ADVICE_OUTLIVES_PAGES: bool = true;
@@ -172,6 +172,12 @@ pub(crate) unsafe fn disarm(
 ) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { protect(ptr, len, protection) }
+}
+
+/// The system's number of the calling thread. Call: GetCurrentThreadId.
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: reads a number of the thread's own block.
+    unsafe { GetCurrentThreadId() }
 }
 
 /// Windows has no names for memory.

@@ -18,7 +18,7 @@ use crate::error::{Call, Error, Op};
 use crate::sys::inject::{Ledger, Plan, Refused, Session, unseen};
 use crate::sys::model::Verb;
 use crate::sys::{self, truth};
-use crate::vm::{Builder, Protection, Reservation};
+use crate::vm::{self, Builder, Protection, Reservation};
 use core::ops::Range;
 use core::ptr::NonNull;
 use std::cell::RefCell;
@@ -234,6 +234,19 @@ impl Stage<'_> {
             Verb::Discard => (Op::Discard, real.discard(bytes)),
             Verb::Guard => (Op::Guard, real.guard(bytes)),
             Verb::Unguard => (Op::Unguard, real.unguard(bytes)),
+            Verb::Arm => (Op::Arm, real.arm(bytes)),
+            Verb::Disarm => (Op::Disarm, real.disarm(bytes)),
+            Verb::Trip => {
+                for page in pages {
+                    let told = vm::trip(twins.real.base() + page * twins.page_len);
+                    // A trip that was refused its call leaves the page armed, and says nothing.
+                    if told.is_some() {
+                        twins.model.apply(verb, page..page + 1).expect("any state will do");
+                    }
+                }
+                self.judge(None, None);
+                return Ok(());
+            }
             Verb::Write(byte) => {
                 pages.clone().for_each(|page| twins.write(page, byte));
                 twins.model.apply(verb, pages).expect("pages committed for writing");
