@@ -68,7 +68,8 @@ fn both_directions_find_the_outermost_place() -> Result<(), Error> {
         assert!(low.base() < high.base());
         assert_eq!((low.base() % info.granularity, high.base() % info.granularity), (0, 0));
         // Other tests reserve and release meanwhile, though never that long.
-        if len > GIB {
+        // Nor does Wine know what Linux has there.
+        if len > GIB && !vm_support::system::is_wine() {
             assert!(!is_room(info.address_min, low.base(), len), "nothing lower is free");
         }
         let lower = Reservation::builder().len(len).top_down().reserve()?;

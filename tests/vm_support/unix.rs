@@ -45,8 +45,8 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { error_number_place().write(number) }
 }
 
-/// No system of this family takes memory for pages that are only reserved.
-pub(crate) fn counts_every_page() -> bool {
+/// Wine is Windows.
+pub(crate) fn is_wine() -> bool {
     false
 }
 
