@@ -60,7 +60,9 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
         _: *mut std::ffi::c_void,
     ) {
         // SAFETY: the system hands a valid structure to the handler of a fault.
-        let addr = unsafe { (*told).si_addr() } as usize;
+        let told = unsafe { &*told };
+        // SAFETY: that of a fault has an address.
+        let addr = unsafe { told.si_addr() } as usize;
         if !HANDLE.get().is_some_and(|handle| handle(addr)) {
             // SAFETY: back to the default; the instruction faults again and ends the process.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
