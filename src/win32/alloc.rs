@@ -38,13 +38,15 @@ fn failed(error: Error) -> Win32Error {
 ///
 /// To a reservation may be added `MEM_TOP_DOWN`, the highest free addresses; `MEM_WRITE_WATCH`, for
 /// [`GetWriteWatch`](super::GetWriteWatch); with `MEM_COMMIT` also `MEM_LARGE_PAGES`, whose sizes
-/// are multiples of [`GetLargePageMinimum`](super::GetLargePageMinimum).
+/// are multiples of [`GetLargePageMinimum`](super::GetLargePageMinimum). With `PAGE_GUARD` in
+/// `protect` the first touch of each committed page faults, once; the program's handler calls
+/// [`trip`](crate::vm::trip).
 ///
 /// Returns the first byte of the first page that the call concerned.
 ///
 /// Windows: the calls of the [`vm`](crate::vm) floor, whose base is `VirtualAlloc`.
 /// Linux: [`reserve`](crate::vm::Builder::reserve), [`commit`](Reservation::commit),
-/// [`discard`](Reservation::discard) or
+/// [`arm`](Reservation::arm), [`discard`](Reservation::discard) or
 /// [`undiscard`](Reservation::undiscard).
 ///
 /// # Errors

@@ -57,8 +57,8 @@ pub fn VirtualLock(address: *const c_void, size: usize) -> Result<(), Win32Error
 ///
 /// # Errors
 /// - `ERROR_INVALID_PARAMETER` (87): the size is 0, or the range leaves the addresses of programs.
-/// - `ERROR_NOT_LOCKED` (158): a page is not locked, as far as the system can tell: Linux since
-///   5.4. No page was unlocked.
+/// - `ERROR_NOT_LOCKED` (158): a page is not locked, or not committed. No page was unlocked. Only
+///   Linux tells of pages that are not locked, since 5.4; elsewhere they may be in the range.
 /// - `ERROR_INVALID_ADDRESS` (487): the range is not in one reservation.
 /// - `ERROR_ACCESS_DENIED` (5): the pages were not reserved by
 ///   [`VirtualAlloc`](super::VirtualAlloc).

@@ -29,6 +29,12 @@
 //!   changing it is `ERROR_ACCESS_DENIED` (5).
 //! - Where the system's own step is the page, as on Linux, the rest of a reservation's last 64 KiB
 //!   is free for whatever else the process maps. A touch there usually faults, but need not.
+//! - `PAGE_GUARD`: the system's signal or exception goes to the program's handler, which calls
+//!   [`vm::trip`](crate::vm::trip). On Windows the exception is that of Windows, on Linux it is
+//!   SIGSEGV.
+//! - A reset cannot be taken back on Linux, and whether a page is locked is known on Linux only:
+//!   [`VirtualUnlock`] of pages that are not succeeds on Windows, where the system says
+//!   `ERROR_NOT_LOCKED` (158) and the vm floor takes that for success.
 //! - `PAGE_NOCACHE` and `PAGE_WRITECOMBINE` are accepted and change nothing. `MEM_PHYSICAL` is
 //!   refused: there are no windows to physical pages.
 //!

@@ -21,7 +21,8 @@ fn failed(error: Error) -> Win32Error {
 /// gets the rights that the first page had.
 ///
 /// Windows: the calls of the [`vm`](crate::vm) floor, whose base is `VirtualProtect`.
-/// Linux: [`protect`](crate::vm::Reservation::protect).
+/// Linux: [`protect`](crate::vm::Reservation::protect), and with `PAGE_GUARD`
+/// [`arm`](crate::vm::Reservation::arm).
 ///
 /// # Errors
 /// - `ERROR_INVALID_PARAMETER` (87): the size is 0; private memory cannot have the protection; the

@@ -4,7 +4,7 @@
 //! own, and takes a verb more. Between the two verbs the pages are plain memory.
 
 use super::flags::Rights;
-use crate::error::{Error, ErrorKind, Op};
+use crate::error::Error;
 use crate::vm::Reservation;
 use core::ops::Range;
 
@@ -22,16 +22,6 @@ impl Rights {
     }
 
     fn finish(self, pages: &Reservation, range: Range<usize>) -> Result<(), Error> {
-        if self.tripwire {
-            Err(Error::new(
-                Op::Arm,
-                ErrorKind::Unsupported,
-                pages.base() + range.start,
-                range.len(),
-                0,
-            ))
-        } else {
-            Ok(())
-        }
+        if self.tripwire { pages.arm(range) } else { Ok(()) }
     }
 }

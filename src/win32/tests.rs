@@ -67,3 +67,24 @@ fn reserve_and_commit_at_once() {
         }
     });
 }
+
+/// A lock that is refused leaves the pages as they are, a guard that is refused leaves them plain.
+#[test]
+fn guard_and_lock() {
+    play(&[PLACE], |stage| {
+        let none = core::ptr::null();
+        let base = stage.verb(Op::Reserve, || alloc(none, 1 << 16, MEM_RESERVE, PAGE_NOACCESS))?;
+        let left = Left(base);
+        stage.verb(Op::Commit, || alloc(base, 1 << 16, MEM_COMMIT, PAGE_READWRITE))?;
+        stage.verb(Op::Lock, || VirtualLock(base, 1).map_err(cause))?;
+        let mut old = 0;
+        // SAFETY: (1) the story has no references.
+        let guard = unsafe { VirtualProtect(base, 1, PAGE_READWRITE | PAGE_GUARD, Some(&mut old)) };
+        match guard.map_err(cause) {
+            Ok(()) => stage.verb(Op::Arm, || Ok(()))?,
+            Err(error) => stage.verb(error.op(), || Err(error))?,
+        }
+        core::mem::forget(left);
+        stage.verb(Op::Release, || free(base, 0, MEM_RELEASE))
+    });
+}

@@ -45,8 +45,8 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { error_number_place().write(number) }
 }
 
-/// No system of this family takes memory for pages that are only reserved.
-pub(crate) fn counts_every_page() -> bool {
+/// Wine is Windows.
+pub(crate) fn is_wine() -> bool {
     false
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
     ) {
         // SAFETY: the system hands a valid structure to the handler of a fault.
         let told = unsafe { &*told };
-        // SAFETY: that of a fault has an address.
+        // SAFETY: this structure tells of a fault, so it has an address.
         let addr = unsafe { told.si_addr() } as usize;
         if !HANDLE.get().is_some_and(|handle| handle(addr)) {
             // SAFETY: back to the default; the instruction faults again and ends the process.

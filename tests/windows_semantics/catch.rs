@@ -6,6 +6,7 @@
 //! to the caller: no jump over foreign frames.
 
 use super::step::{Access, GUARD_VIOLATION, VIOLATION};
+use granule::vm::State;
 use std::arch::global_asm;
 use std::ptr::null_mut;
 use std::sync::Once;
@@ -164,6 +165,12 @@ fn judge(guard: bool, access: Option<Access>, addr: usize) -> Verdict {
     if !ARMED.load(Ordering::SeqCst) {
         return Verdict::Foreign;
     }
+    // What every handler of a program with tripwires does; of others' pages it knows nothing.
+    let guard = match granule::vm::trip(addr) {
+        Some(region) if region.state == State::Tripwire => true,
+        Some(_) => return Verdict::Again,
+        None => guard,
+    };
     let mend = MEND.load(Ordering::SeqCst);
     if !mend.is_null() {
         MENDED.fetch_add(1, Ordering::SeqCst);

@@ -19,6 +19,7 @@ mod real;
 mod rows_commit;
 mod rows_extras;
 mod rows_free;
+mod rows_guard;
 mod rows_protect;
 mod rows_reserve;
 mod rows_scenarios;
@@ -28,12 +29,13 @@ mod step;
 use std::sync::{Mutex, PoisonError};
 use step::Row;
 
-const TABLE: [&[Row]; 6] = [
+const TABLE: [&[Row]; 7] = [
     rows_reserve::ROWS,
     rows_commit::ROWS,
     rows_free::ROWS,
     rows_protect::ROWS,
     rows_scenarios::ROWS,
+    rows_guard::ROWS,
     rows_extras::ROWS,
 ];
 

@@ -4,6 +4,7 @@ use super::api::{Api, Expect, Told};
 use super::catch::{self, Caught, RETURN};
 use super::step::{Answer, Call, Len, Place, Region, Row, Step};
 use granule::win32::{MEM_COMMIT, MEM_RELEASE, PAGE_READWRITE};
+use std::cell::Cell;
 
 /// What a call has given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +118,14 @@ impl Run {
                 catch::read(self.addr(place)).map_or_else(Outcome::Caught, Outcome::Byte)
             }
             Call::Write(place, value) => done(catch::write(self.addr(place), value)),
+            Call::WriteOn(place, value) => {
+                let tries = Cell::new(0);
+                let once = |_| tries.replace(tries.get() + 1) == 0;
+                match catch::mending(&once, || catch::write(self.addr(place), value)) {
+                    (Ok(()), mended) => Outcome::Mended(mended),
+                    (Err(caught), _) => Outcome::Caught(caught),
+                }
+            }
             Call::Execute(place) => done(catch::execute(self.addr(place))),
             Call::Store(place, text) => {
                 let bytes = text.bytes().chain([0]).zip(self.addr(place)..);

@@ -98,6 +98,8 @@ pub(crate) enum Call {
     QueryShort(Place),
     Read(Place),
     Write(Place, u8),
+    /// The same with a handler that goes on after the first fault.
+    WriteOn(Place, u8),
     /// Writes an instruction that returns.
     WriteReturn(Place),
     /// Calls it.
@@ -120,7 +122,7 @@ pub(crate) enum Call {
 
 pub(crate) use Call::{
     Alloc, Execute, Fill, FillFromEnd, Forget, Free, Lock, Protect, ProtectBlind, Query,
-    QueryShort, Read, Store, SystemInfo, SystemWrite, Unlock, Write, WriteReturn, Written,
+    QueryShort, Read, Store, SystemInfo, SystemWrite, Unlock, Write, WriteOn, WriteReturn, Written,
 };
 
 #[derive(Clone, Copy, Debug)]
