@@ -17,6 +17,7 @@ use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, GuardKind, Protection};
 use core::cell::Cell;
+use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -36,7 +37,6 @@ use core::sync::atomic::Ordering;
 /// reservation.release()?;
 /// # Ok::<(), granule::Error>(())
 /// ```
-#[derive(Debug)]
 #[doc(alias("VirtualAlloc", "mmap", "VirtualFree", "munmap"))]
 pub struct Reservation {
     base: NonNull<u8>,
@@ -547,6 +547,18 @@ impl Reservation {
             }
             _ => remove(pages, Protection::ReadWrite),
         }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Reservation")
+            .field("base", &self.base)
+            .field("len", &self.len)
+            .field("policy", &self.policy())
+            .field("guard_kind", &self.guard_kind())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }
 
