@@ -66,7 +66,9 @@ pub enum Advice {
     NoDump,
     /// Put it into core dumps: takes `NoDump` back. MADV_DODUMP.
     Dump,
-    /// The child of a fork does not get the addresses: it faults there. MADV_DONTFORK.
+    /// The child of a fork does not get the addresses: it faults there. Whatever it lays there
+    /// itself is safe from the reservation: once any page of one was advised so, all its verbs are
+    /// `BadState` in the child, and its drop does nothing. MADV_DONTFORK.
     NoFork,
     /// The child of a fork gets the pages with their content: takes `NoFork` and `WipeOnFork` back.
     /// MADV_DOFORK, MADV_KEEPONFORK.

@@ -43,7 +43,8 @@
 //! The child of a `fork` has a copy of the reservations and of the table. Where another thread of
 //! the parent was inside a verb at that moment, the child's table may name the state from before
 //! the verb for pages that the system has changed already, or the other way round; no other page
-//! is affected, and the next verb on such a page settles it.
+//! is affected, and the next verb on such a page settles it. A reservation with
+//! [`Advice::NoFork`] stays with the parent.
 
 mod advice;
 mod batch;

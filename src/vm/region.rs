@@ -191,7 +191,11 @@ fn ours(addr: usize, page: PageLen) -> Option<Region> {
         if let (Some((record, glimpse)), Some(state)) = (seen, PageState::from_code(value.state)) {
             let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
             let name = record.name();
+            let is_elsewhere = record.is_elsewhere();
             if record.is_still(glimpse) {
+                if is_elsewhere {
+                    return None;
+                }
                 return Some(Region::ours(place, state, glimpse.base, name));
             }
         }
