@@ -119,7 +119,7 @@ impl PageState {
 /// other pages it tells what the system knows: Free, Reserved (taken, and no access) or Committed.
 /// It allocates nothing, takes no lock, and may be called in a signal handler.
 ///
-/// Windows: `VirtualQuery`. Linux: getpid and ioctl(PROCMAP_QUERY) on a descriptor of
+/// Windows: `VirtualQuery`. Linux: ioctl(PROCMAP_QUERY) on a descriptor of
 /// /proc/self/maps that is opened once and kept; before 6.11 it reads that file each time.
 ///
 /// # Errors
