@@ -8,7 +8,8 @@ use granule::vm::{self, Access, Advice, GuardKind, Protection, Reservation, Stat
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::filters::{Refused, refusal, resident, with_refused};
-use vm_support::{byte_at, in_child, in_own_process, limit, mapping_flags, means, put, state_at};
+use vm_support::{byte_at, in_child, in_own_process, kernel_reads, limit, mapping_flags, means};
+use vm_support::{put, state_at};
 
 fn pages(range: Range<usize>) -> Range<usize> {
     let page = vm::info().page_len;
@@ -348,6 +349,33 @@ fn children_get_what_was_advised() -> Result<(), Error> {
     assert_eq!(in_child(Advice::Fork)?, Some(8));
     assert_eq!(byte_at(&reservation, 0), 8);
     Ok(())
+}
+
+#[test]
+fn guard_markers_are_wiped_in_a_child_until_they_are_laid_again() {
+    in_own_process("guard_markers_are_wiped_in_a_child_until_they_are_laid_again", &[], || {
+        if !means::advice_shows() {
+            return;
+        }
+        for kind in [GuardKind::Marker, GuardKind::Split] {
+            if kind == GuardKind::Marker && !vm::info().guard_markers {
+                continue;
+            }
+            let builder = Reservation::builder().len(pages(0..2).end).guard_kind(kind);
+            let reservation = builder.reserve().expect("addresses");
+            reservation.commit(pages(0..2), Protection::ReadWrite).expect("two pages");
+            reservation.guard(pages(0..1)).expect("a committed page");
+            let is_read = || kernel_reads(reservation.base());
+            assert_eq!(in_child(|| assert!(!is_read())), 0, "{kind:?}");
+            reservation.advise(Advice::WipeOnFork).expect("a range of ours");
+            let status = in_child(|| {
+                assert_eq!(is_read(), kind == GuardKind::Marker);
+                reservation.guard(pages(0..1)).expect("it is guarded in the table");
+                assert!(!is_read(), "it is guarded again");
+            });
+            assert_eq!(status, 0, "{kind:?}");
+        }
+    });
 }
 
 /// Fills the range that the child of a fork did not get with a mapping of somebody else.

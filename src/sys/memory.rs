@@ -73,7 +73,9 @@ pub enum Advice {
     /// The child of a fork gets the pages with their content: takes `NoFork` and `WipeOnFork` back.
     /// MADV_DOFORK, MADV_KEEPONFORK.
     Fork,
-    /// The child of a fork gets the pages, and they read zero. MADV_DOFORK, MADV_WIPEONFORK.
+    /// The child of a fork gets the pages, and they read zero; so do the pages of its guards, if
+    /// those are [`Marker`](crate::vm::GuardKind::Marker)s, until they are guarded again.
+    /// MADV_DOFORK, MADV_WIPEONFORK.
     WipeOnFork,
 }
 
