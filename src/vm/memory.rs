@@ -126,9 +126,9 @@ impl Reservation {
     /// system refuse to repeat it, that is no error.
     ///
     /// Linux: madvise. Windows: `NoDump` and `Dump` are `WerRegisterExcludedMemoryBlock` and its
-    /// counterpart (Windows 10, for less than 4 GiB), `WillNeed` is `PrefetchVirtualMemory`, `PageOut` is
-    /// `VirtualUnlock`; nothing has to be done for `Normal`, `NoHugePages`, and what concerns
-    /// forks, because there are none; the others are `Unsupported`.
+    /// counterpart (Windows 10, for less than 4 GiB), `WillNeed` is `PrefetchVirtualMemory`,
+    /// `PageOut` is `VirtualUnlock`; nothing has to be done for `Normal`, `NoHugePages`, and what
+    /// concerns forks, because there are none; the others are `Unsupported`.
     ///
     /// # Errors
     /// - `Unsupported`: the system does not know the advice, or cannot follow it on these pages

@@ -108,6 +108,9 @@ fn guards() -> Guards {
         SPLIT_BY_CHOICE => Guards { chosen: GuardKind::Split, markers: true },
         SPLIT => Guards { chosen: GuardKind::Split, markers: false },
         _ => {
+            // Takes a page at first use: now, and not when a verb that failed for want of mappings
+            // asks the system what it has changed.
+            let _ = sys::generation();
             let guards = sys::guards();
             let code = match (guards.chosen, guards.markers) {
                 (GuardKind::Marker, _) => MARKER,
