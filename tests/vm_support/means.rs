@@ -16,7 +16,7 @@ pub(crate) fn has_addresses(len: usize) -> bool {
         println!("skipped: there are no {len:#x} bytes of addresses here");
         return false;
     }
-    let is_dear = len > 1 << 40 && super::system::counts_every_page();
+    let is_dear = len > 1 << 40 && super::system::is_wine();
     if is_dear {
         println!("skipped: {len:#x} bytes of addresses take too much memory here");
     }
