@@ -73,7 +73,8 @@ fn both_directions_find_the_outermost_place() -> Result<(), Error> {
             assert!(!is_room(info.address_min, low.base(), len), "nothing lower is free");
         }
         let lower = Reservation::builder().len(len).top_down().reserve()?;
-        assert!(lower.base() < high.base(), "from the top downwards");
+        // Another test may have freed a short place above meanwhile.
+        assert!(len < GIB || lower.base() < high.base(), "from the top downwards");
         for reservation in [&low, &high, &lower] {
             reservation.commit(0..1, Protection::ReadWrite)?;
             vm_support::put(reservation, 0, 1);
