@@ -6,7 +6,7 @@
 //! They are private to the library, so their files are included here.
 #![cfg(granule_loom)]
 
-#[allow(dead_code, unused_imports, reason = "the tests use a part of it")]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the tests use a part of it")]
 #[path = "../src/ds/mod.rs"]
 mod ds;
 #[allow(dead_code, reason = "the tests use a part of it")]

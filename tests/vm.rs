@@ -251,7 +251,8 @@ fn discard_keeps_access_and_later_writes() -> Result<(), Error> {
 #[test]
 fn an_untracked_reservation_keeps_no_books() -> Result<(), Error> {
     for kind in both_guard_kinds() {
-        let len = if means::has_addresses(64 * TIB) { 64 * TIB } else { TIB };
+        let lens = [64 * TIB, TIB, 64 * GIB];
+        let len = lens.into_iter().find(|&len| means::has_addresses(len)).expect("addresses");
         let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy);
         let reservation = builder.guard_kind(kind).untracked().reserve()?;
         assert_eq!((reservation.len(), reservation.policy()), (len, CommitPolicy::Lazy));
@@ -281,7 +282,7 @@ fn an_untracked_reservation_keeps_no_books() -> Result<(), Error> {
 #[cfg(target_os = "linux")]
 #[test]
 fn advice_outlives_decommit() -> Result<(), Error> {
-    if !means::flags_show() {
+    if !means::advice_shows() {
         return Ok(());
     }
     let reservation = Reservation::reserve(16 * page_len())?;

@@ -142,7 +142,7 @@ fn lazy_is_never_charged() {
 /// To the page, from the kernel's list of what it charges for the range.
 #[test]
 fn the_charge_is_exactly_what_is_committed_for_writing() -> Result<(), Error> {
-    if !means::flags_show() {
+    if !means::advice_shows() {
         return Ok(());
     }
     let page = vm::info().page_len;

@@ -363,12 +363,7 @@ fn locked_pages_keep_their_content_but_not_from_guards() {
             return;
         }
         put(&range, 0, 1);
-        // SAFETY: two pages of ours whose content nobody needs.
-        let freed =
-            unsafe { libc::madvise(range.as_ptr().cast(), 2 * page_len(), libc::MADV_FREE) };
-        if freed == 0 {
-            println!("skipped: this system takes advice about locked pages for done");
-        } else {
+        if means::advice_shows() {
             let done = range.discard(page_range(0..2));
             assert_eq!(refusal(done), (Op::Discard, ErrorKind::BadState));
             assert_eq!((state_at(&range, 0), byte_at(&range, 0)), (State::Committed, 1));

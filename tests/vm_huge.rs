@@ -38,7 +38,7 @@ impl Pool {
         let pool = Pool { before };
         let wanted = before + count;
         let filled = fs::write(POOL, wanted.to_string()).is_ok() && pool_len() >= wanted;
-        if !filled {
+        if !filled || !maps_huge_pages() {
             println!("skipped: no pool of huge pages can be made on this machine");
             return None;
         }
@@ -52,6 +52,16 @@ impl Drop for Pool {
             println!("the pool of huge pages stays larger: {error}");
         }
     }
+}
+
+/// True if the system maps pages of a pool that has some.
+fn maps_huge_pages() -> bool {
+    let (len, rights) = (huge_len(), libc::PROT_READ | libc::PROT_WRITE);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
+    // SAFETY: fresh pages.
+    let pages = unsafe { libc::mmap(std::ptr::null_mut(), len, rights, flags, -1, 0) };
+    // SAFETY: the pages made above, which nobody uses.
+    pages != libc::MAP_FAILED && unsafe { libc::munmap(pages, len) } == 0
 }
 
 fn huge_len() -> usize {

@@ -8,7 +8,7 @@ use granule::vm::{self, Access, Advice, GuardKind, Protection, Reservation, Stat
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::filters::{Refused, refusal, resident, with_refused};
-use vm_support::{byte_at, in_own_process, limit, mapping_flags, put, state_at};
+use vm_support::{byte_at, in_own_process, limit, mapping_flags, means, put, state_at};
 
 fn pages(range: Range<usize>) -> Range<usize> {
     let page = vm::info().page_len;
@@ -35,6 +35,9 @@ fn bad_state(done: Result<(), Error>) -> Op {
 
 #[test]
 fn locked_pages_are_in_memory_until_they_are_unlocked() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     let reservation = committed(8);
     put(&reservation, 0, 5);
     assert_eq!(resident(&reservation, 2..6), 0);
@@ -70,6 +73,9 @@ fn only_pages_that_can_be_touched_are_locked() -> Result<(), Error> {
 
 #[test]
 fn a_lock_ends_with_its_pages() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     for kind in [GuardKind::Marker, GuardKind::Split] {
         if kind == GuardKind::Marker && !vm::info().guard_markers {
             println!("skipped: guard markers, this kernel has none");
@@ -104,6 +110,9 @@ fn a_lock_ends_with_its_pages() -> Result<(), Error> {
 #[test]
 fn the_limit_of_locked_memory_is_told_by_its_own_kind() {
     in_own_process("the_limit_of_locked_memory_is_told_by_its_own_kind", &[], || {
+        if !means::advice_shows() {
+            return;
+        }
         let reservation = committed(64);
         put(&reservation, 0, 1);
         limit(libc::RLIMIT_MEMLOCK, pages(0..16).end as u64);
@@ -130,6 +139,9 @@ fn the_limit_of_locked_memory_is_told_by_its_own_kind() {
 
 #[test]
 fn populated_pages_are_in_memory_and_keep_their_content() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     let reservation = committed(16);
     put(&reservation, 1, 7);
     reservation.populate(pages(0..8), Access::Write)?;
@@ -231,6 +243,9 @@ const SHOWN: [(Advice, &str); 7] = [
 
 #[test]
 fn advice_for_the_whole_is_repeated_and_advice_for_a_range_is_not() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     for (advice, flag) in SHOWN {
         let reservation = committed(8);
         if let Err(error) = reservation.advise_range(pages(0..4), advice) {
@@ -250,6 +265,9 @@ fn advice_for_the_whole_is_repeated_and_advice_for_a_range_is_not() -> Result<()
 
 #[test]
 fn the_last_advice_of_a_group_holds() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     let reservation = committed(4);
     let pairs = [
         (Advice::NoFork, Advice::WipeOnFork, "dc", "wf"),
@@ -318,6 +336,9 @@ fn read_in_a_child(addr: usize) -> Option<u8> {
 
 #[test]
 fn children_get_what_was_advised() -> Result<(), Error> {
+    if !means::advice_shows() {
+        return Ok(());
+    }
     let reservation = committed(1);
     put(&reservation, 0, 8);
     let in_child =

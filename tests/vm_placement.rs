@@ -8,6 +8,8 @@ use granule::{Error, ErrorKind, Op};
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
+/// Addresses that no system chooses by itself, and no search here comes to.
+const NOBODYS: usize = 0x3_5800_0000;
 
 fn kind_of(builder: Builder) -> ErrorKind {
     let error = builder.reserve().expect_err("this cannot be reserved");
@@ -18,10 +20,7 @@ fn kind_of(builder: Builder) -> ErrorKind {
 #[test]
 fn an_exact_address_is_met_or_refused_and_never_rounded() -> Result<(), Error> {
     let info = vm::info();
-    let free = {
-        let found = Reservation::builder().len(4 * MIB).top_down().reserve()?;
-        found.base()
-    };
+    let free = NOBODYS;
     let builder = Reservation::builder().exact(free).len(MIB + 1);
     let reservation = builder.reserve()?;
     assert_eq!(reservation.base(), free);
@@ -69,11 +68,13 @@ fn both_directions_find_the_outermost_place() -> Result<(), Error> {
         assert!(low.base() < high.base());
         assert_eq!((low.base() % info.granularity, high.base() % info.granularity), (0, 0));
         // Other tests reserve and release meanwhile, though never that long.
-        if len > GIB {
+        // Nor does Wine know what Linux has there.
+        if len > GIB && !vm_support::system::is_wine() {
             assert!(!is_room(info.address_min, low.base(), len), "nothing lower is free");
         }
         let lower = Reservation::builder().len(len).top_down().reserve()?;
-        assert!(lower.base() < high.base(), "from the top downwards");
+        // Another test may have freed a short place above meanwhile.
+        assert!(len < GIB || lower.base() < high.base(), "from the top downwards");
         for reservation in [&low, &high, &lower] {
             reservation.commit(0..1, Protection::ReadWrite)?;
             vm_support::put(reservation, 0, 1);
@@ -85,6 +86,9 @@ fn both_directions_find_the_outermost_place() -> Result<(), Error> {
 #[test]
 fn both_directions_keep_the_alignment() -> Result<(), Error> {
     for shift in [16, 21, 30, 38] {
+        if !vm_support::means::has_addresses(1 << (shift + 1)) {
+            continue;
+        }
         for builder in [Reservation::builder().top_down(), Reservation::builder().bottom_up()] {
             let reservation = builder.len(3 * MIB).align(1 << shift).reserve()?;
             assert_eq!(reservation.base() % (1usize << shift), 0);
@@ -210,6 +214,9 @@ fn what_is_left_out_of_core_dumps_stays_out() -> Result<(), Error> {
     reservation.decommit(0..MIB / 2)?;
     #[cfg(target_os = "linux")]
     for offset in [0, MIB - 1] {
+        if !vm_support::means::advice_shows() {
+            break;
+        }
         let flags = vm_support::mapping_flags(reservation.base() + offset);
         assert!(flags.iter().any(|flag| flag == "dd"), "{flags:?}");
     }
@@ -222,10 +229,7 @@ fn what_is_left_out_of_core_dumps_stays_out() -> Result<(), Error> {
 fn a_wish_that_the_system_refuses_leaves_nothing_behind() {
     use vm_support::filters::{Refused, with_refused};
     use vm_support::mapping_flags;
-    let free = {
-        let found = Reservation::builder().len(4 * MIB).top_down().reserve().expect("addresses");
-        found.base()
-    };
+    let free = NOBODYS + GIB;
     let builder = Reservation::builder().exact(free).len(MIB);
     let filter = [
         Refused { call: libc::SYS_madvise, argument: None, errno: libc::EINVAL },

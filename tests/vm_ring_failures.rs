@@ -4,7 +4,7 @@
 
 mod vm_support;
 
-use granule::vm::{self, Ring, State};
+use granule::vm::Ring;
 use granule::{ErrorKind, Op};
 use vm_support::{in_child, in_own_process, limit, mapping_flags, means, refuse_call};
 
@@ -94,30 +94,11 @@ fn every_refused_call_leaves_nothing_behind() {
     });
 }
 
-/// True if MADV_DONTFORK keeps a page from the child of a fork; else says so.
-fn keeps_from_children() -> bool {
-    let (rights, flags) = (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a fresh page.
-    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, rights, flags, -1, 0) };
-    assert_ne!(page, libc::MAP_FAILED);
-    // SAFETY: the page made above.
-    assert_eq!(unsafe { libc::madvise(page, 4096, libc::MADV_DONTFORK) }, 0);
-    let addr = page.addr();
-    let keeps =
-        in_child(|| assert_eq!(vm::query(addr).map(|region| region.state), Ok(State::Free))) == 0;
-    // SAFETY: the page made above, which nobody uses.
-    assert_eq!(unsafe { libc::munmap(page, 4096) }, 0);
-    if !keeps {
-        println!("skipped: this system takes advice about forks for done");
-    }
-    keeps
-}
-
 #[test]
 fn the_child_of_a_fork_has_no_part_in_a_ring() {
     in_own_process("the_child_of_a_fork_has_no_part_in_a_ring", &[], || {
         const PANICKED: i32 = 1 << 8;
-        if !keeps_from_children() {
+        if !means::advice_shows() {
             return;
         }
         let mut ring = Ring::new(1).expect("a small ring");

@@ -139,7 +139,6 @@ impl Builder {
         self
     }
 
-    /// What [`Region::name`](super::Region::name) will say about its pages. The system is not told.
     /// Huge pages, as far as the system has them: it is no error if it does not. What became of the
     /// wish is told by [`Reservation::huge_pages`]. The base is a multiple of the huge page, which
     /// a hint or an exact address has to be, too.
@@ -168,7 +167,7 @@ impl Builder {
     }
 
     /// Leaves the range out of core dumps: [`Advice::NoDump`] from the beginning. The reservation
-    /// is not made if the system cannot do that.
+    /// is not made if the system cannot do that: Windows cannot from 4 GiB on, macOS never can.
     pub const fn no_dump(mut self) -> Self {
         self.no_dump = true;
         self

@@ -186,6 +186,17 @@ impl Reservation {
         self.tell_name(pages);
     }
 
+    /// Says once more, of what is one reservation now, what the system keeps by address.
+    pub(super) fn renew_advice(&self) {
+        let given = Remembered::from_bits(self.record.advice.load(Ordering::Relaxed));
+        if sys::ADVICE_OUTLIVES_PAGES && given.iter().any(is_about_dumps) {
+            self.end_advice();
+            let (ptr, len) = self.place(self.all());
+            // SAFETY: (1) exactly our range. A hint: see `advise`.
+            let _ = unsafe { sys::advise(ptr, len, Advice::NoDump) };
+        }
+    }
+
     /// Tells the system what its list of mappings is to call the pages. Should it refuse, our own
     /// books have the name all the same.
     pub(super) fn tell_name(&self, pages: Pages) {

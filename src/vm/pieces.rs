@@ -64,6 +64,8 @@ impl Reservation {
         let first = unsafe {
             Reservation::from_record(this.owner, this.record, this.pointer(0), this.page)
         };
+        first.renew_advice();
+        second.renew_advice();
         Ok((first, second))
     }
 
@@ -142,6 +144,8 @@ impl Reservation {
             // One piece less; it is not the last one.
             upper.leave_whole();
         }
+        upper.end_advice();
+        joined.renew_advice();
         records::give_back(upper.owner);
         Ok(joined)
     }

@@ -2,6 +2,7 @@
 //! witnesses: the table (`query`), the kernel's list of mappings, and reads through the kernel.
 
 mod failures;
+mod pieces;
 pub(crate) mod stage;
 mod tripwires;
 mod wishes;

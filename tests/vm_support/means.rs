@@ -16,17 +16,18 @@ pub(crate) fn has_addresses(len: usize) -> bool {
         println!("skipped: there are no {len:#x} bytes of addresses here");
         return false;
     }
-    let is_dear = len > 1 << 40 && super::system::counts_every_page();
+    let is_dear = len > 1 << 40 && super::system::is_wine();
     if is_dear {
         println!("skipped: {len:#x} bytes of addresses take too much memory here");
     }
     !is_dear
 }
 
-/// True if the flags of mappings are what the kernel knows; else says so. Tries it on a page of its
-/// own. An emulator makes up a list of its own, or shows the one of itself.
+/// True if advice is taken and the flags of mappings are what the kernel knows; else says so. Tries
+/// it on a page of its own. An emulator takes all advice for done and does nothing, and it makes up
+/// a list of its own, or shows the one of itself.
 #[cfg(target_os = "linux")]
-pub(crate) fn flags_show() -> bool {
+pub(crate) fn advice_shows() -> bool {
     let len = vm::info().page_len;
     let (rights, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
     // SAFETY: a fresh page.
@@ -39,7 +40,7 @@ pub(crate) fn flags_show() -> bool {
     // SAFETY: the page made above, which nobody uses.
     assert_eq!(unsafe { libc::munmap(page, len) }, 0);
     if !show {
-        println!("skipped: the flags of mappings are not the kernel's here");
+        println!("skipped: no advice is taken here, or it cannot be seen");
     }
     show
 }

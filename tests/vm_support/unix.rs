@@ -45,8 +45,8 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { error_number_place().write(number) }
 }
 
-/// No system of this family takes memory for pages that are only reserved.
-pub(crate) fn counts_every_page() -> bool {
+/// Wine is Windows.
+pub(crate) fn is_wine() -> bool {
     false
 }
 
@@ -60,7 +60,9 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
         _: *mut std::ffi::c_void,
     ) {
         // SAFETY: the system hands a valid structure to the handler of a fault.
-        let addr = unsafe { (*told).si_addr() } as usize;
+        let told = unsafe { &*told };
+        // SAFETY: this structure tells of a fault, so it has an address.
+        let addr = unsafe { told.si_addr() } as usize;
         if !HANDLE.get().is_some_and(|handle| handle(addr)) {
             // SAFETY: back to the default; the instruction faults again and ends the process.
             unsafe { libc::signal(signal, libc::SIG_DFL) };

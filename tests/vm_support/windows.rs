@@ -41,8 +41,9 @@ pub(crate) fn set_error_number(number: i32) {
     unsafe { SetLastError(number as u32) }
 }
 
-/// Wine keeps a byte of memory for each page of a reservation.
-pub(crate) fn counts_every_page() -> bool {
+/// Wine keeps a byte of memory for each page of a reservation, and calls free what only the system
+/// below it knows of.
+pub(crate) fn is_wine() -> bool {
     // SAFETY: the name of a library that every process has.
     let library = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
     // SAFETY: a loaded library, and a name that ends with 0.

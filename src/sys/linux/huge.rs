@@ -92,15 +92,15 @@ pub(crate) unsafe fn decommit_huge(ptr: NonNull<u8>, len: usize) -> Result<(), E
 }
 
 /// How many bytes of the range are backed by huge pages at this moment. Calls: ioctl(PAGEMAP_SCAN)
-/// on a file that is opened once; before Linux 6.7 it reads /proc/self/smaps, which counts a mapping
-/// that reaches beyond the range as if its huge pages lay in the range first.
+/// on a file that is opened once; before Linux 6.7 it reads /proc/self/smaps, which counts a
+/// mapping that reaches beyond the range as if its huge pages lay in the range first.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.
 pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     let (start, end) = (ptr.addr().get(), ptr.addr().get() + len);
     match scan_huge(start, end) {
-        Err(Errno(libc::ENOTTY | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
+        Err(Errno(libc::ENOTTY | libc::ENOSYS | libc::EINVAL | libc::ENOENT | libc::EACCES, _)) => {
             count_in_smaps(start, end)
         }
         counted => counted,

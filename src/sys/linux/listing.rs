@@ -55,7 +55,8 @@ pub(super) fn with_file<T>(
 
 /// True when the descriptor is not what it was.
 fn is_lost<T>(answer: &Result<T, Errno>) -> bool {
-    matches!(answer, Err(Errno(libc::EBADF | libc::ENOTTY | libc::EINVAL | libc::ESRCH, _)))
+    const LOST: [i32; 5] = [libc::EBADF, libc::ENOTTY, libc::ENOSYS, libc::EINVAL, libc::ESRCH];
+    answer.as_ref().is_err_and(|errno| LOST.contains(&errno.0))
 }
 
 fn open_high() -> Option<usize> {
