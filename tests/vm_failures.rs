@@ -10,8 +10,8 @@ mod vm_support;
 use granule::vm::{self, Advice, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
-use vm_support::{byte_at, in_own_process, kernel_reads, limit, mapping_flags, put, region_at};
-use vm_support::{means, state_at};
+use vm_support::{byte_at, in_child, in_own_process, kernel_reads, limit, mapping_flags, means};
+use vm_support::{put, region_at, state_at};
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -205,7 +205,8 @@ fn without_mappings_every_verb_says_so_and_changes_nothing() {
         assert_eq!(refusal(middle.release()), full(Op::Release));
         let region = vm::query(0x5678_0000 + MIB).expect("it is in the table again");
         assert_eq!((region.state, region.len), (State::Reserved, MIB));
-        drop(kept);
+        // Reading smaps needs mappings, too.
+        drop((kept, range));
         assert!(!mapping_flags(0x5678_0000 + MIB).is_empty());
         first.release().expect("an end can be cut off");
         last.release().expect("an end can be cut off");
@@ -347,6 +348,38 @@ fn what_cannot_be_taken_back_is_unknown_until_it_is_decommitted() {
         range.commit(0..1, Protection::ReadWrite).expect("a page");
         assert_eq!(byte_at(&range, 0), 0);
     });
+}
+
+/// Begins a numbering of processes of its own; false if the system does not let us do this.
+fn number_processes_anew() -> bool {
+    // SAFETY: concerns children to come, and touches no memory.
+    let done = |flags| unsafe { libc::unshare(flags) } == 0;
+    done(libc::CLONE_NEWPID) || done(libc::CLONE_NEWUSER | libc::CLONE_NEWPID)
+}
+
+#[test]
+fn a_child_with_the_number_of_its_parent_is_not_told_the_parents_mappings() {
+    // Both are the first process of a numbering.
+    let answer = in_child(|| {
+        let state_of = |addr: usize| vm::query(addr).expect("an address").state;
+        if !number_processes_anew() {
+            println!("skipped: no numbering of processes of our own");
+            return;
+        }
+        let first = in_child(|| {
+            let base = Reservation::reserve(1).expect("addresses").base();
+            assert_eq!((std::process::id(), state_of(base)), (1, State::Free));
+            assert!(number_processes_anew(), "a second time");
+            let second = in_child(|| {
+                let builder = Reservation::builder().exact(base).len(1).untracked();
+                let _page = builder.reserve().expect("free addresses");
+                assert_eq!((std::process::id(), state_of(base)), (1, State::Reserved));
+            });
+            assert_eq!(second, 0);
+        });
+        assert_eq!(first, 0);
+    });
+    assert_eq!(answer, 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use granule::{Error, ErrorKind, Op};
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vm_support::filters::{Refused, with_refused};
-use vm_support::{byte_at, kernel_reads, put, region_at, state_at};
+use vm_support::{byte_at, in_own_process, kernel_reads, put, refuse_call, region_at, state_at};
 
 const POOL: &str = "/proc/sys/vm/nr_hugepages";
 
@@ -264,4 +264,22 @@ fn explicit_pages_follow_every_wish_for_a_place() -> Result<(), Error> {
     let error = builder.exact(place + vm::info().granularity).reserve().expect_err("between");
     assert_eq!(error.kind(), ErrorKind::Misaligned);
     Ok(())
+}
+
+#[test]
+fn a_kernel_that_does_not_know_the_question_costs_no_files() {
+    in_own_process("a_kernel_that_does_not_know_the_question_costs_no_files", &[], || {
+        let count_files = || fs::read_dir("/proc/self/fd").expect("readable").count();
+        let reservation = Reservation::reserve(1).expect("addresses");
+        // As kernels before 6.7 answer.
+        if !refuse_call(libc::SYS_ioctl, libc::ENOTTY) {
+            println!("skipped: this system refuses no calls on demand");
+            return;
+        }
+        let before = count_files();
+        for _ in 0..5 {
+            assert_eq!(reservation.huge_pages().expect("smaps tells").len, 0);
+        }
+        assert_eq!(count_files(), before);
+    });
 }

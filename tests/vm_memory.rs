@@ -8,7 +8,8 @@ use granule::vm::{self, Access, Advice, GuardKind, Protection, Reservation, Stat
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::filters::{Refused, refusal, resident, with_refused};
-use vm_support::{byte_at, in_own_process, limit, mapping_flags, means, put, state_at};
+use vm_support::{byte_at, in_child, in_own_process, kernel_reads, limit, mapping_flags, means};
+use vm_support::{put, state_at};
 
 fn pages(range: Range<usize>) -> Range<usize> {
     let page = vm::info().page_len;
@@ -348,4 +349,84 @@ fn children_get_what_was_advised() -> Result<(), Error> {
     assert_eq!(in_child(Advice::Fork)?, Some(8));
     assert_eq!(byte_at(&reservation, 0), 8);
     Ok(())
+}
+
+#[test]
+fn guard_markers_are_wiped_in_a_child_until_they_are_laid_again() {
+    in_own_process("guard_markers_are_wiped_in_a_child_until_they_are_laid_again", &[], || {
+        if !means::advice_shows() {
+            return;
+        }
+        for kind in [GuardKind::Marker, GuardKind::Split] {
+            if kind == GuardKind::Marker && !vm::info().guard_markers {
+                continue;
+            }
+            let builder = Reservation::builder().len(pages(0..2).end).guard_kind(kind);
+            let reservation = builder.reserve().expect("addresses");
+            reservation.commit(pages(0..2), Protection::ReadWrite).expect("two pages");
+            reservation.guard(pages(0..1)).expect("a committed page");
+            let is_read = || kernel_reads(reservation.base());
+            assert_eq!(in_child(|| assert!(!is_read())), 0, "{kind:?}");
+            reservation.advise(Advice::WipeOnFork).expect("a range of ours");
+            let status = in_child(|| {
+                assert_eq!(is_read(), kind == GuardKind::Marker);
+                reservation.guard(pages(0..1)).expect("it is guarded in the table");
+                assert!(!is_read(), "it is guarded again");
+            });
+            assert_eq!(status, 0, "{kind:?}");
+        }
+    });
+}
+
+/// Fills the range that the child of a fork did not get with a mapping of somebody else.
+fn take_hole(addr: usize) {
+    let hint = std::ptr::with_exposed_provenance_mut(addr);
+    let (rights, flags) = (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let fixed = flags | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: takes free addresses only.
+    let taken = unsafe { libc::mmap(hint, pages(0..1).end, rights, fixed, -1, 0) };
+    assert_eq!(taken, hint, "the child has nothing there");
+}
+
+#[test]
+fn the_child_of_a_fork_leaves_alone_what_it_did_not_get() {
+    in_own_process("the_child_of_a_fork_leaves_alone_what_it_did_not_get", &[], || {
+        if !means::advice_shows() {
+            return;
+        }
+        let reservation = committed(32);
+        // Both halves come from a reservation that lacks a page there.
+        reservation.advise_range(pages(20..21), Advice::NoFork).expect("a range of ours");
+        let (first, second) = reservation.split(pages(0..16).end).expect("a multiple of 64 KiB");
+        let addr = second.base() + pages(0..4).end;
+        let status = in_child(|| {
+            take_hole(addr);
+            assert_eq!(bad_state(second.decommit(pages(0..16))), Op::Decommit);
+            assert_eq!(bad_state(second.protect(pages(0..1), Protection::Read)), Op::Protect);
+            let found = vm::query(addr).map(|region| (region.base, region.protection));
+            assert_eq!(found, Ok((addr, Some(Protection::Read))), "what the system says");
+            // SAFETY: the child has a copy of its own, and ends without another drop.
+            drop(unsafe { std::ptr::read(&raw const second) });
+            assert!(!mapping_flags(addr).is_empty(), "it is somebody else's");
+        });
+        assert_eq!(status, 0);
+        second.advise(Advice::Fork).expect("all of it again");
+        let status = in_child(|| {
+            second.decommit(pages(0..16)).expect("the child has all of it");
+            // SAFETY: as above.
+            drop(unsafe { std::ptr::read(&raw const second) });
+            assert!(mapping_flags(addr).is_empty());
+        });
+        assert_eq!(status, 0);
+        first.advise(Advice::NoFork).expect("all of it");
+        let addr = first.base();
+        let status = in_child(|| {
+            take_hole(addr);
+            // SAFETY: as above.
+            unsafe { std::ptr::read(&raw const first) }.release().expect("nothing to do");
+            assert!(!mapping_flags(addr).is_empty());
+        });
+        assert_eq!(status, 0);
+        first.release().expect("it is the parent's");
+    });
 }

@@ -124,3 +124,16 @@ fn a_node_that_is_not_there_is_refused() {
     let error = error.expect_err("no machine has so many nodes");
     assert_eq!((error.op(), error.kind()), (Op::Reserve, ErrorKind::Unsupported));
 }
+
+/// What is left out of dumps is kept by address, so pieces and joined ones are told anew.
+#[test]
+fn pieces_stay_out_of_dumps() -> Result<(), Error> {
+    let whole = committed();
+    if !is_there(Op::Advise, whole.advise(Advice::NoDump)) {
+        return Ok(());
+    }
+    let (first, second) = whole.split(MIB / 2).map_err(|(_, error)| error)?;
+    let whole = first.join(second).map_err(|(_, _, error)| error)?;
+    whole.advise(Advice::Dump)?;
+    whole.release()
+}

@@ -66,12 +66,16 @@ pub enum Advice {
     NoDump,
     /// Put it into core dumps: takes `NoDump` back. MADV_DODUMP.
     Dump,
-    /// The child of a fork does not get the addresses: it faults there. MADV_DONTFORK.
+    /// The child of a fork does not get the addresses: it faults there. Whatever it lays there
+    /// itself is safe from the reservation: once any page of one was advised so, all its verbs are
+    /// `BadState` in the child, and its drop does nothing. MADV_DONTFORK.
     NoFork,
     /// The child of a fork gets the pages with their content: takes `NoFork` and `WipeOnFork` back.
     /// MADV_DOFORK, MADV_KEEPONFORK.
     Fork,
-    /// The child of a fork gets the pages, and they read zero. MADV_DOFORK, MADV_WIPEONFORK.
+    /// The child of a fork gets the pages, and they read zero; so do the pages of its guards, if
+    /// those are [`Marker`](crate::vm::GuardKind::Marker)s, until they are guarded again.
+    /// MADV_DOFORK, MADV_WIPEONFORK.
     WipeOnFork,
 }
 

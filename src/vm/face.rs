@@ -37,9 +37,22 @@ pub(crate) fn lend<R>(addr: usize, work: impl FnOnce(&Reservation, NonZeroU32) -
 /// The reservation that has the page at `addr`, and the face's word; the caller owns it from now
 /// on. `None` if there is none that was left to a face: of two callers one gets it.
 pub(crate) fn take_back(addr: usize) -> Option<(Reservation, NonZeroU32)> {
-    let (owner, record, word) = left(addr)?;
+    let found = left(addr)?;
+    take(addr, found)
+}
+
+fn take(
+    addr: usize,
+    (owner, record, word): (u32, &'static Record, NonZeroU32),
+) -> Option<(Reservation, NonZeroU32)> {
     let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
     record.face.compare_exchange(word.get(), 0, done, failed).ok()?;
+    // A faster caller may have released the page, and the record is another reservation's by now.
+    // From here on nobody gives it back but us, so the answer stays true.
+    if states::value_at(states::page()?.index_of(addr)).owner != owner {
+        record.face.store(word.get(), Ordering::Release);
+        return None;
+    }
     // SAFETY: (1) as in `lend`; (2) only one caller moves the word to 0; (3) as in `lend`.
     let reservation = unsafe { rebuild(owner, record) }?;
     Some((reservation, word))
@@ -99,5 +112,27 @@ mod tests {
         taken.release().expect("it is ours again");
         assert!(take_back(base).is_none());
         assert!(lend(usize::MAX, |_, _| ()).is_none() && lend(0, |_, _| ()).is_none());
+    }
+
+    #[test]
+    fn who_comes_too_late_does_not_get_the_next_reservation_of_the_record() {
+        let word = NonZeroU32::new(7).expect("not 0");
+        let is_shown = (0..1000).any(|_| {
+            let first = Reservation::reserve(1 << 16).expect("addresses");
+            let addr = first.base();
+            first.leave(word);
+            let found = left(addr).expect("it was left");
+            take_back(addr).expect("it was left").0.release().expect("it is ours");
+            let builder = Reservation::builder().len(1 << 16).align(1 << 30);
+            let next = builder.reserve().expect("addresses");
+            let (owner, base) = (next.owner, next.base());
+            next.leave(word);
+            if owner == found.0 && base != addr {
+                assert!(take(addr, found).is_none(), "it was released by another");
+            }
+            take_back(base).expect("it was left").0.release().expect("it is ours");
+            owner == found.0 && base != addr
+        });
+        assert!(is_shown, "records are used again");
     }
 }

@@ -126,9 +126,9 @@ impl Reservation {
     /// system refuse to repeat it, that is no error.
     ///
     /// Linux: madvise. Windows: `NoDump` and `Dump` are `WerRegisterExcludedMemoryBlock` and its
-    /// counterpart (Windows 10), `WillNeed` is `PrefetchVirtualMemory`, `PageOut` is
-    /// `VirtualUnlock`; nothing has to be done for `Normal`, `NoHugePages`, and what concerns
-    /// forks, because there are none; the others are `Unsupported`.
+    /// counterpart (Windows 10, for less than 4 GiB), `WillNeed` is `PrefetchVirtualMemory`,
+    /// `PageOut` is `VirtualUnlock`; nothing has to be done for `Normal`, `NoHugePages`, and what
+    /// concerns forks, because there are none; the others are `Unsupported`.
     ///
     /// # Errors
     /// - `Unsupported`: the system does not know the advice, or cannot follow it on these pages
@@ -138,6 +138,9 @@ impl Reservation {
     pub fn advise(&self, advice: Advice) -> Result<(), Error> {
         self.advise_range(0..self.len(), advice)?;
         self.remember(advice);
+        if matches!(advice, Advice::Fork | Advice::WipeOnFork) {
+            self.record.kept_by.store(0, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -156,6 +159,10 @@ impl Reservation {
         let call = self.call(Op::Advise, range)?;
         if sys::ADVICE_OUTLIVES_PAGES && !is_whole && is_about_dumps(advice) {
             return Err(call.refused(ErrorKind::Unsupported));
+        }
+        if advice == Advice::NoFork {
+            // Noted before it is so: another thread may fork in between.
+            self.record.keep_here();
         }
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
@@ -184,6 +191,17 @@ impl Reservation {
             let _ = unsafe { sys::prefer_node(ptr, len, node) };
         }
         self.tell_name(pages);
+    }
+
+    /// Says once more, of what is one reservation now, what the system keeps by address.
+    pub(super) fn renew_advice(&self) {
+        let given = Remembered::from_bits(self.record.advice.load(Ordering::Relaxed));
+        if sys::ADVICE_OUTLIVES_PAGES && given.iter().any(is_about_dumps) {
+            self.end_advice();
+            let (ptr, len) = self.place(self.all());
+            // SAFETY: (1) exactly our range. A hint: see `advise`.
+            let _ = unsafe { sys::advise(ptr, len, Advice::NoDump) };
+        }
     }
 
     /// Tells the system what its list of mappings is to call the pages. Should it refuse, our own

@@ -43,7 +43,8 @@
 //! The child of a `fork` has a copy of the reservations and of the table. Where another thread of
 //! the parent was inside a verb at that moment, the child's table may name the state from before
 //! the verb for pages that the system has changed already, or the other way round; no other page
-//! is affected, and the next verb on such a page settles it.
+//! is affected, and the next verb on such a page settles it. A reservation with
+//! [`Advice::NoFork`] stays with the parent.
 
 mod advice;
 mod batch;
@@ -109,6 +110,9 @@ fn guards() -> Guards {
         SPLIT_BY_CHOICE => Guards { chosen: GuardKind::Split, markers: true },
         SPLIT => Guards { chosen: GuardKind::Split, markers: false },
         _ => {
+            // Takes a page at first use: now, and not when a verb that failed for want of mappings
+            // asks the system what it has changed.
+            let _ = sys::generation();
             let guards = sys::guards();
             let code = match (guards.chosen, guards.markers) {
                 (GuardKind::Marker, _) => MARKER,

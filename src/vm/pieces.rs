@@ -64,6 +64,8 @@ impl Reservation {
         let first = unsafe {
             Reservation::from_record(this.owner, this.record, this.pointer(0), this.page)
         };
+        first.renew_advice();
+        second.renew_advice();
         Ok((first, second))
     }
 
@@ -75,6 +77,7 @@ impl Reservation {
         record.write(Extent { base: base.addr().get(), len, traits: self.traits });
         record.set_name(self.record.name());
         record.advice.store(self.record.advice.load(Ordering::Acquire), Ordering::Release);
+        record.kept_by.store(self.record.kept_by.load(Ordering::Relaxed), Ordering::Relaxed);
         let shared = if sys::RELEASES_PARTS { Ok(()) } else { self.share_with(record) };
         let prepared = shared.and_then(|()| match (self.states(), self.pages_from(offset)) {
             (Some(states), Some(pages)) => states.prepare(pages),
@@ -101,8 +104,9 @@ impl Reservation {
     /// # Errors
     /// Both come back as they were, beside the error.
     /// - `OutOfRange`: `upper` does not begin where `self` ends.
-    /// - `BadState`: they differ in policy, guards, advice or tracking, or, on Windows, are not
-    ///   pieces of one reservation.
+    /// - `BadState`: they differ in policy, guards, advice or tracking; a part of just one of them
+    ///   was advised [`NoFork`](crate::vm::Advice::NoFork); or, on Windows, they are not pieces of
+    ///   one reservation.
     /// - `NoMemory`: there is none for the table of states.
     ///
     /// ```
@@ -116,10 +120,12 @@ impl Reservation {
         let error = |kind| Error::new(Op::Join, kind, upper.base(), upper.len(), 0);
         let whole = |one: &Self| one.record.whole.load(Ordering::Acquire);
         let advice = |one: &Self| one.record.advice.load(Ordering::Acquire);
+        let kept_by = |one: &Self| one.record.kept_by.load(Ordering::Relaxed);
         let refused = if self.base() + self.len() != upper.base() {
             Some(error(ErrorKind::OutOfRange))
         } else if self.traits != upper.traits
             || advice(&self) != advice(&upper)
+            || kept_by(&self) != kept_by(&upper)
             || (!sys::RELEASES_PARTS && (whole(&self) == 0 || whole(&self) != whole(&upper)))
         {
             Some(error(ErrorKind::BadState))
@@ -142,6 +148,8 @@ impl Reservation {
             // One piece less; it is not the last one.
             upper.leave_whole();
         }
+        upper.end_advice();
+        joined.renew_advice();
         records::give_back(upper.owner);
         Ok(joined)
     }

@@ -14,7 +14,7 @@ use super::pool::{Pool, Pooled, Refusal};
 use crate::ds::name::Name;
 use crate::ds::page_table::OWNERS;
 use crate::ds::ready_stack::Link;
-use crate::sys::{CommitPolicy, GuardKind};
+use crate::sys::{self, CommitPolicy, GuardKind};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// All records. Number 0 is nobody's.
@@ -89,6 +89,9 @@ pub(super) struct Record {
     pub(super) pieces: AtomicU32,
     /// Grows whenever pages are armed or trip; 0: never. See `tripwire`.
     pub(super) trips: AtomicU32,
+    /// The generation of the process whose children may lack pages (`Advice::NoFork`); 0: all have
+    /// the same pages.
+    pub(super) kept_by: AtomicU32,
     name: [AtomicU64; Name::WORDS],
 }
 
@@ -143,6 +146,19 @@ impl Record {
         }
     }
 
+    /// From now on the child of a fork may lack pages.
+    pub(super) fn keep_here(&self) {
+        self.kept_by.store(sys::generation(), Ordering::Relaxed);
+    }
+
+    /// True in the child of a fork that may lack pages: what is at their addresses there may be
+    /// somebody else's.
+    #[inline]
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let kept_by = self.kept_by.load(Ordering::Relaxed);
+        kept_by != 0 && kept_by != sys::generation()
+    }
+
     /// A first look, for who is not the owner; `None` if nobody is.
     #[inline]
     pub(super) fn glimpse(&self) -> Option<Glimpse> {
@@ -173,7 +189,8 @@ pub(super) fn take() -> Result<(u32, &'static Record), Refusal> {
         (number, record) = RECORDS.take()?;
     }
     record.generation.fetch_add(1, Ordering::AcqRel);
-    let fields = [&record.advice, &record.face, &record.whole, &record.pieces, &record.trips];
+    let Record { advice, face, whole, pieces, trips, kept_by, .. } = record;
+    let fields = [advice, face, whole, pieces, trips, kept_by];
     for field in fields {
         field.store(0, Ordering::Release);
     }

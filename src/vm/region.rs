@@ -137,7 +137,7 @@ impl PageState {
 /// what the system knows: Free, Reserved (taken, and no access) or Committed. It allocates nothing,
 /// takes no lock, and may be called in a signal handler.
 ///
-/// Windows: `VirtualQuery`. Linux: getpid and ioctl(PROCMAP_QUERY) on a descriptor of
+/// Windows: `VirtualQuery`. Linux: ioctl(PROCMAP_QUERY) on a descriptor of
 /// /proc/self/maps that is opened once and kept; before 6.11 it reads that file each time.
 ///
 /// # Errors
@@ -209,7 +209,11 @@ fn ours(addr: usize, page: PageLen) -> Option<Region> {
         if let (Some((record, glimpse)), Some(state)) = (seen, PageState::from_code(value.state)) {
             let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
             let name = record.name();
+            let is_elsewhere = record.is_elsewhere();
             if record.is_still(glimpse) {
+                if is_elsewhere {
+                    return None;
+                }
                 return Some(Region::ours(place, state, glimpse.base, name));
             }
         }

@@ -306,9 +306,14 @@ impl Reservation {
         ManuallyDrop::new(self).free()
     }
 
+    /// Nothing happens in the child of a fork that may lack pages; there the record stays, too.
+    ///
     /// The pages leave the table *before* the system takes them back: afterwards they may be
     /// somebody else's at any moment.
     fn free(&self) -> Result<(), Error> {
+        if self.record.is_elsewhere() {
+            return Ok(());
+        }
         self.end_advice();
         let states = self.states();
         if let Some(states) = states {
@@ -366,6 +371,9 @@ impl Reservation {
             len,
             0,
         ))?;
+        if self.record.is_elsewhere() {
+            return Err(Error::new(op, ErrorKind::BadState, addr, len, 0));
+        }
         let unit = self.traits.huge.unit();
         let is_whole = || start.is_multiple_of(unit) && end.is_multiple_of(unit);
         if unit > 1 && op != Op::Query && !is_whole() {

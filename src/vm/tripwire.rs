@@ -161,7 +161,8 @@ pub fn trip(addr: usize) -> Option<Region> {
     let glimpse = record.glimpse()?;
     let (extent, name) = (record.extent(), record.name());
     let state = PageState::from_code(value.state)?;
-    if !record.is_still(glimpse) || states::value_at(number).owner != value.owner {
+    let is_elsewhere = record.is_elsewhere();
+    if is_elsewhere || !record.is_still(glimpse) || states::value_at(number).owner != value.owner {
         return None;
     }
     let Extent { base: allocation_base, traits, .. } = extent;

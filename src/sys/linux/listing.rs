@@ -3,17 +3,19 @@
 //! A program does not expect a descriptor that it has not opened. So it is closed by `exec`, it has
 //! a high number, and whatever the program does to it is survived: if it was closed, or is another
 //! file now, the kernel does not understand the question, and the file is opened anew. After a
-//! `fork` it would tell the parent's mappings, so the process is compared each time.
+//! `fork` it would tell the parent's mappings, so the generation is compared each time: the number
+//! of a process may be that of an ancestor, too.
 
 use super::super::{Errno, inject};
-use super::process::{close, open_read, process_id};
+use super::generation::generation;
+use super::process::{close, open_read};
 use super::raw::syscall;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Far above what programs use, and low enough that the kernel's table does not grow by much.
 const LOWEST_NUMBER: usize = 1000;
 
-/// The process in the upper half, the descriptor + 1 in the lower; 0: none.
+/// The generation in the upper half, the descriptor + 1 in the lower; 0: none.
 static KEPT: AtomicU64 = AtomicU64::new(0);
 
 /// The kernel does not know the question: it is older than 6.11.
@@ -27,9 +29,9 @@ pub(super) fn with_file<T>(
     if IS_UNKNOWN.load(Ordering::Relaxed) {
         return None;
     }
-    let process = process_id();
+    let generation = u64::from(generation());
     let kept = KEPT.load(Ordering::Acquire);
-    if kept >> 32 == u64::from(process) {
+    if kept != 0 && kept >> 32 == generation {
         let answer = question((kept as u32 - 1) as usize);
         if !is_lost(&answer) {
             return Some(answer);
@@ -43,7 +45,7 @@ pub(super) fn with_file<T>(
         close(file);
         return None;
     }
-    let new = u64::from(process) << 32 | (file as u64 + 1);
+    let new = generation << 32 | (file as u64 + 1);
     if KEPT.compare_exchange(kept, new, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         // Another thread was faster.
         close(file);

@@ -33,7 +33,7 @@ const WRITABLE: u64 = 2;
 const EXECUTABLE: u64 = 4;
 const SHARED: u64 = 8;
 
-/// The mapping that has `addr`, else the next one above; `None` if there is neither. Calls: getpid,
+/// The mapping that has `addr`, else the next one above; `None` if there is neither. Calls:
 /// ioctl(PROCMAP_QUERY), and now and then openat and fcntl before; on older kernels openat, read of
 /// the whole list up to there, close.
 pub(crate) fn mapping_at_or_above(addr: usize) -> Result<Option<Mapping>, Errno> {

@@ -2,7 +2,7 @@
 
 use super::super::Errno;
 use super::kept_file::KeptFile;
-use super::process::open_read;
+use super::process::{close, open_read};
 use super::raw::syscall;
 use crate::error::Call;
 use core::ops::Range;
@@ -53,7 +53,21 @@ pub(super) struct Filter {
     pub(super) any: u64,
 }
 
-static PAGEMAP: KeptFile = KeptFile::new(|| open_read(c"/proc/self/pagemap"));
+static PAGEMAP: KeptFile = KeptFile::new(open_pagemap);
+
+/// Fails where the kernel does not know the question: its answer is that of a file that was lost,
+/// and would have the file opened again each time.
+fn open_pagemap() -> Result<usize, Errno> {
+    let file = open_read(c"/proc/self/pagemap")?;
+    let filter = Filter { inverted: 0, mask: PAGE_IS_PRESENT, any: 0 };
+    match scan(file, &mut (0..0), filter, 0, &mut []) {
+        Ok(_) => Ok(file),
+        Err(errno) => {
+            close(file);
+            Err(errno)
+        }
+    }
+}
 
 /// Scans the beginning of `range`, as far as the answer has room, and takes that away from `range`.
 /// Returns how many regions were found.
