@@ -27,6 +27,11 @@ fn test(toolchain: &Toolchain, arguments: &[&str]) -> std::io::Result<bool> {
         eprintln!("wineboot made no Windows in {}", prefix.display());
         return Ok(false);
     }
+    // `cargo test --test NAME` builds no examples, and would compare old ones.
+    let mut build = toolchain.cargo("build", TARGET);
+    if !build.args(["--examples", "--quiet"]).status()?.success() {
+        return Ok(false);
+    }
     let mut cargo = toolchain.cargo("test", TARGET);
     wine_variables(&mut cargo, &prefix);
     cargo.env(variable(TARGET, "RUNNER"), "wine").args(arguments);
