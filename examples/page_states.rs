@@ -9,16 +9,21 @@ use support::{PAGE, picture, step, words};
 
 const MIB: usize = 1 << 20;
 const WISH: usize = 0x5678_1234;
+/// The step of 64 KiB that the wish lies in.
+const STEP: usize = 0x5678_0000;
 
 fn main() -> Result<(), granule::Error> {
     println!("001-3. Reserve 10 MiB at {WISH:#x}");
-    let first = Reservation::builder().hint(WISH).len(10 * MIB).reserve()?;
+    let first =
+        step("reserve", STEP, 8, || Reservation::builder().hint(WISH).len(10 * MIB).reserve())?;
     println!("   got {:#x}, rounded down to 64 KiB", first.base());
     println!("   and {:#x} bytes, so that its last byte is in", first.len());
     show(first.base(), 0);
 
     println!("001-4. Reserve 100 MiB at {WISH:#x}, which overlaps");
-    let second = Reservation::builder().hint(WISH).len(100 * MIB).reserve();
+    let second = step("reserve, and nothing happens", STEP, 8, || {
+        Reservation::builder().hint(WISH).len(100 * MIB).reserve()
+    });
     println!("   {:?}; long ranges are better left to the system", second.map_err(|e| e.kind()));
 
     println!("001-5. Reserve 100 MiB from the top down (MEM_TOP_DOWN), and write to it");

@@ -6,10 +6,12 @@ mod support;
 use granule::win32::*;
 use std::ffi::c_void;
 use std::ptr::{null_mut, with_exposed_provenance_mut};
-use support::PAGE;
 use support::kernel::write_and_read;
+use support::{PAGE, step};
 
 const MIB: usize = 1 << 20;
+/// Pages in a picture.
+const PAGES: usize = 8;
 
 fn main() {
     let info = GetSystemInfo();
@@ -72,12 +74,18 @@ fn main() {
     free("MEM_RELEASE", small, 0, MEM_RELEASE);
 }
 
+/// Where the pictures of what happens at an address begin: at its step of 64 KiB.
+fn step_of(address: *mut c_void) -> usize {
+    address.addr() & !0xffff
+}
+
 /// Calls `VirtualAlloc` and says what came of it.
 fn alloc(words: &str, address: *mut c_void, size: usize, kind: u32, rights: u32) -> *mut c_void {
     // SAFETY: (1) this program has no references into what it allocates.
-    let answer = unsafe { VirtualAlloc(address, size, kind, rights) };
+    let call = || unsafe { VirtualAlloc(address, size, kind, rights) };
+    let answer = step(words, step_of(address), PAGES, call);
     match answer {
-        Ok(base) => println!("   {words}: {:#x}", base.addr()),
+        Ok(base) => println!("   VirtualAlloc: {:#x}", base.addr()),
         Err(error) => println!("   {error}"),
     }
     answer.unwrap_or(null_mut())
@@ -86,8 +94,9 @@ fn alloc(words: &str, address: *mut c_void, size: usize, kind: u32, rights: u32)
 /// Calls `VirtualFree` and says what came of it.
 fn free(words: &str, address: *mut c_void, size: usize, kind: u32) {
     // SAFETY: (1) this program has no references into what it allocates. (2) It has one thread.
-    match unsafe { VirtualFree(address, size, kind) } {
-        Ok(()) => println!("   {words}: done"),
+    let call = || unsafe { VirtualFree(address, size, kind) };
+    match step(words, step_of(address), PAGES, call) {
+        Ok(()) => println!("   VirtualFree: done"),
         Err(error) => println!("   {error}"),
     }
 }
@@ -96,8 +105,9 @@ fn free(words: &str, address: *mut c_void, size: usize, kind: u32) {
 fn protect(words: &str, address: *mut c_void, size: usize, rights: u32) {
     let mut old = 0;
     // SAFETY: (1) this program has no references into what it allocates.
-    match unsafe { VirtualProtect(address, size, rights, Some(&mut old)) } {
-        Ok(()) => println!("   {words}: it was {old:#x}"),
+    let call = || unsafe { VirtualProtect(address, size, rights, Some(&mut old)) };
+    match step(words, step_of(address), PAGES, call) {
+        Ok(()) => println!("   VirtualProtect: it was {old:#x}"),
         Err(error) => println!("   {error}"),
     }
 }

@@ -126,7 +126,7 @@ pub enum ErrorKind {
 /// assert_eq!((error.op(), error.kind()), (Op::Reserve, ErrorKind::OutOfRange));
 /// println!("{error}");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Error {
     op: Op,
     kind: ErrorKind,
@@ -202,11 +202,34 @@ impl Error {
             ErrorKind::Misaligned if matches!(self.op, Op::Reserve) => {
                 "the alignment is no power of two, or the address not a multiple of it"
             }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Written) => {
+                "the range is empty, inverted or leaves the reservation, or the answer has no room"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Mirror) => {
+                "the length is 0, or more than half of all addresses"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Split) => {
+                "one of the two would be empty"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
+                "the second one does not begin where the first one ends"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Split) => {
+                "not a multiple of the granularity, or of the explicit huge page"
+            }
+            ErrorKind::BadState if matches!(self.op, Op::Join) => {
+                "they differ in more than their addresses, or were never one"
+            }
+            ErrorKind::BadState if matches!(self.op, Op::Written) => {
+                "the writes to the pages are not watched"
+            }
             ErrorKind::NoAddressSpace => "no free range of addresses is long enough",
             ErrorKind::NoMemory => "the system will not promise so much memory",
             ErrorKind::TooManyMappings => "too many mappings",
             ErrorKind::Misaligned => "not a multiple of the page or of the alignment",
-            ErrorKind::OutOfRange => "the range is empty, overflows or leaves the reservation",
+            ErrorKind::OutOfRange => {
+                "the range is empty, inverted, overflows or leaves the reservation"
+            }
             ErrorKind::AddressTaken => "somebody else has pages there",
             ErrorKind::Denied => "the system forbids it",
             ErrorKind::Unsupported => "this system cannot do it",
@@ -222,6 +245,25 @@ impl Error {
             }
             (Op::Discard, ErrorKind::BadState) => {
                 "query the range, commit it first, and unlock what is locked"
+            }
+            (Op::Commit, ErrorKind::BadState) => {
+                "query the range, and unguard or decommit it first"
+            }
+            (Op::Written, ErrorKind::BadState) => {
+                "reserve with `write_watch`; after a fork call `forget_written` first"
+            }
+            (Op::Written, ErrorKind::OutOfRange) => {
+                "give a range that lies inside the reservation, and room for one answer at least"
+            }
+            (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
+            (Op::Split, ErrorKind::OutOfRange) => "cut inside the reservation",
+            (Op::Split, ErrorKind::Misaligned) => {
+                "cut at a multiple of the granularity, which `granule info` tells"
+            }
+            (Op::Join, ErrorKind::OutOfRange) => "give the lower one first, then its neighbour",
+            (Op::Join, ErrorKind::BadState) => "join pieces of one reservation, advised alike",
+            (Op::Reserve, ErrorKind::Unsupported) => {
+                "leave a wish out: markers, watch, node and dumps are not to be had everywhere"
             }
             (Op::Undiscard, ErrorKind::Unsupported) => {
                 "this system gives a discarded page up at any time; write to the pages \
@@ -269,6 +311,20 @@ impl fmt::Display for Error {
             (None, code) => write!(out, " (os error {code})")?,
         }
         write!(out, "; {}", self.next_step())
+    }
+}
+
+/// What a program says that returns it from `main`: all of it, the address in hexadecimal.
+impl fmt::Debug for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Error")
+            .field("op", &self.op)
+            .field("kind", &self.kind)
+            .field("addr", &format_args!("{:#x}", self.addr))
+            .field("len", &self.len)
+            .field("code", &self.code)
+            .field("call", &self.call())
+            .finish()
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod vm_support;
 
-use granule::vm::{self, Builder, Protection, Reservation, State};
+use granule::vm::{self, Access, Advice, Builder, Protection, Reservation, Ring, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::means::has_addresses;
@@ -130,6 +130,16 @@ fn every_verb(reservation: &Reservation, range: Range<usize>) -> Vec<(Op, Result
         (Op::Discard, reservation.discard(range())),
         (Op::Guard, reservation.guard(range())),
         (Op::Unguard, reservation.unguard(range())),
+        (Op::Guard, reservation.guard_all(&[range()])),
+        (Op::Unguard, reservation.unguard_all(&[range()])),
+        (Op::Arm, reservation.arm(range())),
+        (Op::Disarm, reservation.disarm(range())),
+        (Op::Lock, reservation.lock(range())),
+        (Op::Unlock, reservation.unlock(range())),
+        (Op::Prefetch, reservation.prefetch(range())),
+        (Op::Populate, reservation.populate(range(), Access::Write)),
+        (Op::Undiscard, reservation.undiscard(range())),
+        (Op::Advise, reservation.advise_range(range(), Advice::Random)),
     ]
 }
 
@@ -188,6 +198,78 @@ fn pages_that_are_not_committed() -> Result<(), Error> {
         Row { what: "partly reserved", done, op, addr, len, kind, next_step }.check();
     }
     assert_eq!(reservation.query(0)?.protection, Some(WRITE));
+    Ok(())
+}
+
+#[test]
+fn pieces_that_cannot_be() -> Result<(), Error> {
+    let step = vm::info().granularity;
+    let whole = Reservation::reserve(4 * step)?;
+    let (base, len) = (whole.base(), whole.len());
+    let row = |what, op, (addr, len), error, (kind, next_step)| {
+        Row { what, done: Err(error), op, addr, len, kind, next_step }.check();
+    };
+    let outside = (ErrorKind::OutOfRange, "cut inside the reservation");
+    let crooked =
+        (ErrorKind::Misaligned, "cut at a multiple of the granularity, which `granule info` tells");
+    let mut whole = whole;
+    for (what, offset, answer) in [
+        ("nothing below", 0, outside),
+        ("nothing above", len, outside),
+        ("beyond", 2 * len, outside),
+        ("inside a step", step + 1, crooked),
+    ] {
+        let (same, error) = whole.split(offset).expect_err(what);
+        row(what, Op::Split, (base + offset, 0), error, answer);
+        whole = same;
+    }
+    let (lower, upper) = whole.split(step).map_err(|(_, error)| error)?;
+    let (upper, lower, error) = upper.join(lower).expect_err("the wrong way round");
+    let lower_first = (ErrorKind::OutOfRange, "give the lower one first, then its neighbour");
+    row("the wrong way round", Op::Join, (base, step), error, lower_first);
+    assert_eq!(lower.join(upper).map_err(|(_, _, error)| error)?.len(), len);
+    Ok(())
+}
+
+#[test]
+fn what_is_not_watched_and_what_is_no_ring() -> Result<(), Error> {
+    let reservation = Reservation::reserve(1)?;
+    reservation.commit(0..1, WRITE)?;
+    let place = (reservation.base(), 1);
+    let watch = "reserve with `write_watch`; after a fork call `forget_written` first";
+    for done in [
+        reservation.forget_written(0..1),
+        reservation.written(0..1, &mut [0..0]).map(drop),
+        reservation.take_written(0..1, &mut [0..0]).map(drop),
+    ] {
+        let (what, op, (addr, len)) = ("not watched", Op::Written, place);
+        Row { what, done, op, addr, len, kind: ErrorKind::BadState, next_step: watch }.check();
+    }
+    for len in [0, usize::MAX] {
+        let (done, next_step) = (Ring::new(len).map(drop), "give a length that fits twice");
+        let kind = ErrorKind::OutOfRange;
+        Row { what: "no ring", done, op: Op::Mirror, addr: 0, len, kind, next_step }.check();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_commit_of_guarded_pages() -> Result<(), Error> {
+    let page = vm::info().page_len;
+    let reservation = Reservation::reserve(2 * page)?;
+    reservation.commit(0..page, WRITE)?;
+    reservation.guard(0..page)?;
+    Row {
+        what: "partly guarded",
+        done: reservation.commit(0..2 * page, WRITE),
+        op: Op::Commit,
+        addr: reservation.base(),
+        len: 2 * page,
+        kind: ErrorKind::BadState,
+        next_step: "query the range, and unguard or decommit it first",
+    }
+    .check();
+    assert_eq!(reservation.query(page)?.state, State::Reserved);
     Ok(())
 }
 

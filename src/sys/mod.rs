@@ -72,6 +72,9 @@ impl Errno {
 
 /// Access rights of committed pages.
 ///
+/// Code that was written has to reach the instructions of the processor before it is run: on x86-64
+/// it does by itself, elsewhere (AArch64) its writer has to clean the caches.
+///
 /// ```
 /// use granule::vm::{Protection, Reservation};
 /// let reservation = Reservation::reserve(1)?;

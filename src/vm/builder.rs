@@ -167,7 +167,7 @@ impl Builder {
     }
 
     /// Leaves the range out of core dumps: [`Advice::NoDump`] from the beginning. The reservation
-    /// is not made if the system cannot do that.
+    /// is not made if the system cannot do that: Windows cannot from 4 GiB on, macOS never can.
     pub const fn no_dump(mut self) -> Self {
         self.no_dump = true;
         self

@@ -84,6 +84,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 
 /// What this machine offers: page, granularity, guards, limits. Asks the kernel anew each time.
 ///
+/// Windows: `GetSystemInfo`, once in a process, `GetLargePageMinimum` and `GlobalMemoryStatusEx`.
 /// Linux: auxv, files in /proc and /sys, and a trial of the guard markers.
 ///
 /// ```
@@ -92,6 +93,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 /// assert_eq!(info.granularity % info.page_len, 0);
 /// println!("{} mappings at most, guards: {:?}", info.mappings_max, info.guard);
 /// ```
+#[doc(alias = "GetSystemInfo")]
 pub fn info() -> Info {
     sys::info()
 }

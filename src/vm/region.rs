@@ -7,6 +7,7 @@ use crate::ds::name::Name;
 use crate::ds::page_table::Value;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Kind, Mapping, Protection};
+use core::fmt;
 
 /// What a run of pages is.
 ///
@@ -54,7 +55,7 @@ pub enum State {
 /// assert_eq!(region.name.map(|name| name.to_string()).as_deref(), Some("arena"));
 /// # Ok::<(), granule::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Region {
     /// Address of the page that was asked for: the first one of the run that is described.
@@ -76,6 +77,21 @@ pub struct Region {
     /// of the file behind them, or what the system calls them (`[stack]`). Long ones are shortened:
     /// see [`Name`].
     pub name: Option<Name>,
+}
+
+/// Addresses in hexadecimal, as everybody writes them.
+impl fmt::Debug for Region {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Region")
+            .field("base", &format_args!("{:#x}", self.base))
+            .field("len", &format_args!("{:#x}", self.len))
+            .field("state", &self.state)
+            .field("protection", &self.protection)
+            .field("kind", &self.kind)
+            .field("allocation_base", &format_args!("{:#x}", self.allocation_base))
+            .field("name", &self.name)
+            .finish()
+    }
 }
 
 /// Where a region lies.
@@ -115,9 +131,11 @@ impl PageState {
 
 /// The state of the page at any address of the process, and how far it reaches.
 ///
-/// Pages of tracked reservations are answered from our own table: a few loads, no system call. Of
-/// other pages it tells what the system knows: Free, Reserved (taken, and no access) or Committed.
-/// It allocates nothing, takes no lock, and may be called in a signal handler.
+/// Pages of tracked reservations are answered from our own table, without a system call: a few
+/// loads, and one more for each entry that the run goes on over. Those are its pages up to the next
+/// multiple of 2 MiB, then steps of 2 MiB up to the next GiB, and so on. Of other pages it tells
+/// what the system knows: Free, Reserved (taken, and no access) or Committed. It allocates nothing,
+/// takes no lock, and may be called in a signal handler.
 ///
 /// Windows: `VirtualQuery`. Linux: ioctl(PROCMAP_QUERY) on a descriptor of
 /// /proc/self/maps that is opened once and kept; before 6.11 it reads that file each time.

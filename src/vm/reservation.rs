@@ -17,6 +17,7 @@ use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, GuardKind, Protection};
 use core::cell::Cell;
+use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -36,7 +37,6 @@ use core::sync::atomic::Ordering;
 /// reservation.release()?;
 /// # Ok::<(), granule::Error>(())
 /// ```
-#[derive(Debug)]
 #[doc(alias("VirtualAlloc", "mmap", "VirtualFree", "munmap"))]
 pub struct Reservation {
     base: NonNull<u8>,
@@ -234,7 +234,8 @@ impl Reservation {
     /// With [`GuardKind::Marker`] the charge stays, and no mapping is split. With
     /// [`GuardKind::Split`] the charge goes back and each guard may cost two mappings.
     ///
-    /// Linux: madvise(MADV_GUARD_INSTALL), or the calls of [`decommit`](Self::decommit).
+    /// Windows: `VirtualFree(MEM_DECOMMIT)`. Linux: madvise(MADV_GUARD_INSTALL), or the calls of
+    /// [`decommit`](Self::decommit).
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
@@ -256,7 +257,7 @@ impl Reservation {
     /// Guarded -> Committed, with the rights from before; the pages read zero. Committed and armed
     /// pages in the range are left alone.
     ///
-    /// Linux: madvise(MADV_GUARD_REMOVE), or mprotect.
+    /// Windows: `VirtualAlloc(MEM_COMMIT)`. Linux: madvise(MADV_GUARD_REMOVE), or mprotect.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the reservation.
@@ -274,9 +275,7 @@ impl Reservation {
     }
 
     /// The state of the page that has byte `offset`, and how far the same state reaches from there.
-    /// Answers from the process's own table, without a system call.
-    ///
-    /// Windows: `VirtualQuery`.
+    /// Answers from the process's own table, without a system call, on every system.
     ///
     /// # Errors
     /// - `OutOfRange`: `offset` lies behind the reservation.
@@ -555,6 +554,18 @@ impl Reservation {
             }
             _ => remove(pages, Protection::ReadWrite),
         }
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Reservation")
+            .field("base", &self.base)
+            .field("len", &self.len)
+            .field("policy", &self.policy())
+            .field("guard_kind", &self.guard_kind())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }
 

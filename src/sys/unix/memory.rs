@@ -15,7 +15,7 @@ pub(crate) const ADVICE_OUTLIVES_PAGES: bool = false;
 
 /// Tells the system how a range will be used. macOS makes no huge pages by itself, so to ask for
 /// none is to ask for nothing; FreeBSD does, and cannot be asked for none. FreeBSD leaves ranges
-/// out of core dumps; macOS does not. What a system lacks is ENOSYS. Calls: madvise, minherit.
+/// out of core dumps; macOS does not. What a system lacks is ENOSYS. Call: madvise.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.

@@ -54,7 +54,7 @@ pub(crate) unsafe fn advise(ptr: NonNull<u8>, len: usize, advice: Advice) -> Res
 
 fn exclude(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     let function = exclude_from_dumps().ok_or(absent(Call::WerRegisterExcludedMemoryBlock))?;
-    // The system counts in 32 bits. A part that is left out is no promise kept.
+    // The system takes a length of 32 bits. To leave out a part of the range would be no answer.
     let Ok(len) = u32::try_from(len) else { return refused(ERROR_NOT_SUPPORTED) };
     // SAFETY: notes an address; nothing is read there but by who writes a dump, and he skips it.
     let answer = unsafe { function(ptr.as_ptr().cast(), len) };
