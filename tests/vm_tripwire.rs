@@ -240,3 +240,26 @@ fn what_cannot_be_armed_or_needs_disarming_is_refused() -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[test]
+fn pieces_take_their_tripwires_along() -> Result<(), Error> {
+    with_handler();
+    let granularity = vm::info().granularity;
+    let whole = Reservation::reserve(2 * granularity)?;
+    whole.commit(0..2 * granularity, Protection::ReadWrite)?;
+    whole.arm(granularity..granularity + 2 * page_len())?;
+    let (lower, upper) = whole.split(granularity).map_err(|(_, error)| error)?;
+    let before = TRIPPED.get();
+    touch(&upper, 0, 3);
+    assert_eq!((TRIPPED.get(), read(&upper, 0)), (before + 1, 3));
+    // A guard ends the tripwire below it: unguarded the page has its rights.
+    upper.guard(pages(1..2))?;
+    upper.unguard(pages(1..2))?;
+    assert_eq!((state_at(&upper, page_len()), byte_at(&upper, page_len())), (State::Committed, 0));
+    upper.arm(pages(1..2))?;
+    let joined = lower.join(upper).map_err(|(_, _, error)| error)?;
+    joined.guard(granularity + page_len()..granularity + page_len() + 1)?;
+    joined.unguard(granularity + page_len()..granularity + page_len() + 1)?;
+    assert_eq!(byte_at(&joined, granularity + page_len()), 0);
+    Ok(())
+}

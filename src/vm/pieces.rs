@@ -78,6 +78,7 @@ impl Reservation {
         record.set_name(self.record.name());
         record.advice.store(self.record.advice.load(Ordering::Acquire), Ordering::Release);
         record.kept_by.store(self.record.kept_by.load(Ordering::Relaxed), Ordering::Relaxed);
+        record.trips.store(self.record.trips.load(Ordering::Relaxed), Ordering::Relaxed);
         let shared = if sys::RELEASES_PARTS { Ok(()) } else { self.share_with(record) };
         let prepared = shared.and_then(|()| match (self.states(), self.pages_from(offset)) {
             (Some(states), Some(pages)) => states.prepare(pages),
@@ -143,6 +144,10 @@ impl Reservation {
         let joined = unsafe {
             Reservation::from_record(this.owner, this.record, this.pointer(0), this.page)
         };
+        joined
+            .record
+            .trips
+            .fetch_add(upper.record.trips.load(Ordering::Relaxed), Ordering::Relaxed);
         joined.take_pages_of(&upper);
         if whole(&upper) != 0 {
             // One piece less; it is not the last one.

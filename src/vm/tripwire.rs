@@ -111,7 +111,9 @@ impl Reservation {
 
     /// Gives armed pages their rights back. The table is the caller's.
     pub(super) fn end_tripwires(&self, pages: Pages) -> Result<(), Errno> {
-        let Some(states) = self.states() else { return Ok(()) };
+        let was_armed = self.record.trips.load(Ordering::Relaxed) != 0;
+        // Most reservations never are, and need not look.
+        let Some(states) = self.states().filter(|_| was_armed) else { return Ok(()) };
         states.runs(pages).try_for_each(|run| match run.state {
             PageState::Tripwire(protection) => {
                 let (ptr, len) = self.place(run.pages);
