@@ -11,7 +11,7 @@ use granule::vm::{self, Advice, GuardKind, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
 use std::ops::Range;
 use vm_support::{byte_at, in_child, in_own_process, kernel_reads, limit, mapping_flags, means};
-use vm_support::{put, region_at, state_at};
+use vm_support::{put, refuse_call, region_at, state_at};
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -405,5 +405,29 @@ fn locked_pages_keep_their_content_but_not_from_guards() {
         assert!(!kernel_reads(range.base()));
         range.decommit(page_range(0..2)).expect("locked pages too");
         assert!(!kernel_reads(range.base() + page_len()));
+    });
+}
+
+#[test]
+fn a_tripwire_that_stays_takes_the_guards_behind_it_back() {
+    in_own_process("a_tripwire_that_stays_takes_the_guards_behind_it_back", &[], || {
+        if !vm::info().guard_markers {
+            println!("skipped: this kernel has no guard markers");
+            return;
+        }
+        let builder = Reservation::builder().len(4 * page_len()).guard_kind(GuardKind::Marker);
+        let reservation = builder.reserve().expect("addresses");
+        reservation.commit(page_range(0..4), Protection::ReadWrite).expect("four pages");
+        reservation.arm(page_range(0..1)).expect("a committed page");
+        if !refuse_call(libc::SYS_mprotect, libc::ENOMEM) {
+            println!("skipped: this system refuses no calls on demand");
+            return;
+        }
+        let error = reservation.guard_all(&[page_range(0..1), page_range(2..3)]);
+        let error = error.expect_err("the rights of page 0 are not given back");
+        assert_eq!((error.op(), error.addr()), (Op::Guard, reservation.base()), "{error}");
+        let states = [0, 2].map(|page| state_at(&reservation, page * page_len()));
+        assert_eq!(states, [State::Tripwire, State::Committed]);
+        assert!(kernel_reads(reservation.base() + 2 * page_len()), "it is plain memory");
     });
 }

@@ -182,7 +182,7 @@ impl<const N: usize> Layer for Leaf<N> {
             return Look { bits, len: 1, has_ended: true };
         }
         let more = &words[1..part.count.min(words.len())];
-        match more.iter().position(|place| load(place).under(above).0 != bits) {
+        match Word::differing(more.iter().map(load), bits, above) {
             Some(equal) => Look { bits, len: 1 + equal, has_ended: true },
             None => Look { bits, len: 1 + more.len(), has_ended: false },
         }
@@ -418,7 +418,7 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
         }
         let more = &slots[1..slots.len().min(1 + (count - rest).div_ceil(C::PAGES))];
         // The one that differs may be mixed, and begin with the same value.
-        let equal = more.iter().position(|slot| !slot.load().tells(bits, above));
+        let equal = Word::differing(more.iter().map(Slot::load), bits, above);
         let len = rest + equal.unwrap_or(more.len()) * C::PAGES;
         Look { bits, len: count.min(len), has_ended: false }
     }

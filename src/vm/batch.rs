@@ -20,8 +20,8 @@ impl Reservation {
     ///
     /// # Errors
     /// As for [`guard`](Self::guard), and the error tells the range that it is about. The states of
-    /// all ranges are as they were. If the system refused one, the content of those before it is
-    /// lost.
+    /// all ranges are as they were. If the system refused one, the content of all of
+    /// them may be lost.
     ///
     /// ```
     /// use granule::vm::{Protection, Reservation, State};
@@ -74,7 +74,9 @@ impl Reservation {
             if let Err((index, errno)) = self.on_part(op, part) {
                 // Explained first: taking back may set mappings free.
                 let error = self.call(op, part[index].clone())?.failed(errno);
-                ranges[..=done + index].iter().for_each(|range| self.undo(self.checked(range)));
+                // Ranges behind it may be guarded, too: tripwires end after the batch.
+                let touched = &ranges[..done + part.len()];
+                touched.iter().for_each(|range| self.undo(self.checked(range)));
                 return Err(error);
             }
             done += part.len();

@@ -165,21 +165,21 @@ pub fn query(addr: usize) -> Result<Region, Error> {
     let base = page.offset_of(page.index_of(addr));
     let found = sys::named_mapping_at_or_above(addr);
     let found = found.map_err(|errno| errno.of(Op::Query, addr, 1))?;
-    // The system joins our ranges with their neighbours; what is ours ends the region.
-    let place = |end: usize| {
-        let end = end.min(limits.address_max + 1);
-        Place { base, len: len_before_ours(base, end, page) }
-    };
     Ok(match found {
         Some((mapping, name)) if mapping.start <= addr => {
             let Mapping { end, allocation_base, protection, kind, .. } = mapping;
-            let Place { base, len } = place(end);
+            let end = end.min(limits.address_max + 1);
+            // The system joins our ranges with others of their kind; what is ours ends the region.
+            let len = match kind {
+                Kind::Private => len_before_ours(base, end, page),
+                Kind::Mapped | Kind::Image => end - base,
+            };
             let state = if protection.is_some() { State::Committed } else { State::Reserved };
             Region { base, len, state, protection, kind: Some(kind), allocation_base, name }
         }
         above => {
             let end = above.map_or(usize::MAX, |(mapping, _)| mapping.start);
-            let Place { base, len } = place(end);
+            let len = end.min(limits.address_max + 1) - base;
             let (state, protection, kind) = (State::Free, None, None);
             Region { base, len, state, protection, kind, allocation_base: 0, name: None }
         }
@@ -231,8 +231,9 @@ fn len_before_ours(base: usize, end: usize, page: PageLen) -> usize {
     match states::run_at(first..behind) {
         // Behind the last page of the table nothing is ours.
         (Value::NOBODYS, count) if first + count == behind => end - base,
-        // At least the page itself: it was not ours a moment ago.
-        (_, count) => page.offset_of(count),
+        (Value::NOBODYS, count) => page.offset_of(count),
+        // It was not ours a moment ago.
+        _ => page.bytes(),
     }
 }
 

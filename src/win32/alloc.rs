@@ -9,7 +9,7 @@ use super::range::{covering, lend, offsets};
 use crate::addr::{align_down, align_up};
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::{HugeWish, Reservation};
+use crate::vm::{HugeReport, HugeWish, Reservation};
 use core::ffi::c_void;
 use core::num::NonZeroU32;
 use core::ops::Range;
@@ -152,9 +152,8 @@ impl Request {
             builder = builder.huge_pages(HugeWish::Explicit);
         }
         let reservation = builder.reserve().map_err(failed)?;
-        if has(MEM_LARGE_PAGES)
-            && reservation.huge_pages().map_err(failed)?.given != Some(HugeWish::Explicit)
-        {
+        let are_large = |report: HugeReport| report.given == Some(HugeWish::Explicit);
+        if has(MEM_LARGE_PAGES) && !reservation.huge_pages().is_ok_and(are_large) {
             return Err(refused(Reason::NoLargePages));
         }
         if let Some(rights) = rights {

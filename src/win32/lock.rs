@@ -53,7 +53,8 @@ pub fn VirtualLock(address: *const c_void, size: usize) -> Result<(), Win32Error
 /// those that are not lose their place in memory to whoever needs it more.
 ///
 /// Windows, Linux: as for [`unlock`](Reservation::unlock). Linux: before that, for each page,
-/// madvise(MADV_COLD), which tells whether it is locked.
+/// madvise(MADV_COLD), which tells whether it is locked; where it says no, mlock, madvise and
+/// munlock to be sure.
 ///
 /// # Errors
 /// - `ERROR_INVALID_PARAMETER` (87): the size is 0, or the range leaves the addresses of programs.
@@ -72,10 +73,8 @@ pub fn VirtualUnlock(address: *const c_void, size: usize) -> Result<(), Win32Err
     const CALL: &str = "VirtualUnlock";
     with_range(CALL, address, size, |reservation, range| {
         let page_len = sys::limits().page_len;
-        // Locked pages refuse the advice. Those that are not locked may take it: it is what
-        // VirtualUnlock does to them.
-        let is_free = |start| reservation.advise_range(start..start + 1, Advice::Cold).is_ok();
-        if range.clone().step_by(page_len).any(is_free) {
+        let mut pages = range.clone().step_by(page_len).map(|start| start..start + page_len);
+        if pages.any(|page| is_known_unlocked(reservation, page)) {
             return Err(Win32Error::new(CALL, Reason::NotLocked));
         }
         reservation.unlock(range).map_err(|error: Error| match error.kind() {
@@ -83,6 +82,20 @@ pub fn VirtualUnlock(address: *const c_void, size: usize) -> Result<(), Win32Err
             _ => Win32Error::from_vm(CALL, error),
         })
     })
+}
+
+/// Whether the page is not locked, where the system can tell: locked pages refuse the advice. Those
+/// that are not locked may take it, it is what `VirtualUnlock` does to them. An emulator may answer
+/// that all is well, so the same is asked of the page with a lock.
+fn is_known_unlocked(reservation: &Reservation, page: Range<usize>) -> bool {
+    let takes_advice = || reservation.advise_range(page.clone(), Advice::Cold).is_ok();
+    if !takes_advice() || reservation.lock(page.clone()).is_err() {
+        return false;
+    }
+    let is_told = !takes_advice();
+    // Refused only where the lock was, too.
+    let _ = reservation.unlock(page.clone());
+    is_told
 }
 
 fn with_range(

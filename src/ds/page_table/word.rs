@@ -54,10 +54,20 @@ impl Word {
         }
     }
 
-    /// True for an entry that says `bits` for all its pages.
+    /// Where the first of some entries under `above` is that does not say `bits` for all its pages.
     #[inline(always)]
-    pub(super) fn tells(self, bits: Bits, above: Word) -> bool {
-        self.under(above) == (bits, false)
+    pub(super) fn differing(
+        words: impl Iterator<Item = Word>,
+        bits: Bits,
+        above: Word,
+    ) -> Option<usize> {
+        let tag = above.generation();
+        let is_default = above.bits() == bits;
+        let says = |word: Word| {
+            let counts = word.tag() == tag;
+            (counts & (word.0 & (MIXED | (MIXED - 1)) == bits.0)) | (!counts & is_default)
+        };
+        { words }.position(|word| !says(word))
     }
 
     /// Whether the entries below may differ from this one.
