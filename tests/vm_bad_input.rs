@@ -239,8 +239,8 @@ fn what_is_not_watched_and_what_is_no_ring() -> Result<(), Error> {
     let watch = "reserve with `write_watch`; after a fork call `forget_written` first";
     for done in [
         reservation.forget_written(0..1),
-        reservation.written(0..1, &mut [0..0]).map(drop),
-        reservation.take_written(0..1, &mut [0..0]).map(drop),
+        reservation.written(0..1, &mut [const { 0..0 }; 2]).map(drop),
+        reservation.take_written(0..1, &mut [const { 0..0 }; 2]).map(drop),
     ] {
         let (what, op, (addr, len)) = ("not watched", Op::Written, place);
         Row { what, done, op, addr, len, kind: ErrorKind::BadState, next_step: watch }.check();
