@@ -55,7 +55,8 @@ impl Reservation {
     /// reservation.arm(page..2 * page)?;
     /// assert_eq!(reservation.query(page)?.state, State::Tripwire);
     /// // What a handler does with the address of a fault:
-    /// let tripped = vm::trip(reservation.base() + page + 5).expect("a tripwire");
+    /// // SAFETY: (1) nobody releases the reservation meanwhile.
+    /// let tripped = unsafe { vm::trip(reservation.base() + page + 5) }.expect("a tripwire");
     /// assert_eq!((tripped.base, tripped.state), (reservation.base() + page, State::Tripwire));
     /// assert_eq!(reservation.query(page)?.state, State::Committed);
     /// # Ok::<(), granule::Error>(())
@@ -142,14 +143,21 @@ impl Reservation {
 ///
 /// Linux: mprotect, gettid. Windows: `VirtualProtect`.
 ///
+/// # Safety
+/// 1. If `addr` lies in a reservation, that is not released before the call returns. In a handler
+///    of the fault this is what the code that faulted has promised when it used the address: a
+///    program that gives memory back while another thread uses it has no defined meaning anyway.
+///
 /// [`State::Tripwire`]: super::State::Tripwire
 /// [`State::Committed`]: super::State::Committed
 ///
 /// ```
 /// let local = 1;
-/// assert_eq!(granule::vm::trip(&raw const local as usize), None);
+/// // SAFETY: (1) the address of a local variable lies in no reservation.
+/// let told = unsafe { granule::vm::trip(&raw const local as usize) };
+/// assert_eq!(told, None);
 /// ```
-pub fn trip(addr: usize) -> Option<Region> {
+pub unsafe fn trip(addr: usize) -> Option<Region> {
     let page = states::page()?;
     let number = page.index_of(addr);
     if number >= states::PAGES {
@@ -180,7 +188,8 @@ pub fn trip(addr: usize) -> Option<Region> {
             states.prepare(pages).ok()?;
             // All our memory has exposed provenance: it began as an address, in `sys`.
             let ptr = NonNull::new(ptr::with_exposed_provenance_mut(base))?;
-            // SAFETY: (1) the page is in the reservation of the record, and armed.
+            // SAFETY: (1) the page is armed and in the reservation of the record, which nobody
+            // releases, by (1) of ours.
             unsafe { sys::disarm(ptr, len, protection) }.ok()?;
             // The rights first: who sees the new state does his instruction again.
             states.set(pages, PageState::Committed(protection));

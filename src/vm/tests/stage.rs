@@ -238,7 +238,8 @@ impl Stage<'_> {
             Verb::Disarm => (Op::Disarm, real.disarm(bytes)),
             Verb::Trip => {
                 for page in pages {
-                    let told = vm::trip(twins.real.base() + page * twins.page_len);
+                    // SAFETY: (1) the stage has the reservation.
+                    let told = unsafe { vm::trip(twins.real.base() + page * twins.page_len) };
                     // A trip that was refused its call leaves the page armed, and says nothing.
                     if told.is_some() {
                         twins.model.apply(verb, page..page + 1).expect("any state will do");
