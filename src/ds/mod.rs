@@ -9,6 +9,7 @@ pub(crate) mod batches;
 pub(crate) mod cfi;
 #[cfg(target_os = "linux")]
 pub(crate) mod depot;
+#[allow(dead_code, reason = "systems without a write watch fill none")]
 pub(crate) mod extents;
 pub(crate) mod name;
 #[cfg(target_os = "linux")]

@@ -71,10 +71,12 @@ impl Builder {
 
     /// The wanted address, as `lpAddress` of `VirtualAlloc`: rounded down to the granularity
     /// ([`Info::granularity`](super::Info::granularity), 64 KiB), and the end is moved up to the
-    /// page that has byte `hint + len - 1`. The reservation begins there or not at all. 0, the
-    /// default, lets the system choose; for anything long that is the better idea.
+    /// page that has byte `hint + len - 1`. The reservation begins there or not at all. 0 is no
+    /// hint: without one the system chooses, which for anything long is the better idea.
     pub const fn hint(mut self, addr: usize) -> Self {
-        self.place = if addr == 0 { Place::Anywhere } else { Place::Hint(addr) };
+        if addr != 0 {
+            self.place = Place::Hint(addr);
+        }
         self
     }
 
