@@ -42,6 +42,8 @@ pub(crate) fn options() -> Options {
 
 /// Makes the finder and puts its fault handler in place. Ends the process if there is no address
 /// space: without guards nothing would be found, and silently so.
+#[cold]
+#[inline(never)] // Kilobytes of stack, which no later call of a thread with little may want.
 pub(crate) fn finder() -> Finder {
     let options = options();
     let info = sys::info();

@@ -449,6 +449,8 @@ impl Reservation {
     }
 
     /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
+    #[cold]
+    #[inline(never)]
     pub(super) fn undo(&self, pages: Pages) {
         let Some(states) = self.states() else { return };
         for run in states.runs(pages) {

@@ -48,6 +48,8 @@ pub(crate) fn guards() -> Guards {
 
 /// True when the process is so near its limit of mappings that a change inside one of them, which
 /// needs two more, can have been refused for it. False when the limit cannot be read.
+#[cold]
+#[inline(never)]
 pub(super) fn mappings_are_used_up() -> bool {
     match (mappings_max(), count_lines(c"/proc/self/maps")) {
         (Some(max), Some(count)) => count + 2 >= max,
