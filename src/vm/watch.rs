@@ -141,8 +141,6 @@ impl Reservation {
 
     /// Watches pages again that the system has laid anew. If it refuses, the next question about
     /// them is `BadState`, and whoever asks begins anew.
-    #[cold]
-    #[inline(never)]
     pub(super) fn repeat_watch(&self, pages: Pages) {
         if self.traits.is_watched {
             let (ptr, len) = self.place(pages);
