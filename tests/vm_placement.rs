@@ -5,6 +5,7 @@ mod vm_support;
 
 use granule::vm::{self, Builder, CommitPolicy, Protection, Reservation, State};
 use granule::{Error, ErrorKind, Op};
+use vm_support::in_own_process;
 
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
@@ -59,26 +60,33 @@ fn is_room(from: usize, to: usize, len: usize) -> bool {
     false
 }
 
+/// Alone, because every range that another test frees above or below would move the outermost.
 #[test]
-fn both_directions_find_the_outermost_place() -> Result<(), Error> {
+fn both_directions_find_the_outermost_place() {
+    in_own_process("both_directions_find_the_outermost_place", &[], || {
+        for len in [1, MIB, 3 * GIB] {
+            find_the_outermost(len).expect("addresses, and a page each");
+        }
+    });
+}
+
+fn find_the_outermost(len: usize) -> Result<(), Error> {
     let info = vm::info();
-    for len in [1, MIB, 3 * GIB] {
-        let low = Reservation::builder().len(len).bottom_up().reserve()?;
-        let high = Reservation::builder().len(len).top_down().reserve()?;
-        assert!(low.base() < high.base());
-        assert_eq!((low.base() % info.granularity, high.base() % info.granularity), (0, 0));
-        // Other tests reserve and release meanwhile, though never that long.
-        // Nor does Wine know what Linux has there.
-        if len > GIB && !vm_support::system::is_wine() {
-            assert!(!is_room(info.address_min, low.base(), len), "nothing lower is free");
-        }
-        let lower = Reservation::builder().len(len).top_down().reserve()?;
-        // Another test may have freed a short place above meanwhile.
-        assert!(len < GIB || lower.base() < high.base(), "from the top downwards");
-        for reservation in [&low, &high, &lower] {
-            reservation.commit(0..1, Protection::ReadWrite)?;
-            vm_support::put(reservation, 0, 1);
-        }
+    let low = Reservation::builder().len(len).bottom_up().reserve()?;
+    let high = Reservation::builder().len(len).top_down().reserve()?;
+    assert!(low.base() < high.base());
+    assert_eq!((low.base() % info.granularity, high.base() % info.granularity), (0, 0));
+    // The threads of the process itself come and go meanwhile, though never that long.
+    // Nor does Wine know what Linux has there.
+    if len > GIB && !vm_support::system::is_wine() {
+        assert!(!is_room(info.address_min, low.base(), len), "nothing lower is free");
+    }
+    let lower = Reservation::builder().len(len).top_down().reserve()?;
+    // As above.
+    assert!(len < GIB || lower.base() < high.base(), "from the top downwards");
+    for reservation in [&low, &high, &lower] {
+        reservation.commit(0..1, Protection::ReadWrite)?;
+        vm_support::put(reservation, 0, 1);
     }
     Ok(())
 }
