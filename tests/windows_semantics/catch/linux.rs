@@ -11,7 +11,18 @@ use std::ptr::{null_mut, with_exposed_provenance_mut};
 /// `ERROR_NOACCESS`, the twin of `EFAULT`.
 const NOACCESS: u32 = 998;
 
+/// Bytes of the stack that the handler runs on. Rust gives its threads 8 KiB, of which the frame of
+/// the kernel takes up to half; commits of a build that is not optimised want more than the rest.
+const STACK_LEN: usize = 64 * 1024;
+
+/// For the thread that touches: on this system there is one.
 pub(super) fn install() {
+    let memory = Box::leak(vec![0u8; STACK_LEN].into_boxed_slice());
+    let stack =
+        libc::stack_t { ss_sp: memory.as_mut_ptr().cast(), ss_flags: 0, ss_size: memory.len() };
+    // SAFETY: the memory is nobody else's for ever, and the structure outlives the call.
+    let done = unsafe { libc::sigaltstack(&raw const stack, null_mut()) };
+    assert_eq!(done, 0);
     // SAFETY: a structure of numbers may be zero.
     let mut action: libc::sigaction = unsafe { zeroed() };
     action.sa_sigaction = on_fault as *const () as usize;
