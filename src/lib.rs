@@ -12,6 +12,7 @@
 //! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
 
+pub mod array;
 pub mod error;
 
 pub(crate) mod addr;
