@@ -11,6 +11,7 @@ pub(crate) mod cfi;
 pub(crate) mod depot;
 #[allow(dead_code, reason = "systems without a write watch fill none")]
 pub(crate) mod extents;
+pub(crate) mod in_use;
 pub(crate) mod name;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;

@@ -20,7 +20,6 @@ mod diagnose;
 mod fault;
 mod finder;
 pub(crate) mod layout;
-mod mask;
 pub mod options;
 mod own_stack;
 mod raw_text;
@@ -32,12 +31,12 @@ mod slot;
 mod table;
 mod trace;
 
-pub use crate::sys::SignalAction;
+pub use crate::sys::{
+    SignalAction, follow_masks, forget_handler_mask, program_blocked, program_mask,
+    set_program_blocked,
+};
 pub use fault::program_action;
 pub use finder::split_guards_max;
-pub use mask::{
-    follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
-};
 pub use options::{Options, Placement};
 
 use crate::ds::once::Once;

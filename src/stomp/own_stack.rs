@@ -6,7 +6,6 @@
 
 use crate::sys;
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 const LEN: usize = 128 * 1024;
@@ -36,31 +35,12 @@ pub(crate) fn run<T>(work: impl FnOnce() -> T) -> Option<T> {
         }
         sys::yield_now();
     }
-    let answer = call(work);
-    OWNER.store(0, Ordering::Release);
-    answer
-}
-
-fn call<T, F: FnOnce() -> T>(work: F) -> Option<T> {
-    struct Call<T, F> {
-        work: Option<F>,
-        answer: Option<T>,
-    }
-
-    unsafe extern "C" fn enter<T, F: FnOnce() -> T>(call: *mut c_void) {
-        // SAFETY: the argument is the `Call` below, which outlives this call and is used by it
-        // alone.
-        let call = unsafe { &mut *call.cast::<Call<T, F>>() };
-        call.answer = call.work.take().map(|work| work());
-    }
-
-    let mut call = Call { work: Some(work), answer: None };
     let top = MEMORY.0.get().cast::<u8>().wrapping_add(LEN);
-    let argument = (&raw mut call).cast();
-    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16; (2) `enter`
-    // gets the call it expects, and nothing here unwinds: a panic of ours ends the process.
-    unsafe { sys::call_on_stack(argument, enter::<T, F>, top) };
-    call.answer
+    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16, and nothing here
+    // unwinds: a panic of ours ends the process.
+    let answer = unsafe { sys::run_on_stack(top, work) };
+    OWNER.store(0, Ordering::Release);
+    Some(answer)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+mod faults;
 pub(crate) mod inject;
 mod memory;
 #[cfg(test)]
@@ -30,9 +31,12 @@ mod reflection;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::SignalAction;
-#[cfg(target_os = "linux")]
 pub(crate) use linux::*;
+#[cfg(target_os = "linux")]
+pub use linux::{
+    SignalAction, follow_masks, forget_handler_mask, program_blocked, program_mask,
+    set_program_blocked,
+};
 
 #[cfg(any(target_os = "macos", target_os = "freebsd"))]
 mod unix;
@@ -45,6 +49,7 @@ mod windows;
 pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
+pub(crate) use faults::{Answer, Fault, FaultHook};
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 
@@ -293,3 +298,13 @@ const _WATCH_CONTRACT: (
     unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
     fn(GuardKind) -> bool,
 ) = (reserve_watched, watch_again, written, forget_written, can_watch_guards);
+
+/// Faults: see `faults` for what is asked, and `signals` or `vectored` of the platform.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _FAULT_CONTRACT: (
+    fn(FaultHook) -> Result<(), Errno>,
+    fn(&Context<'_>, fn() -> Answer) -> Answer,
+    fn() -> u32,
+    fn(&[u8]),
+    fn(),
+) = (watch_faults, on_roomy_stack, generation, write_error, yield_now);

@@ -53,6 +53,7 @@ pub(crate) mod face;
 mod fit;
 mod huge;
 mod memory;
+pub(crate) mod nodes;
 mod pieces;
 mod place;
 mod policy;

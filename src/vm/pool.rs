@@ -27,14 +27,14 @@ const STEPS: usize = 24;
 /// # Safety
 /// 1. Bytes that are all zero are a value of the type, and that of a new item.
 /// 2. The size divides [`PIECE_LEN`], and the alignment is at most a page.
-pub(super) unsafe trait Pooled: Sync + 'static {
+pub(crate) unsafe trait Pooled: Sync + 'static {
     /// Where a word may be kept while the item is not taken.
     fn link(&self) -> &impl Link;
 }
 
 /// Why there is no item.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The system refused this step.
     System(Op, Errno),
     /// Every number is in use.
@@ -43,7 +43,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// The error of a verb on `len` bytes at `addr`. Slow: see [`sys::explain`].
-    pub(super) fn error(self, op: Op, addr: usize, len: usize) -> Error {
+    pub(crate) fn error(self, op: Op, addr: usize, len: usize) -> Error {
         match self {
             Refusal::System(step, errno) => errno.in_step(step, op, addr, len),
             Refusal::Full => Error::new(op, ErrorKind::NoMemory, addr, len, 0),
@@ -53,7 +53,7 @@ impl Refusal {
 
 /// A pool. Its items have numbers below `LIMIT`.
 #[derive(Debug)]
-pub(super) struct Pool<T: 'static, const LIMIT: u32> {
+pub(crate) struct Pool<T: 'static, const LIMIT: u32> {
     steps: [AtomicPtr<T>; STEPS],
     /// Items taken at least once.
     used: AtomicU32,
@@ -63,7 +63,7 @@ pub(super) struct Pool<T: 'static, const LIMIT: u32> {
 impl<T: Pooled, const LIMIT: u32> Pool<T, LIMIT> {
     const FIRST_STEP: usize = PIECE_LEN / size_of::<T>();
 
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         const { assert!(PIECE_LEN.is_multiple_of(size_of::<T>())) };
         Pool {
             steps: [const { AtomicPtr::new(ptr::null_mut()) }; STEPS],
@@ -74,7 +74,7 @@ impl<T: Pooled, const LIMIT: u32> Pool<T, LIMIT> {
 
     /// An item that nobody has, and its number. It is zero, or what it was when it came back, but
     /// for the link.
-    pub(super) fn take(&self) -> Result<(u32, &'static T), Refusal> {
+    pub(crate) fn take(&self) -> Result<(u32, &'static T), Refusal> {
         if let Some(number) = self.back.pop(|number| self.known(number).link()) {
             return Ok((number, self.known(number)));
         }
@@ -90,12 +90,12 @@ impl<T: Pooled, const LIMIT: u32> Pool<T, LIMIT> {
     }
 
     /// Item `number` is not used any more.
-    pub(super) fn give_back(&self, number: u32) {
+    pub(crate) fn give_back(&self, number: u32) {
         self.back.push(number, self.known(number).link());
     }
 
     /// Item `number`, if it was ever taken.
-    pub(super) fn get(&self, number: u32) -> Option<&'static T> {
+    pub(crate) fn get(&self, number: u32) -> Option<&'static T> {
         if number >= self.used.load(Ordering::Acquire) {
             return None;
         }

@@ -15,15 +15,15 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Entries of a node, as the processor has them.
 const WIDTH: usize = 512;
 
-type Lowest = Leaf<WIDTH>;
-type Second = Inner<Lowest, WIDTH>;
-type Third = Inner<Second, WIDTH>;
-type Root = Inner<Third, WIDTH>;
+pub(super) type Lowest = Leaf<WIDTH>;
+pub(super) type Second = Inner<Lowest, WIDTH>;
+pub(super) type Third = Inner<Second, WIDTH>;
+pub(crate) type Root = Inner<Third, WIDTH>;
 
 static TABLE: PageTable<Root> = PageTable::new(Root::new());
 
 /// Pages that the table has room for: 256 TiB of 4 KiB pages, which is more than programs get.
-pub(super) const PAGES: usize = PageTable::<Root>::PAGES;
+pub(crate) const PAGES: usize = PageTable::<Root>::PAGES;
 
 /// Far more nodes of a level than the table can have.
 const NODES: u32 = 1 << 30;
@@ -54,7 +54,7 @@ unsafe impl Pooled for Third {
 }
 
 /// The pools, as the table wants them.
-struct Nodes;
+pub(crate) struct Nodes;
 
 fn take<T: Pooled>(
     pool: &Pool<T, NODES>,
@@ -97,7 +97,7 @@ impl Source<Third> for Nodes {
 }
 
 /// The page of this process. Asks the system once.
-pub(super) fn page() -> Option<PageLen> {
+pub(crate) fn page() -> Option<PageLen> {
     static LEN: AtomicU32 = AtomicU32::new(0);
     match LEN.load(Ordering::Relaxed) {
         0 => {

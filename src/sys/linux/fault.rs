@@ -4,7 +4,7 @@
 
 mod access;
 
-use super::super::Errno;
+use super::super::{Errno, Fault};
 use super::raw::syscall;
 use super::unwind::probe_fixup;
 use access::access_is_write;
@@ -233,17 +233,6 @@ pub(crate) fn die_by(signal: i32) -> ! {
     // SAFETY: sends a signal to the calling thread.
     let _ = unsafe { syscall(libc::SYS_tgkill, [pid, tid, signal as usize, 0, 0, 0]) };
     super::exit_now(128 + signal)
-}
-
-/// What a handler was told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fault {
-    /// The address touched.
-    pub(crate) addr: usize,
-    /// True for a write, false for a read, `None` when the processor does not say.
-    pub(crate) write: Option<bool>,
-    /// True when the processor raised it; false for `kill` and the like.
-    pub(crate) real: bool,
 }
 
 impl Fault {

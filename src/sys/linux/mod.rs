@@ -17,19 +17,15 @@ mod process;
 pub(crate) mod raw;
 #[cfg(test)]
 mod refusals;
+mod signals;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
 mod watch;
 
-pub(crate) use blocked::{blocked_word, set_blocked_word};
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
-pub(crate) use fault::{
-    ABORT, FAULT_SIGNALS, Fault, Handler, SET_MASK, block, call_on_stack, die_by, interrupted_mask,
-    is_pending, mask_after, maskable, resume_probe, send_back, signal_action, signal_bit,
-    signal_mask, unblocks,
-};
+pub(crate) use fault::{ABORT, die_by};
 pub(crate) use generation::generation;
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
@@ -51,5 +47,9 @@ pub(crate) use process::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
+pub use signals::{
+    follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
+};
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

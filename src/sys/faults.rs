@@ -1,0 +1,34 @@
+//! Floor 1. Faults: what the door says about one, and what is answered.
+//!
+//! Every platform offers [`watch_faults`](super::watch_faults): from then on its hooks are asked
+//! about each access violation of the process, on the thread that made it, before anybody else is.
+//! It is not asked about signals that were sent.
+
+use super::Context;
+
+/// What a handler was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// The address touched.
+    pub(crate) addr: usize,
+    /// True for a write, false for a read, `None` when the processor does not say.
+    pub(crate) write: Option<bool>,
+    /// True when the processor raised it; false for `kill` and the like.
+    pub(crate) real: bool,
+}
+
+/// What a hook says about a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It belongs to whoever was there before, as if we were not there.
+    NotMine,
+    /// The touch is to be repeated.
+    Resume,
+    /// The touch is to kill the process, whatever the program has planned for it.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "the stomp finder's"))]
+    Die,
+}
+
+/// Who is asked. It may run inside whatever the thread was doing, on a stack of a few KiB: it
+/// allocates nothing, takes no lock and does not unwind. `errno` is kept for it.
+pub(crate) type FaultHook = fn(&Fault, &Context<'_>) -> Answer;
