@@ -1,13 +1,13 @@
 //! Floor 0, pure. Who is inside: a count of users that a remover waits for, and places that threads
 //! take for a while.
 //!
-//! Both are one word, whose upper half is the generation of the process (`sys::generation`). In the
-//! child of a fork the threads that were inside do not exist, so what an older generation has left
-//! in the word counts for nothing.
+//! Both are one word, whose upper half is the generation of the process (`sys::generation`). In
+//! the child of a fork the threads that were inside do not exist, so what an older generation has
+//! left in the word counts for nothing.
 //!
 //! # How a remover knows that nobody is inside any more
-//! 1. A user enters (the count goes up), and *then* looks whether the thing is still there; if it is
-//!    not, he leaves.
+//! 1. A user enters (the count goes up), and *then* looks whether the thing is still there; if
+//!    it is not, he leaves.
 //! 2. A remover takes the thing away, and *then* waits until the count is 0.
 //!
 //! Between the two steps of each stands a fence of the strongest order, so at least one of them sees
@@ -51,7 +51,8 @@ fn update(
 }
 
 impl InUse {
-    /// Goes in, if `is_there` still says so after that. Who got a true has to [`leave`](Self::leave).
+    /// Goes in, if `is_there` still says so after that. Who got a true has to
+    /// [`leave`](Self::leave).
     pub(crate) fn enter(&self, generation: u32, is_there: impl FnOnce() -> bool) -> bool {
         let counted = update(&self.0, generation, |count| Some(count + 1));
         debug_assert!(counted.is_ok_and(|count| count < COUNT), "2^32 threads");
@@ -86,6 +87,12 @@ impl<const N: usize> Places<N> {
     #[cfg(not(all(test, granule_loom)))]
     pub(crate) const fn new() -> Self {
         const { assert!(N <= 32) };
+        Places(AtomicU64::new(0))
+    }
+
+    /// Loom's atomics cannot be made in constants.
+    #[cfg(all(test, granule_loom))]
+    pub(crate) fn new() -> Self {
         Places(AtomicU64::new(0))
     }
 

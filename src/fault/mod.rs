@@ -151,8 +151,10 @@ impl Watch {
     /// 2. It says [`Outcome::Resume`] only where the touch can be repeated.
     /// 3. Nobody watches pages of the range from another thread at the same moment.
     pub unsafe fn new<H: Handler>(range: Range<usize>, handler: &'static H) -> Result<Self, Error> {
-        // SAFETY: the handler lives for ever, and is what `call` takes it for; (1) to (3) are ours.
-        unsafe { Self::erased(range, Target::new(call::<H>, core::ptr::from_ref(handler).cast())) }
+        // SAFETY: (1) the handler lives for ever, and is what `call` takes it for.
+        let target = unsafe { Target::new(call::<H>, core::ptr::from_ref(handler).cast()) };
+        // SAFETY: (1) ours, and as above.
+        unsafe { Self::erased(range, target) }
     }
 
     /// The same for a handler whose type only `target` knows.

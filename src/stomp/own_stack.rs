@@ -36,8 +36,8 @@ pub(crate) fn run<T>(work: impl FnOnce() -> T) -> Option<T> {
         sys::yield_now();
     }
     let top = MEMORY.0.get().cast::<u8>().wrapping_add(LEN);
-    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16, and nothing here
-    // unwinds: a panic of ours ends the process.
+    // SAFETY: (1) this thread holds OWNER, the end of the array is a multiple of 16, and nothing
+    // here unwinds: a panic of ours ends the process.
     let answer = unsafe { sys::run_on_stack(top, work) };
     OWNER.store(0, Ordering::Release);
     Some(answer)

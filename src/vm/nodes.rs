@@ -1,4 +1,4 @@
-//! Floor 2, uses floors 0 and 1. The page tables of the process, as floors above can have their own.
+//! Floor 2, uses floors 0 and 1. The page tables of the process: floors above can have their own.
 //!
 //! The nodes of all tables come from the same pools, and stay.
 

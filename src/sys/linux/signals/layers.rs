@@ -121,7 +121,9 @@ impl Note {
     /// 1. `context` is the one that the kernel gave to a handler that is still running.
     pub(super) unsafe fn find(context: *mut c_void, owner: &'static Layers) -> Option<usize> {
         // SAFETY: (1).
-        let mut link = unsafe { link_of(context).read() };
+        let place = unsafe { link_of(context) };
+        // SAFETY: (1): the context is the handler's own.
+        let mut link = unsafe { place.read() };
         while !link.is_null() {
             // SAFETY: the kernel leaves null there, so it is a note, ours or that of another copy
             // of this library; each is put there for as long as it lives.

@@ -1,13 +1,13 @@
-//! Floor 1. The handler of the fault signals: our hooks first, everything else exactly as the program
-//! wants it.
+//! Floor 1. The handler of the fault signals: our hooks first, everything else exactly as the
+//! program wants it.
 //!
 //! The kernel's action for SIGSEGV and SIGBUS is our handler. The actions that the program believes
 //! to have set are kept ([`layers`]), and a fault that no hook calls its own goes there. Our kernel
 //! action carries the flags of the program's, so that its handler runs on the stack that it asked
 //! for, and is given the mask that it asked for. No other signal comes in between before that.
-//! Only the fault signals themselves are never blocked: a report walks damaged stacks, and a handler
-//! may touch a guard. Which of them the program believes to have blocked is kept apart ([`mask`]),
-//! and its handlers see that.
+//! Only the fault signals themselves are never blocked: a report walks damaged stacks, and a
+//! handler may touch a guard. Which of them the program believes to have blocked is kept apart
+//! ([`mask`]), and its handlers see that.
 
 mod layers;
 mod mask;

@@ -2,24 +2,31 @@
 //!
 //! A handler runs on the thread's alternate stack, if it has one: 8 KiB where Rust has made it, up
 //! to half of which the kernel's frame takes. The page verbs of a build that is not optimised need
-//! more than the rest, and so may the program's own handler. So where there is little room left, the
-//! call goes on on a stack of ours.
+//! more than the rest, and so may the program's own handler. So where there is little room left,
+//! the call goes on on a stack of ours.
 //!
 //! Such a stack becomes the thread's alternate one meanwhile: a fault on it would otherwise be
 //! handled at the top of the old one, over the frame that we come back to. No other signal comes in
 //! between, because our handler blocks them (`our_action`).
+//!
+//! ```text
+//!   | never committed | stack 0 | never committed | stack 1 | ..
+//! ```
 
 use super::super::fault::call_on_stack;
+use super::super::generation::generation;
+use super::super::pages::{commit, release, reserve};
 use super::super::raw::syscall;
 use super::Context;
 use crate::ds::in_use::Places;
-use crate::sys;
-use core::cell::UnsafeCell;
+use crate::sys::{CommitPolicy, Protection, inject};
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// Bytes of a stack of ours.
-const LEN: usize = 64 * 1024;
+/// Bytes of a stack of ours, and of what is kept free below it for whoever needs more.
+const LEN: usize = 256 * 1024;
+const GUARD_LEN: usize = 64 * 1024;
 
 /// Bytes that have to be left on the alternate stack for a call to stay there.
 const ROOM: usize = 32 * 1024;
@@ -27,16 +34,13 @@ const ROOM: usize = 32 * 1024;
 /// Threads that can be on stacks of ours at a time. Those that come later stay where they are.
 const MOST: usize = 32;
 
-#[repr(C, align(4096))]
-struct Memory(UnsafeCell<[[u8; LEN]; MOST]>);
-
-// SAFETY: only the thread that has a place in TAKEN uses the bytes of that number.
-unsafe impl Sync for Memory {}
-
-/// Untouched pages of it are no memory.
-static MEMORY: Memory = Memory(UnsafeCell::new([[0; LEN]; MOST]));
-
 static TAKEN: Places<MOST> = Places::new();
+
+/// The addresses of all stacks; null until the first is needed. They stay.
+static STACKS: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+/// The stacks that are memory: a bit each.
+static COMMITTED: AtomicU32 = AtomicU32::new(0);
 
 /// Runs `work` for the handler of the fault that `context` tells of, where it has room.
 pub(crate) fn on_roomy_stack<T>(context: &Context<'_>, work: impl FnOnce() -> T) -> T {
@@ -47,20 +51,59 @@ pub(crate) fn on_roomy_stack<T>(context: &Context<'_>, work: impl FnOnce() -> T)
     if !is_on_it || left >= ROOM {
         return work();
     }
-    let generation = sys::generation();
+    let generation = generation();
     let Some(place) = TAKEN.take(generation) else { return work() };
-    let memory = MEMORY.0.get().cast::<u8>().wrapping_add(place * LEN);
-    let new = libc::stack_t { ss_sp: memory.cast(), ss_flags: 0, ss_size: LEN };
+    let Some(memory) = stack(place) else {
+        TAKEN.give_back(place, generation);
+        return work();
+    };
+    let new = libc::stack_t { ss_sp: memory.as_ptr().cast(), ss_flags: 0, ss_size: LEN };
     let moved = || {
         set_alternate_stack(&new);
         work()
     };
+    // SAFETY: the end of the stack, inside the reservation or at its end.
+    let top = unsafe { memory.add(LEN) };
     // SAFETY: (1) the stack is this thread's alone until the place is given back; its end is a
     // multiple of 16.
-    let answer = unsafe { run_on_stack(memory.wrapping_add(LEN), moved) };
+    let answer = unsafe { run_on_stack(top.as_ptr(), moved) };
     set_alternate_stack(&old);
     TAKEN.give_back(place, generation);
     answer
+}
+
+/// The first byte of a stack, which is memory from then on; `None` if there is none to be had.
+fn stack(place: usize) -> Option<NonNull<u8>> {
+    let stacks = NonNull::new(STACKS.load(Ordering::Acquire)).or_else(make)?;
+    // SAFETY: `make` reserves so many.
+    let stack = unsafe { stacks.add(place * (GUARD_LEN + LEN) + GUARD_LEN) };
+    let bit = 1 << place;
+    if COMMITTED.load(Ordering::Acquire) & bit == 0 {
+        // SAFETY: (1) whole pages of the reservation; they stay as they are if they are memory.
+        unsafe { commit(stack, LEN, Protection::ReadWrite) }.ok()?;
+        COMMITTED.fetch_or(bit, Ordering::AcqRel);
+    }
+    Some(stack)
+}
+
+#[cold]
+fn make() -> Option<NonNull<u8>> {
+    const ALL: usize = MOST * (GUARD_LEN + LEN);
+    // SAFETY: (1) whole pages, as pages are at most 64 KiB.
+    let made = unsafe { reserve(0, ALL, GUARD_LEN, CommitPolicy::Lazy) }.ok()?;
+    let (done, failed) = (Ordering::AcqRel, Ordering::Acquire);
+    match STACKS.compare_exchange(ptr::null_mut(), made.as_ptr(), done, failed) {
+        Ok(_) => {
+            inject::keep_range(made.addr().get(), ALL);
+            Some(made)
+        }
+        Err(others) => {
+            // SAFETY: (1) reserved above and known to nobody. If it is refused, addresses stay
+            // taken; there is nothing better to do.
+            let _ = unsafe { release(made, ALL) };
+            NonNull::new(others)
+        }
+    }
 }
 
 /// The alternate stack that the kernel gives back to the thread when the handler returns.

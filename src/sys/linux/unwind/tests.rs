@@ -280,7 +280,7 @@ fn a_stack_goes_on_under_a_signal_handler() {
 /// return from the function that faulted in its first instruction.
 extern "C" fn on_fault(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: what the kernel gave.
-    if unsafe { crate::sys::resume_probe(context) } {
+    if unsafe { crate::sys::linux::fault::resume_probe(context) } {
         return;
     }
     let mut out = [0; 64];
