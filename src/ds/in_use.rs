@@ -10,8 +10,8 @@
 //!    it is not, he leaves.
 //! 2. A remover takes the thing away, and *then* waits until the count is 0.
 //!
-//! Between the two steps of each stands a fence of the strongest order, so at least one of them sees
-//! the other: a user who has entered and found the thing there is waited for.
+//! Between the two steps of each stands a fence of the strongest order, so at least one of them
+//! sees the other: a user who has entered and found the thing there is waited for.
 #![forbid(unsafe_code)]
 
 use super::primitive::{AtomicU64, Ordering, fence};
