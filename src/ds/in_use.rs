@@ -103,6 +103,12 @@ impl<const N: usize> Places<N> {
         update(&self.0, generation, take).ok().map(lowest)
     }
 
+    /// Takes this very place; false if somebody has it.
+    pub(crate) fn take_this(&self, place: usize, generation: u32) -> bool {
+        let take = |taken: u64| (taken & 1 << place == 0).then_some(taken | 1 << place);
+        update(&self.0, generation, take).is_ok()
+    }
+
     /// The place is free again.
     pub(crate) fn give_back(&self, place: usize, generation: u32) {
         let _ = update(&self.0, generation, |taken| Some(taken & !(1 << place)));
@@ -149,6 +155,7 @@ mod tests {
         assert_eq!([(); 4].map(|()| places.take(7)), [Some(0), Some(1), Some(2), None]);
         places.give_back(1, 7);
         assert_eq!((places.take(7), places.take(7)), (Some(1), None));
+        assert!(!places.take_this(1, 7) && places.take_this(1, 8) && !places.take_this(1, 8));
         assert_eq!(places.take(8), Some(0), "all are free in a copy");
         let all = Places::<32>::new();
         assert_eq!((0..33).map_while(|_| all.take(1)).last(), Some(31));

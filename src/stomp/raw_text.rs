@@ -1,40 +1,12 @@
 //! Floor 4. The report when no supervisor listens: plain text to standard error, without names.
 
 use super::record::{Access, Notice, Record, Side, Stack};
+use crate::ds::text::Text;
 use crate::sys;
-use core::fmt::{self, Write};
-
-/// Text on the stack; what does not fit is dropped.
-struct Text {
-    bytes: [u8; 1024],
-    len: usize,
-}
-
-impl Text {
-    const fn new() -> Self {
-        Text { bytes: [0; 1024], len: 0 }
-    }
-
-    fn print(&self) {
-        sys::write_error(&self.bytes[..self.len]);
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.bytes.len() - self.len;
-        let taken = text.len().min(room);
-        self.bytes[self.len..self.len + taken].copy_from_slice(&text.as_bytes()[..taken]);
-        self.len += taken;
-        Ok(())
-    }
-}
+use core::fmt;
 
 fn print(arguments: fmt::Arguments<'_>) {
-    let mut text = Text::new();
-    if text.write_fmt(arguments).is_ok() {
-        text.print();
-    }
+    sys::write_error(Text::of(arguments).as_bytes());
 }
 
 /// Prints a broken invariant of our own.

@@ -304,7 +304,8 @@ const _WATCH_CONTRACT: (
 const _FAULT_CONTRACT: (
     fn(FaultHook) -> Result<(), Errno>,
     fn(&Context<'_>, fn() -> Answer) -> Answer,
+    fn(fn() -> Answer) -> Answer,
     fn() -> u32,
     fn(&[u8]),
     fn(),
-) = (watch_faults, on_roomy_stack, generation, write_error, yield_now);
+) = (watch_faults, on_roomy_stack, without_signals, generation, write_error, yield_now);

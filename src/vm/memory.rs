@@ -101,6 +101,20 @@ impl Reservation {
         unsafe { sys::populate(ptr, len, access) }.map_err(|errno| call.failed(errno))
     }
 
+    /// How many pages have been touched since they were committed, swapped out or not. Where the
+    /// system does not tell, all were.
+    ///
+    /// Linux: ioctl(PAGEMAP_SCAN), or mincore before 6.7.
+    ///
+    /// # Errors
+    /// Those of the system's answer.
+    pub(crate) fn touched_pages(&self) -> Result<usize, Error> {
+        let call = self.call(Op::Query, 0..self.len())?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) the range is ours.
+        unsafe { sys::touched(ptr, len) }.map_err(|errno| call.failed(errno))
+    }
+
     /// Takes a [`discard`](Self::discard) back: the content of the pages is needed after all. After
     /// success it is as it was, after an error some of it may be lost.
     ///

@@ -99,6 +99,15 @@ pub fn info() -> Info {
     sys::info()
 }
 
+/// True where [`CommitPolicy::Lazy`] takes no promise of memory: not on Windows. Nor does it where
+/// the kernel promises nothing that it does not have (`vm.overcommit_memory` is 2).
+pub(crate) const COMMITS_LAZILY: bool = sys::COMMITS_LAZILY;
+
+/// True where guards can be markers, which split no mapping.
+pub(crate) fn has_markers() -> bool {
+    guards().markers
+}
+
 /// The guards of this process, tried once. Two threads that come first both try; they agree.
 fn guards() -> Guards {
     const UNKNOWN: u8 = 0;

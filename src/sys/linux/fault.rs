@@ -146,6 +146,19 @@ pub(crate) fn block(set: u64) {
     let _ = signal_mask(libc::SIG_BLOCK, Some(set));
 }
 
+/// Runs `work` while this thread takes no signal but the fault signals. Call: rt_sigprocmask,
+/// before and after.
+pub(crate) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
+    let faults = signal_bit(FAULT_SIGNALS[0]) | signal_bit(FAULT_SIGNALS[1]);
+    let before = signal_mask(libc::SIG_BLOCK, Some(!faults));
+    let answer = work();
+    if let Ok(before) = before {
+        // What was just read can be set again.
+        let _ = signal_mask(libc::SIG_SETMASK, Some(before));
+    }
+    answer
+}
+
 /// The way of `signal_mask` that replaces the set.
 pub(crate) const SET_MASK: i32 = libc::SIG_SETMASK;
 

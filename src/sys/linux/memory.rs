@@ -12,6 +12,9 @@ use crate::error::Call;
 use core::ops::Range;
 use core::ptr::NonNull;
 
+/// A commit under the lazy policy takes no promise, unless the kernel gives none but safe ones.
+pub(crate) const COMMITS_LAZILY: bool = true;
+
 /// The kernel remembers advice with the mapping, and forgets it with the mapping.
 pub(crate) const ADVICE_OUTLIVES_PAGES: bool = false;
 

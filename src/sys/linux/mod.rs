@@ -18,6 +18,7 @@ pub(crate) mod raw;
 #[cfg(test)]
 mod refusals;
 mod signals;
+mod touched;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
@@ -25,7 +26,7 @@ mod watch;
 
 pub(crate) use channel::tell;
 pub use fault::SignalAction;
-pub(crate) use fault::{ABORT, die_by};
+pub(crate) use fault::{ABORT, die_by, without_signals};
 pub(crate) use generation::generation;
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
@@ -33,8 +34,8 @@ pub(crate) use huge::{
 pub(crate) use info::{guards, huge_pages, info, limits};
 pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
-    ADVICE_OUTLIVES_PAGES, advise, arm, disarm, guard_many, lock, name, overcommits_always,
-    populate, prefetch, stack_room, undiscard, unguard_many, unlock,
+    ADVICE_OUTLIVES_PAGES, COMMITS_LAZILY, advise, arm, disarm, guard_many, lock, name,
+    overcommits_always, populate, prefetch, stack_room, undiscard, unguard_many, unlock,
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
@@ -51,5 +52,6 @@ pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, 
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };
+pub(crate) use touched::touched;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -10,6 +10,9 @@ use crate::error::Call;
 use core::ops::Range;
 use core::ptr::NonNull;
 
+/// What is committed takes memory when it is touched.
+pub(crate) const COMMITS_LAZILY: bool = true;
+
 /// The kernel remembers advice with the mapping, and forgets it with the mapping.
 pub(crate) const ADVICE_OUTLIVES_PAGES: bool = false;
 
@@ -198,4 +201,14 @@ pub(crate) unsafe fn reserve_near(
 /// 1. None.
 pub(crate) unsafe fn prefer_node(_: NonNull<u8>, _: usize, _: u16) -> Result<(), Errno> {
     refused(libc::ENOSYS)
+}
+
+/// How many of the pages are memory because they were touched. These systems do not tell: all that
+/// are committed.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+#[expect(clippy::unnecessary_wraps, reason = "others have to ask the kernel")]
+pub(crate) unsafe fn touched(_: NonNull<u8>, len: usize) -> Result<usize, Errno> {
+    Ok(len / super::limits().page_len)
 }

@@ -24,6 +24,9 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Threading::{GetCurrentThreadId, GetNumaHighestNodeNumber};
 
+/// A commit is a promise, and is charged at once.
+pub(crate) const COMMITS_LAZILY: bool = false;
+
 /// The system keeps what is said of dumps by address: decommit does not end it, nor does release.
 pub(crate) const ADVICE_OUTLIVES_PAGES: bool = true;
 
@@ -321,4 +324,14 @@ fn highest_node() -> u32 {
 /// 1. The range lies in one reservation of ours.
 pub(crate) unsafe fn prefer_node(_: NonNull<u8>, _: usize, _: u16) -> Result<(), Errno> {
     Ok(())
+}
+
+/// How many of the pages are memory because they were touched. Windows does not tell: all that are
+/// committed.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+#[expect(clippy::unnecessary_wraps, reason = "others have to ask the kernel")]
+pub(crate) unsafe fn touched(_: NonNull<u8>, len: usize) -> Result<usize, Errno> {
+    Ok(len / super::limits().page_len)
 }

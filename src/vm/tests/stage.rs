@@ -371,6 +371,13 @@ impl Stage<'_> {
         told
     }
 
+    /// A drop, which has nobody to tell: what it was refused only the ledger holds against it.
+    pub(crate) fn leave(&mut self, drop: impl FnOnce()) {
+        drop();
+        self.judged = self.session.refused().len();
+        self.compare_after_refusals();
+    }
+
     /// Any state -> Free. The later reservations move up.
     pub(super) fn release(&mut self, index: usize) -> Result<(), Error> {
         let done = self.twins.remove(index).real.release();
