@@ -16,6 +16,11 @@ pub(crate) mod means;
 #[path = "../start/mod.rs"]
 mod start;
 
+/// The test program once more.
+pub(crate) fn again() -> std::process::Command {
+    start::again()
+}
+
 /// Lets the kernel read the byte: false where an access would fault.
 pub(crate) fn kernel_reads(addr: usize) -> bool {
     let (_reader, writer) = std::io::pipe().expect("two handles are to be had");
@@ -67,6 +72,13 @@ fn mappings() -> Vec<(Range<usize>, Vec<String>)> {
         }
     }
     mappings
+}
+
+/// How many mappings the process has in a range.
+#[cfg(target_os = "linux")]
+pub(crate) fn mappings_in(range: Range<usize>) -> usize {
+    let is_in = |found: &Range<usize>| found.start < range.end && found.end > range.start;
+    mappings().iter().filter(|(found, _)| is_in(found)).count()
 }
 
 /// `VmFlags` of the mapping at `addr`; none if there is no mapping.

@@ -65,12 +65,14 @@ fn layers_of(signal: i32) -> Option<&'static Layers> {
 }
 
 /// Has `hook` asked about every fault from now on, and puts our handler in front of whatever is
-/// there, unless it is there already. Calls: rt_sigaction, two for each signal where it is not.
+/// there, unless it is there already. Calls: rt_sigaction, two for each signal where it is not; the
+/// first time mmap and mprotect for a stack.
 ///
 /// # Errors
 /// ENOMEM: too many handlers have taken turns in front of ours.
 pub(crate) fn watch_faults(hook: FaultHook) -> Result<(), Errno> {
     remember(hook);
+    stack::prepare();
     FAULT_SIGNALS.into_iter().zip(&LAYERS).try_for_each(|(signal, layers)| front(signal, layers))
 }
 

@@ -72,6 +72,12 @@ pub(crate) fn on_roomy_stack<T>(context: &Context<'_>, work: impl FnOnce() -> T)
     answer
 }
 
+/// Makes the first stack: when one is needed, memory may be what is missing. Not to have it is no
+/// error.
+pub(super) fn prepare() {
+    let _ = stack(0);
+}
+
 /// The first byte of a stack, which is memory from then on; `None` if there is none to be had.
 fn stack(place: usize) -> Option<NonNull<u8>> {
     let stacks = NonNull::new(STACKS.load(Ordering::Acquire)).or_else(make)?;
