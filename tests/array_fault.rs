@@ -433,10 +433,8 @@ proptest! {
                 Move::Reset(page, count) => {
                     let end = PAGES.min(page + count);
                     real.reset(page * page_len()..end * page_len()).expect("given back");
-                    for page in page..end {
-                        bytes[page] = 0;
-                        committed.remove(&page);
-                    }
+                    bytes[page..end].fill(0);
+                    committed.retain(|committed| !(page..end).contains(committed));
                 }
             }
             prop_assert_eq!(real.committed_pages(), Ok(committed.len()));
