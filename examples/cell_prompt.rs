@@ -7,17 +7,17 @@
 mod support;
 
 use std::io::{IsTerminal, Write, stdin, stdout};
-use support::cells::{CELL, COUNT, Cells};
+use support::cells::{CELL, COUNT, Cells, words};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("001-14. {COUNT} cells of {CELL} bytes: C is committed, R is reserved");
-    let cells = Cells::reserve()?;
+    let cells = Cells::reserve(CELL)?.watch()?;
     println!("{}", cells.picture());
     while let Some(index) = ask("index >> ")?
         && let Some(text) = ask("data >> ")?
     {
         match index.parse() {
-            Ok(index) if index < COUNT => store(&cells, index, &text)?,
+            Ok(index) if index < COUNT => store(&cells, index, &text),
             _ => println!("an index is a number from 0 to {}", COUNT - 1),
         }
         println!("{}", cells.picture());
@@ -25,21 +25,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn store(cells: &Cells, index: usize, text: &str) -> Result<(), granule::Error> {
+fn store(cells: &Cells, index: usize, text: &str) {
     if text.len() >= CELL {
         println!("a text has {} bytes at most", CELL - 1);
-        return Ok(());
+        return;
     }
-    if let Err(fault) = cells.copy(index, text) {
-        println!("{fault}");
-        cells.commit(index)?;
+    if let Some(fault) = cells.copy(index, text) {
+        println!("{}", words(fault));
         println!("{index} CELL Commit");
-        if let Err(fault) = cells.copy(index, text) {
-            println!("{fault}");
-        }
     }
     println!("cell {index} is {:?}", cells.text(index));
-    Ok(())
 }
 
 /// One line of the input; `None` at its end. What comes through a pipe is shown as if it were

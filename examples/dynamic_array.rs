@@ -1,68 +1,73 @@
-//! The dynamic array of the notes in its four steps: it grows in place, and takes memory as it
-//! grows.
+//! The notes' dynamic array: reserved for five pages, committed where it is touched, page by page.
+//!
+//! The notes do this with `__try` and `__except`, whose filter prints these very messages. It
+//! commits the *next* page, whichever was touched, and so is out of pages at once if the array is
+//! not filled from its beginning. A `FaultVec` commits the page that was touched.
 
 mod support;
 
-use granule::vm::{self, Protection, Reservation};
-use support::{PAGE, picture, step};
+use granule::array::{Decision, Engine, FaultVec, Touch};
+use granule::vm::{self, Name};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{PAGE, picture};
 
-const WISH: usize = 0x5678_0000;
-const NUMBERS_MAX: usize = 5 * PAGE / size_of::<u32>();
+const MAX_PAGE: usize = 5;
+const PER_PAGE: usize = PAGE / size_of::<i32>();
 
-/// Numbers side by side that never move, however many there are.
-struct DynamicArray {
-    memory: Reservation,
-    committed: usize,
-    len: usize,
+static FAULTS: AtomicUsize = AtomicUsize::new(0);
+
+/// The filter of the notes. It may print: the touches here are made in the middle of nothing.
+fn filter(touch: &Touch) -> Decision {
+    FAULTS.fetch_add(1, Ordering::Relaxed);
+    println!("Exception is a page fault");
+    if touch.wanted == 0 {
+        println!("Exception: out of pages");
+        return Decision::Refuse;
+    }
+    println!("Allocating another page.");
+    Decision::Commit
 }
 
-impl DynamicArray {
-    fn push(&mut self, number: u32) -> Result<(), granule::Error> {
-        let (start, end) = (self.len * size_of::<u32>(), (self.len + 1) * size_of::<u32>());
-        if end > self.committed {
-            let more = self.committed..self.committed + PAGE;
-            step(&format!("commit for number {}", self.len), WISH, 8, || {
-                self.memory.commit(more.clone(), Protection::ReadWrite)
-            })?;
-            self.committed = more.end;
-        }
-        // SAFETY: the range up to `end` is committed, and so inside the reservation.
-        let place = unsafe { self.memory.as_ptr().add(start) };
-        // SAFETY: the page is committed for writing; it is ours alone, and `start` a multiple of 4.
-        unsafe { place.cast::<u32>().write(number) };
-        self.len += 1;
-        Ok(())
-    }
-
-    fn numbers(&self) -> &[u32] {
-        let first = self.memory.as_ptr().cast_const().cast::<u32>();
-        // SAFETY: `push` has written the first `len` numbers; only it changes anything, and it
-        // needs `&mut`.
-        unsafe { std::slice::from_raw_parts(first, self.len) }
-    }
+fn array(pages: usize) -> Result<FaultVec<i32>, granule::Error> {
+    let builder = FaultVec::builder().len(pages * PER_PAGE).name(Name::new(b"array"));
+    let builder = builder.engine(Engine::Mprotect).chunk_len(PAGE).pages_max(MAX_PAGE);
+    builder.on_touch(filter).make()
 }
 
-fn main() -> Result<(), granule::Error> {
-    println!("002-9, 004-3. A dynamic array in four steps");
-    let info = vm::info();
-    println!("1. Ask for the page, {}, and the granularity, {}", info.page_len, info.granularity);
-
-    println!("2. Reserve what is expected at most: {NUMBERS_MAX} numbers");
-    let memory = step("reserve", WISH, 8, || {
-        Reservation::builder().hint(WISH).len(NUMBERS_MAX * size_of::<u32>()).reserve()
-    })?;
-    let mut array = DynamicArray { memory, committed: 0, len: 0 };
-
-    println!("3. Commit as needed");
-    for number in 0..NUMBERS_MAX {
-        array.push(number as u32)?;
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if std::env::args().nth(1).is_some_and(|word| word == "fill-six") {
+        // As in the notes: the process ends where it is out of pages.
+        array(MAX_PAGE + 1)?.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
+        return Err("the sixth page was not refused".into());
     }
-    let right = array.numbers().iter().zip(0..).all(|(&number, wanted)| number == wanted);
-    println!("   {} numbers, all of them right: {right}", array.numbers().len());
-    println!("   number {NUMBERS_MAX}: {:?}", array.push(0).map_err(|error| error.kind()));
+    println!("002-10. {MAX_PAGE} pages of numbers, filled from the beginning");
+    println!("the page has {} bytes, the granularity {}", PAGE, vm::info().granularity);
+    let mut numbers = array(MAX_PAGE)?;
+    let show = |numbers: &FaultVec<i32>| picture(numbers.as_ptr().addr(), MAX_PAGE);
+    println!("   {}", show(&numbers));
+    for index in 0..numbers.len() {
+        numbers[index] = index as i32;
+    }
+    println!("   {} {} faults", show(&numbers), FAULTS.load(Ordering::Relaxed));
+    let right = numbers.iter().copied().eq(0..numbers.len() as i32);
+    println!("{} .. {}, all of them right: {right}", numbers[0], numbers[numbers.len() - 1]);
+    drop(numbers);
+    println!("Release Success!");
 
-    println!("4. Release");
-    drop(array);
-    println!("   {}", picture(WISH, 8));
+    println!("002-11. The sixth page ends the process");
+    let ended = Command::new(std::env::current_exe()?).arg("fill-six").output()?;
+    print!("{}", String::from_utf8_lossy(&ended.stdout));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let why = said.lines().next().unwrap_or_default().rsplit_once(", page ");
+    println!("it ended well: {}; page {}", ended.status.success(), why.unwrap_or_default().1);
+
+    println!("002-12. In any order: the page that was touched");
+    let mut numbers = array(MAX_PAGE)?;
+    for page in [4, 1, 2] {
+        numbers[page * PER_PAGE + 7] = 1;
+        println!("   {} page {page}", show(&numbers));
+    }
+    println!("   {} pages committed", numbers.committed_pages()?);
     Ok(())
 }

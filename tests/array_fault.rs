@@ -224,8 +224,8 @@ fn a_callback_that_refuses_ends_the_process() {
 }
 
 /// Memory that the system does not give, by a limit of the process.
-#[test]
 #[cfg(target_os = "linux")]
+#[test]
 fn what_the_system_refuses_is_reported() {
     let said = dies("what_the_system_refuses_is_reported", || {
         let region = region(Engine::Mprotect, 1 << 16, 1 << 16);

@@ -59,6 +59,7 @@ stories! {
     cells
     dynamic_array
     granularity
+    growing_array
     layers
     page_states
     pages
