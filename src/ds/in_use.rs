@@ -80,8 +80,10 @@ impl InUse {
 
 /// `N` places, at most 32, that can be taken one by one.
 #[derive(Debug)]
+#[allow(dead_code, reason = "not on every system is a handler short of stack")]
 pub(crate) struct Places<const N: usize>(AtomicU64);
 
+#[allow(dead_code, reason = "not on every system is a handler short of stack")]
 impl<const N: usize> Places<N> {
     /// All are free.
     #[cfg(not(all(test, granule_loom)))]

@@ -57,6 +57,7 @@ calls! {
     Ftruncate = "ftruncate",
     Fallocate = "fallocate",
     Userfaultfd = "userfaultfd",
+    Sigaction = "sigaction",
     Sysctl = "sysctl",
     MachVmRegion = "mach_vm_region",
     // Windows.
@@ -80,4 +81,5 @@ calls! {
     UnmapViewOfFile = "UnmapViewOfFile",
     CloseHandle = "CloseHandle",
     QueryWorkingSetEx = "QueryWorkingSetEx",
+    AddVectoredExceptionHandler = "AddVectoredExceptionHandler",
 }

@@ -21,9 +21,17 @@
 //! 2. A fault outside every range, or one that is refused, goes to whoever was there before: a
 //!    handler of the program, Rust's own message about the overflow of a stack, or the system's
 //!    default. A handler that is installed later, in front of ours, and hands on to the one that it
-//!    found, finds us; when the next range is watched, ours goes in front of it again.
+//!    found, finds us. On Linux ours goes in front of it again when the next range is watched; on
+//!    other systems it is installed once. On Windows handing on is to answer
+//!    `EXCEPTION_CONTINUE_SEARCH`.
 //! 3. After a watch has ended no handler of it runs, on any thread.
 //! 4. The child of a `fork` has the watches of its parent.
+//!
+//! # What is a fault
+//! A touch of a page without the right to: SIGSEGV or SIGBUS from the processor, and on Windows
+//! `EXCEPTION_ACCESS_VIOLATION`, `EXCEPTION_GUARD_PAGE` (a [tripwire](crate::vm::trip)) and
+//! `EXCEPTION_IN_PAGE_ERROR` (a page of a file that cannot be read). Signals that were sent,
+//! exceptions that a program raises by itself, breakpoints and full stacks are none.
 //!
 //! # What no handler ever sees
 //! The system's own accesses. A system call that is given a page which nobody may touch answers
@@ -133,21 +141,24 @@ impl Watch {
     /// Faults in `range` go to `handler` from now on.
     ///
     /// Linux: sigaction, for SIGSEGV and SIGBUS, if our handler is not in front of all others.
-    /// Windows: AddVectoredExceptionHandler, once in a process. Now and then memory for the table.
+    /// macOS and FreeBSD: sigaction, once in a process. Windows: AddVectoredExceptionHandler, once in
+    /// a process. Now and then memory for the table.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or not in the addresses of the program.
     /// - `Misaligned`: it does not begin and end at multiples of the page.
     /// - `AddressTaken`: a page of it is watched already.
-    /// - `NoMemory`: there is none for the table, or too many handlers have taken turns in front of
-    ///   ours.
+    /// - `NoMemory`: there is none for the table, or for the system's list of handlers, or too many
+    ///   handlers have taken turns in front of ours.
     ///
     /// # Safety
     /// 1. The handler is async-signal-safe: it may run in the middle of `malloc`, with any lock
     ///    held. It takes no lock that code which touches the range could hold, does not allocate,
     ///    does not unwind, and returns. What it may call: the verbs of
     ///    [`Reservation`](crate::vm::Reservation) and [`query`](crate::vm::query), atomics, bare
-    ///    system calls. It has at least 24 KiB of stack. `errno` is kept for it.
+    ///    system calls. It has at least 24 KiB of stack on Linux; on Windows what is left of the
+    ///    thread's, elsewhere what is left of its stack for signals. `errno`, and the last error of
+    ///    Windows, are kept for it.
     /// 2. It says [`Outcome::Resume`] only where the touch can be repeated.
     /// 3. Nobody watches pages of the range from another thread at the same moment.
     pub unsafe fn new<H: Handler>(range: Range<usize>, handler: &'static H) -> Result<Self, Error> {

@@ -5,6 +5,8 @@
 //! It is not asked about signals that were sent.
 
 use super::Context;
+use core::ptr::{self, null_mut};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What a handler was told.
 #[derive(Clone, Copy, Debug)]
@@ -32,3 +34,40 @@ pub(crate) enum Answer {
 /// Who is asked. It may run inside whatever the thread was doing, on a stack of a few KiB: it
 /// allocates nothing, takes no lock and does not unwind. `errno` is kept for it.
 pub(crate) type FaultHook = fn(&Fault, &Context<'_>) -> Answer;
+
+/// Room for the hooks of two floors.
+const HOOKS_MOST: usize = 2;
+
+/// The hooks of a platform's handler.
+pub(super) struct Hooks([AtomicPtr<()>; HOOKS_MOST]);
+
+impl Hooks {
+    pub(super) const fn new() -> Self {
+        Hooks([const { AtomicPtr::new(null_mut()) }; HOOKS_MOST])
+    }
+
+    /// Adds the hook, if it is not there. There are no more hooks than places.
+    pub(super) fn remember(&self, hook: FaultHook) {
+        let hook = hook as *mut ();
+        for place in &self.0 {
+            let none = null_mut();
+            match place.compare_exchange(none, hook, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(known) if ptr::eq(known, hook) => return,
+                Err(_) => {}
+            }
+        }
+        debug_assert!(false, "a third hook");
+    }
+
+    /// Asks one after the other, until it is somebody's.
+    pub(super) fn ask(&self, fault: &Fault, context: &Context<'_>) -> Answer {
+        let answers = self.0.iter().filter_map(|place| {
+            let hook = place.load(Ordering::Acquire);
+            // SAFETY: `remember` stores functions of this type, or it is null.
+            let hook = unsafe { core::mem::transmute::<*mut (), Option<FaultHook>>(hook) };
+            hook.map(|hook| hook(fault, context))
+        });
+        { answers }.find(|&answer| answer != Answer::NotMine).unwrap_or(Answer::NotMine)
+    }
+}

@@ -5,6 +5,7 @@ use granule::vm::{Region, Reservation, State};
 use std::env;
 #[cfg(target_os = "linux")]
 use std::ops::Range;
+use std::process::Output;
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -118,6 +119,33 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
     for line in text.lines().filter(|line| line.starts_with("skipped")) {
         println!("{line}");
     }
+}
+
+const ROLE: &str = "GRANULE_TEST_ROLE";
+
+/// Runs each of `roles`, parts of test `name`, in a process of its own, which may die of it. Tells
+/// how they ended; who has lived through it says so ([`has_lived`]).
+pub(crate) fn endings<const N: usize>(name: &str, roles: [fn(); N]) -> [Output; N] {
+    if env::var(CHILD).is_ok_and(|child| child == name) {
+        let role = env::var(ROLE).expect("it stands beside the name");
+        system::die_quietly();
+        roles[role.parse::<usize>().expect("a number")]();
+        println!("finished: {name}");
+        std::process::exit(0);
+    }
+    std::array::from_fn(|role| {
+        start::again()
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, name)
+            .env(ROLE, role.to_string())
+            .output()
+            .expect("the test program starts again")
+    })
+}
+
+/// True if a role of [`endings`] came to its end.
+pub(crate) fn has_lived(output: &Output) -> bool {
+    output.status.success() && String::from_utf8_lossy(&output.stdout).contains("finished: ")
 }
 
 /// Lowers a resource limit of this process for good.

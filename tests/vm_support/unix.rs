@@ -78,3 +78,37 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
         assert_eq!(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }, 0);
     }
 }
+
+/// What a read into a page without access is refused with.
+pub(crate) const NO_ACCESS: i32 = libc::EFAULT;
+
+/// Has the kernel read the first bytes of this program into memory at `addr`: how many, or the
+/// number of its error.
+pub(crate) fn read_file_to(addr: usize, len: usize) -> Result<usize, i32> {
+    let program = std::env::current_exe().expect("a test knows its program");
+    let file = std::fs::File::open(program).expect("a program is readable");
+    let target = std::ptr::with_exposed_provenance_mut(addr);
+    // SAFETY: the test names memory of its own; the kernel refuses what is none.
+    let count = unsafe { libc::read(file.as_raw_fd(), target, len) };
+    usize::try_from(count).map_err(|_| error_number())
+}
+
+/// This process is to die: nobody wants to have it in a file.
+pub(crate) fn die_quietly() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure outlives the call. Where it fails there is a file.
+    let _ = unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+}
+
+/// Gives this thread a stack for the handlers of the program that page verbs of a build that is not
+/// optimised fit on. Rust's own has 8 KiB.
+pub(crate) fn give_handlers_room() {
+    const LEN: usize = 64 * 1024;
+    thread_local!(static STACK: &'static mut [u8] = Box::leak(vec![0; LEN].into_boxed_slice()));
+    STACK.with(|stack| {
+        let start = stack.as_ptr().cast_mut().cast();
+        let stack = libc::stack_t { ss_sp: start, ss_flags: 0, ss_size: LEN };
+        // SAFETY: the memory is this thread's for ever, and the structure outlives the call.
+        assert_eq!(unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) }, 0);
+    });
+}

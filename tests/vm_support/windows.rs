@@ -77,3 +77,29 @@ pub(crate) fn on_faults(handle: fn(usize) -> bool) {
     let added = unsafe { AddVectoredExceptionHandler(1, Some(on_exception)) };
     assert!(!added.is_null(), "a handler");
 }
+
+/// What a read into a page without access is refused with.
+pub(crate) const NO_ACCESS: i32 = windows_sys::Win32::Foundation::ERROR_NOACCESS as i32;
+
+/// Has the system read the first bytes of this program into memory at `addr`: how many, or the
+/// number of its error.
+pub(crate) fn read_file_to(addr: usize, len: usize) -> Result<usize, i32> {
+    use windows_sys::Win32::Storage::FileSystem::ReadFile;
+    let program = std::env::current_exe().expect("a test knows its program");
+    let file = std::fs::File::open(program).expect("a program is readable");
+    let (target, len, mut count) = (std::ptr::with_exposed_provenance_mut(addr), len as u32, 0u32);
+    let handle = file.as_raw_handle();
+    // SAFETY: the test names memory of its own; the system refuses what is none.
+    let done = unsafe { ReadFile(handle, target, len, &raw mut count, null_mut()) };
+    if done != 0 { Ok(count as usize) } else { Err(error_number()) }
+}
+
+/// This process is to die: nobody wants to be asked about it.
+pub(crate) fn die_quietly() {
+    use windows_sys::Win32::System::Diagnostics::Debug::{SEM_NOGPFAULTERRORBOX, SetErrorMode};
+    // SAFETY: sets a number of the process.
+    let _ = unsafe { SetErrorMode(SEM_NOGPFAULTERRORBOX) };
+}
+
+/// Handlers have the rest of the thread's stack.
+pub(crate) fn give_handlers_room() {}

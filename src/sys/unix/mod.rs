@@ -4,6 +4,7 @@
 //! call fails, which is put back (`call.rs`).
 
 mod call;
+mod faults;
 mod generation;
 mod info;
 mod maps;
@@ -16,6 +17,9 @@ mod refusals;
 pub(crate) mod truth;
 mod watch;
 
+pub(crate) use faults::{
+    Context, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
+};
 pub(crate) use generation::generation;
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};

@@ -18,14 +18,23 @@ pub(super) fn checked_at<T>(
     system: impl FnOnce() -> Option<T>,
 ) -> Result<T, Errno> {
     inject::step(call, range)?;
+    keeping_last_error(|| system().ok_or_else(|| Errno(last_error() as i32, call)))
+}
+
+/// Runs `work`; the thread's last error is the old one afterwards.
+pub(super) fn keeping_last_error<T>(work: impl FnOnce() -> T) -> T {
     let before = last_error();
-    let answer = system().ok_or_else(|| Errno(last_error() as i32, call));
-    // SAFETY: writes a number into the thread's own block; any number will do.
-    unsafe { SetLastError(before) };
+    let answer = work();
+    set_last_error(before);
     answer
 }
 
 fn last_error() -> u32 {
     // SAFETY: reads a number from the thread's own block.
     unsafe { GetLastError() }
+}
+
+pub(super) fn set_last_error(number: u32) {
+    // SAFETY: writes a number into the thread's own block; any number will do.
+    unsafe { SetLastError(number) };
 }

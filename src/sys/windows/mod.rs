@@ -10,10 +10,12 @@ mod maps;
 mod memory;
 mod mirror;
 mod pages;
+mod process;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
 pub(crate) mod truth;
+mod vectored;
 mod watch;
 
 pub(crate) use info::{guards, info, limits};
@@ -29,6 +31,8 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use process::{without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

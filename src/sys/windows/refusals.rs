@@ -31,6 +31,7 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | | ERROR_INVALID_ADDRESS | the wanted ones are taken |
 /// | UnmapViewOfFile | ERROR_NO_SYSTEM_RESOURCES | as for VirtualFree |
 /// | QueryWorkingSetEx | ERROR_ACCESS_DENIED | a policy |
+/// | AddVectoredExceptionHandler | ERROR_NOT_ENOUGH_MEMORY | no memory for the list of handlers |
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
     const NO_MEMORY: i32 = ERROR_NOT_ENOUGH_MEMORY as i32;
     const NO_PROMISE: i32 = ERROR_COMMITMENT_LIMIT as i32;
@@ -44,7 +45,9 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::VirtualFree | Call::VirtualQuery | Call::UnmapViewOfFile => &[NO_RESOURCES],
         Call::VirtualLock => &[ERROR_WORKING_SET_QUOTA as i32, ERROR_NOACCESS as i32],
         Call::VirtualUnlock => &[ERROR_NOT_LOCKED as i32],
-        Call::PrefetchVirtualMemory | Call::DiscardVirtualMemory => &[NO_MEMORY],
+        Call::PrefetchVirtualMemory
+        | Call::DiscardVirtualMemory
+        | Call::AddVectoredExceptionHandler => &[NO_MEMORY],
         Call::GetWriteWatch | Call::ResetWriteWatch => &[NOT_KNOWN],
         Call::CreateFileMapping => &[NO_PROMISE],
         Call::MapViewOfFile | Call::MapViewOfFile3 => &[NO_MEMORY, ERROR_INVALID_ADDRESS as i32],

@@ -13,6 +13,7 @@ mod layers;
 mod mask;
 mod stack;
 
+use super::super::faults::Hooks;
 use super::super::{Answer, Errno, Fault, FaultHook};
 use super::blocked::{blocked_word, set_blocked_word};
 use super::fault::{
@@ -22,7 +23,6 @@ use super::fault::{
 use super::unwind::Registers;
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicPtr, Ordering};
 use layers::{Layers, Note};
 use mask::FAULTS;
 pub use mask::{
@@ -52,11 +52,7 @@ impl Context<'_> {
     }
 }
 
-/// Room for the hooks of two floors.
-const HOOKS_MOST: usize = 2;
-
-static HOOKS: [AtomicPtr<()>; HOOKS_MOST] =
-    [const { AtomicPtr::new(core::ptr::null_mut()) }; HOOKS_MOST];
+static HOOKS: Hooks = Hooks::new();
 
 static LAYERS: [Layers; FAULT_SIGNALS.len()] = [const { Layers::new() }; FAULT_SIGNALS.len()];
 
@@ -71,23 +67,9 @@ fn layers_of(signal: i32) -> Option<&'static Layers> {
 /// # Errors
 /// ENOMEM: too many handlers have taken turns in front of ours.
 pub(crate) fn watch_faults(hook: FaultHook) -> Result<(), Errno> {
-    remember(hook);
+    HOOKS.remember(hook);
     stack::prepare();
     FAULT_SIGNALS.into_iter().zip(&LAYERS).try_for_each(|(signal, layers)| front(signal, layers))
-}
-
-/// Adds the hook, if it is not there. There are no more hooks than places.
-fn remember(hook: FaultHook) {
-    let hook = hook as *mut ();
-    for place in &HOOKS {
-        let none = core::ptr::null_mut();
-        match place.compare_exchange(none, hook, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return,
-            Err(known) if core::ptr::eq(known, hook) => return,
-            Err(_) => {}
-        }
-    }
-    debug_assert!(false, "a third hook");
 }
 
 fn front(signal: i32, layers: &Layers) -> Result<(), Errno> {
@@ -206,22 +188,16 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
     unsafe { forward(signal, layers, usize::MAX, &fault, info, context) };
 }
 
-/// Asks the hooks, one after the other; `errno` is as it was.
+/// Asks the hooks; `errno` is as it was.
 fn ask(fault: &Fault, context: &Context<'_>) -> Answer {
     // SAFETY: takes nothing and returns the place of this thread's own number.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: the place is valid as long as the thread lives.
     let before = unsafe { errno.read() };
-    let answers = HOOKS.iter().filter_map(|place| {
-        let hook = place.load(Ordering::Acquire);
-        // SAFETY: `remember` stores functions of this type, or it is null.
-        let hook = unsafe { core::mem::transmute::<*mut (), Option<FaultHook>>(hook) };
-        hook.map(|hook| hook(fault, context))
-    });
-    let answer = { answers }.find(|&answer| answer != Answer::NotMine);
+    let answer = HOOKS.ask(fault, context);
     // SAFETY: as above.
     unsafe { errno.write(before) };
-    answer.unwrap_or(Answer::NotMine)
+    answer
 }
 
 /// Lets the instruction that faulted kill the process when the handler returns to it.

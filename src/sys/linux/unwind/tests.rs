@@ -1,3 +1,4 @@
+use super::super::fault::resume_probe;
 use super::{Registers, cache, capture, probe_read, tables};
 use crate::ds::cfi::Frame;
 use core::ffi::{CStr, c_int, c_void};
@@ -280,7 +281,7 @@ fn a_stack_goes_on_under_a_signal_handler() {
 /// return from the function that faulted in its first instruction.
 extern "C" fn on_fault(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: what the kernel gave.
-    if unsafe { crate::sys::linux::fault::resume_probe(context) } {
+    if unsafe { resume_probe(context) } {
         return;
     }
     let mut out = [0; 64];
