@@ -1,5 +1,5 @@
-//! Watches against a model: which page is whose, asked by touching it. What nobody watches goes to a
-//! handler that this program had before its first watch.
+//! Watches against a model: which page is whose, asked by touching it. What nobody watches goes to
+//! a handler that this program had before its first watch.
 
 mod vm_support;
 

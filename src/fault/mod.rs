@@ -141,8 +141,8 @@ impl Watch {
     /// Faults in `range` go to `handler` from now on.
     ///
     /// Linux: sigaction, for SIGSEGV and SIGBUS, if our handler is not in front of all others.
-    /// macOS and FreeBSD: sigaction, once in a process. Windows: AddVectoredExceptionHandler, once in
-    /// a process. Now and then memory for the table.
+    /// macOS and FreeBSD: sigaction, once in a process. Windows: AddVectoredExceptionHandler, once
+    /// in a process. Now and then memory for the table.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or not in the addresses of the program.
