@@ -53,5 +53,10 @@ fn make(prefix: &Path) -> std::io::Result<bool> {
 }
 
 fn wine_variables(command: &mut Command, prefix: &Path) {
-    command.env("WINEPREFIX", prefix).env("WINEDEBUG", "-all").stdin(Stdio::null());
+    command
+        .env("WINEPREFIX", prefix)
+        .env("WINEDEBUG", "-all")
+        // Tests have processes that die; a debugger would print its view of each among their words.
+        .env("WINEDLLOVERRIDES", "winedbg.exe=d")
+        .stdin(Stdio::null());
 }
