@@ -12,6 +12,7 @@ use std::io::Read;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+#[cfg(target_os = "linux")]
 use vm_support::in_own_process;
 
 const ENGINES: [Engine; 3] = [Engine::Demand, Engine::Guard, Engine::Mprotect];

@@ -134,6 +134,9 @@ impl<F: Fn(&Fault) -> Outcome + Sync> Handler for F {
 
 /// A range whose faults a [`Handler`] answers for, until this is dropped.
 ///
+/// The drop waits for handlers of the range that run on other threads. A handler must not drop its
+/// own watch: it would wait for itself.
+///
 /// See [`Handler`] for a program.
 pub struct Watch(Entry);
 
