@@ -160,7 +160,7 @@ impl Prefix {
 
     /// How many valid tickets were taken. Exact while nobody takes one.
     pub(crate) fn taken(&self) -> usize {
-        let word = self.tickets.0.load(Ordering::Acquire);
+        let word = self.tickets.0.load(Ordering::Relaxed);
         let (index, room) = unpack(word);
         if room > 0 { index as usize } else { limit(word) }
     }
@@ -216,14 +216,14 @@ impl Prefix {
     pub(crate) fn withdraw(&mut self, index: usize, notes: &impl Notes) -> bool {
         if index < self.late_from.load(Ordering::Relaxed) {
             let (stamp, lap) = (notes.stamp(self.slot(index)), self.lap(index));
-            let is_complete = stamp.load(Ordering::Acquire) == lap;
+            let is_complete = stamp.load(Ordering::Relaxed) == lap;
             if is_complete {
                 stamp.store(lap.wrapping_sub(1), Ordering::Relaxed);
             }
             is_complete
         } else {
             let bit = 1 << (index % 64);
-            notes.late(index / 64).fetch_and(!bit, Ordering::Acquire) & bit != 0
+            notes.late(index / 64).fetch_and(!bit, Ordering::Relaxed) & bit != 0
         }
     }
 

@@ -8,6 +8,7 @@
 //! granted last is used. The others go on while there is room, and wait only if there is none.
 
 use super::turn::{Taken, Turn};
+use crate::addr::align_down;
 use crate::array::schedule;
 use crate::ds::prefix::{INDEX_MAX, Notes, Prefix, Ticket};
 use crate::error::{Error, ErrorKind, Op};
@@ -69,7 +70,7 @@ pub(super) struct Memory {
     late_committed: AtomicUsize,
     /// With less room than this it is time to grow.
     low: AtomicUsize,
-    turn: Turn,
+    pub(super) turn: Turn,
 }
 
 /// The logarithm of the ring's length in an array of at most `max` elements.
@@ -256,7 +257,8 @@ impl Memory {
 
     /// Commits late notes for indices from `limit` on, up to `end` or less; tells how far.
     fn commit_late(&self, limit: usize, end: usize) -> Result<usize, Error> {
-        let (first, needed) = (limit / 64 * 8, (limit / 64 + 1) * 8);
+        // Whole steps, so that no page is committed twice.
+        let (first, needed) = (align_down(limit / 64 * 8, schedule::STEP), (limit / 64 + 1) * 8);
         let mut committed = self.late_committed.load(Ordering::Relaxed).max(first);
         if committed < needed {
             let next = (committed + schedule::STEP).min(self.late_len());
@@ -271,8 +273,17 @@ impl Memory {
         self.reservation.len() - self.late_start
     }
 
+    /// Commits what was not committed before.
     fn commit(&self, range: Range<usize>) -> Result<(), Error> {
-        self.reservation.commit(range, Protection::ReadWrite)
+        match self.reservation.commit(range.clone(), Protection::ReadWrite) {
+            // A commit before failed, and then could not be taken back.
+            Err(error) if error.kind() == ErrorKind::BadState => {
+                let emptied = self.reservation.decommit(range.clone());
+                emptied.map_err(|error| error.as_part_of(Op::Commit))?;
+                self.reservation.commit(range, Protection::ReadWrite)
+            }
+            done => done,
+        }
     }
 }
 
