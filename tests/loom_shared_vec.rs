@@ -39,8 +39,8 @@ struct Array {
 unsafe impl Sync for Array {}
 
 impl Notes for Array {
-    fn stamp(&self, slot: usize) -> &AtomicU8 {
-        &self.ring[slot]
+    fn ring(&self) -> &[AtomicU8] {
+        &self.ring
     }
 
     fn late(&self, word: usize) -> &AtomicU64 {
