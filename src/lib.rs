@@ -9,7 +9,7 @@
 //! | 2 | [`vm`] | "VirtualAlloc": [`vm::Reservation`] |
 //! | 3 | [`fault`] | a range of addresses, and who answers when it is touched |
 //! | 3 | [`win32`] | the same in the words of Windows: `VirtualAlloc` and its family |
-//! | 4 | [`array`] | arrays that never move |
+//! | 4 | [`mod@array`] | arrays that never move |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
 //! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
