@@ -2,6 +2,6 @@
 //! they grow or as they are touched.
 
 mod schedule;
-mod shared_vec;
+pub mod shared_vec;
 
-pub use shared_vec::{IntoIter, PushError, PushReason, SharedVec};
+pub use shared_vec::SharedVec;
