@@ -21,9 +21,10 @@ use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 /// notes have to be late ones.
 const RING_SHIFT_MAX: u32 = 20;
 
-/// How often a full ring is looked at, with a pause each time, before notes become late ones. The
-/// thread that holds it up may only have to be given the processor.
-const PATIENCE: usize = 256;
+/// How often a full ring is looked at, with a pause each time, before notes become late ones: some
+/// ten milliseconds. On a machine with more threads than processors the one that holds it up may
+/// only have to be given one again, and late notes are for good.
+const PATIENCE: usize = 1 << 15;
 
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
