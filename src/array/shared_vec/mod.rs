@@ -69,8 +69,8 @@ const USUAL_LEN: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 /// not come to that, who finds no room waits for it. A reader never waits.
 ///
 /// A thread that is stopped in the middle of an append holds back what readers see, and nothing
-/// else: others go on appending. If they are 2^20 elements ahead of it, they pause, for some
-/// milliseconds at most, so that it can go on. If it does not, they go on without it, and from
+/// else: others go on appending. If they are 2^20 elements ahead of it, they pause for a
+/// while, so that it can go on. If it does not, they go on without it, and from
 /// there on each element takes one bit of memory and one atomic operation more.
 ///
 /// A signal handler may append. If it has interrupted an append, its own elements are seen after
