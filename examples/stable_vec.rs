@@ -12,7 +12,9 @@ fn committed(array: &StableVec<u64>) -> String {
         Ok(region) if region.state == State::Committed && region.len < MIB => {
             format!("{} KiB", region.len >> 10)
         }
-        Ok(region) if region.state == State::Committed => format!("{} MiB", region.len / MIB),
+        Ok(region) if region.state == State::Committed => {
+            format!("{:.1} MiB", region.len as f64 / MIB as f64)
+        }
         _ => "nothing".to_owned(),
     }
 }
@@ -29,7 +31,7 @@ fn main() -> Result<(), granule::Error> {
         array.try_extend(array.len() as u64..count)?;
         let stayed = array.as_ptr() == first;
         println!(
-            "   {count:7} numbers: {:7} committed, the first one stayed: {stayed}",
+            "   {count:7} numbers: {:8} committed, the first one stayed: {stayed}",
             committed(&array)
         );
     }
