@@ -3,6 +3,7 @@
 //!
 //! | array | grows | for |
 //! |---|---|---|
+//! | [`StableVec`] | by `push` and its like: a `Vec` that never moves | whatever a `Vec` is for, and is long |
 //! | [`SharedVec`] | by appends of many threads | logs, interners, tables that are read meanwhile |
 //! | [`FaultVec`], [`FaultRegion`] | where it is touched | sparse tables, guest memory |
 
@@ -10,6 +11,7 @@ mod fault_region;
 mod fault_vec;
 mod schedule;
 pub mod shared_vec;
+pub mod stable_vec;
 #[cfg(test)]
 mod tests;
 mod zeroable;
@@ -17,4 +19,5 @@ mod zeroable;
 pub use fault_region::{CHUNK_LEN, Decision, Engine, FaultBuilder, FaultRegion, Touch};
 pub use fault_vec::{FaultVec, FaultVecBuilder};
 pub use shared_vec::SharedVec;
+pub use stable_vec::{StableVec, trim};
 pub use zeroable::Zeroable;
