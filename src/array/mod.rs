@@ -3,7 +3,7 @@
 //!
 //! | array | grows | for |
 //! |---|---|---|
-//! | [`StableVec`] | by `push` and its like: a `Vec` that never moves | whatever a `Vec` is for, and is long |
+//! | [`StableVec`] | as a `Vec` does | what must not move, or grows long |
 //! | [`SharedVec`] | by appends of many threads | logs, interners, tables that are read meanwhile |
 //! | [`FaultVec`], [`FaultRegion`] | where it is touched | sparse tables, guest memory |
 
