@@ -1,6 +1,6 @@
 //! Many elements at once.
 
-use super::case::{Case, Found, Goal, PROCESSOR};
+use super::case::{Case, Found, Goal, PROCESSOR, WALL};
 use super::meter::{Meter, spent_by};
 use super::page::{self, Columns};
 use super::{OURS, VEC};
@@ -78,7 +78,7 @@ fn once<A: Extend>(warm_up: usize, make: impl FnOnce() -> Result<A>) -> Result<F
 
 /// The tables of this part.
 pub(super) fn describe(cases: &[Case]) -> String {
-    let columns = Columns { wall: true, memory: true };
+    let columns = Columns { other: ("wall", WALL), memory: true };
     let table = |work| page::table(cases, work, PROCESSOR, "ns/element", columns, |_, _| {});
     let (slice, collect) = (table(FROM_SLICE), table(COLLECT));
     format!(

@@ -1,13 +1,13 @@
 //! The page to read: tables and cells.
 
-use super::case::{Case, Figure, Goal, WALL};
+use super::case::{Case, Figure, Goal};
 use crate::results::{Table, megabytes, nanoseconds, ratio};
 
 /// Which columns a table has besides the time that counts and the goal.
 #[derive(Clone, Copy)]
 pub(super) struct Columns {
-    /// Wall time, where another one counts.
-    pub(super) wall: bool,
+    /// The time that does not count, and its name.
+    pub(super) other: (&'static str, Figure),
     /// The peak above the payload, and the faults.
     pub(super) memory: bool,
 }
@@ -25,10 +25,8 @@ pub(super) fn table<'a>(
     columns: Columns,
     more: impl FnOnce(&mut Vec<&'a str>, &mut Vec<Row<'a>>),
 ) -> String {
-    let mut names = vec!["array", unit, "least", "ours / it", "goal", "reached"];
-    if columns.wall {
-        names.insert(3, "wall");
-    }
+    let (other_name, other) = columns.other;
+    let mut names = vec!["array", unit, "least", other_name, "ours / it", "goal", "reached"];
     if columns.memory {
         names.extend(["peak - payload", "faults"]);
     }
@@ -42,13 +40,11 @@ pub(super) fn table<'a>(
         let mut cells = vec![
             time_or(case, case.median(figure)),
             time(case.least(figure)),
+            time(case.median(other)),
             times(ratio),
             goal,
             reached,
         ];
-        if columns.wall {
-            cells.insert(2, time(case.median(WALL)));
-        }
         if columns.memory {
             cells.push(peak(case));
             cells.push(whole(case.median(|found| found.faults as f64)));
@@ -126,4 +122,35 @@ pub(super) fn moved(case: Option<&Case>) -> String {
 fn peak(case: &Case) -> String {
     let mib = |len: f64| format!("{:.1} MiB", len / f64::from(1 << 20));
     case.peak_over_payload().map_or("-".to_string(), mib)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arrays::case::{Found, PROCESSOR, WALL};
+
+    #[test]
+    fn a_goal_is_reached_by_the_median_of_the_ratios() {
+        let case = |array, goal, times: [f64; 3]| {
+            let found = times.map(|cpu| Found { cpu, wall: 2.0 * cpu, ..Found::default() });
+            Case { goal, found: found.to_vec(), ..Case::new("push", "1", array) }
+        };
+        let cases = [
+            case(super::super::OURS, Goal::PeakOverPayload(4 << 20), [2.0, 2.0, 9.0]),
+            case("Vec", Goal::Ratio(0.25), [8.0, 10.0, 10.0]),
+            Case { wrapper: None, ..case("absent", Goal::None, [0.0; 3]) },
+        ];
+        let mut cases = cases;
+        cases[2].found.clear();
+        let columns = Columns { other: ("wall", WALL), memory: false };
+        let table = table(&cases, "1", PROCESSOR, "ns", columns, |_, _| {});
+        let expected = "\
+| array     |            ns |   least |    wall | ours / it |         goal | reached |
+| --------- | ------------: | ------: | ------: | --------: | -----------: | ------: |
+| StableVec |       2.00 ns | 2.00 ns | 4.00 ns |         - | peak + 4 MiB |     yes |
+| Vec       |       10.0 ns | 8.00 ns | 20.0 ns |     0.25x |        0.25x |     yes |
+| absent    | not installed |       - |       - |         - |            - |       - |
+";
+        assert_eq!(table, expected);
+    }
 }

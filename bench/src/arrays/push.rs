@@ -1,7 +1,7 @@
 //! Numbers pushed one by one into an array that has to grow.
 
 use super::bare::Numbers;
-use super::case::{Case, Figure, Found, Goal, PROCESSOR, allocator};
+use super::case::{Case, Figure, Found, Goal, PROCESSOR, WALL, allocator};
 use super::meter::{Meter, Spent, spent_by};
 use super::page::{self, Columns};
 use super::{OURS, VEC};
@@ -247,7 +247,7 @@ const WORST: Figure = |found| found.worst.map_or(f64::NAN, |worst| worst[0]);
 
 /// The tables of this part.
 pub(super) fn describe(cases: &[Case]) -> String {
-    let (time, columns) = ("ns/push", Columns { wall: true, memory: true });
+    let (time, columns) = ("ns/push", Columns { other: ("wall", WALL), memory: true });
     let large = page::table(cases, LARGE, PROCESSOR, time, columns, |names, cells| {
         names.extend(["worst 64 pushes", "moved"]);
         for (array, cells) in cells {
@@ -271,9 +271,9 @@ pub(super) fn describe(cases: &[Case]) -> String {
 }
 
 const NOT_LARGE: &str = "\
-Do not conclude that the push itself is faster: most of the time is the kernel's, for zeroed pages,\n\
-and the difference is that of huge pages and of bytes that are not copied. Whoever pushes into\n\
-memory that is there already sees none of it.";
+Do not conclude that the push itself is faster: most of the time is the kernel's, for zeroed\n\
+pages, and the difference is that of huge pages and of bytes that are not copied. Whoever pushes\n\
+into memory that is there already sees none of it.";
 
 const NOT_SMALL: &str = "\
 Do not conclude anything about the second array of a process: see the next table.";

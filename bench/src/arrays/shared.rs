@@ -1,7 +1,7 @@
 //! Numbers appended to one array by several threads.
 
 use super::SHARED;
-use super::case::{Case, Found, Goal, WALL};
+use super::case::{Case, Found, Goal, PROCESSOR, WALL};
 use super::meter::{Clock, Meter, Spent};
 use super::page::{self, Columns};
 use crate::Result;
@@ -18,10 +18,13 @@ const LARGE_ROUNDS: usize = 3;
 /// Arrays of one process, in the small work.
 const AGAIN: usize = 10;
 
+/// With two threads one push of append-only-vec takes up to a microsecond: only the small work.
+const LARGE_BY_2: &str = "1e8 by 2";
+
 /// The works: their names and titles, elements in all, arrays, threads.
 const WORKS: [(&str, &str, usize, usize, usize); 4] = [
     ("1e8 by 1", "100,000,000 in all, 1 thread", LARGE_COUNT, 1, 1),
-    ("1e8 by 2", "100,000,000 in all, 2 threads", LARGE_COUNT, 1, 2),
+    (LARGE_BY_2, "100,000,000 in all, 2 threads", LARGE_COUNT, 1, 2),
     ("1e6 by 1", "1,000,000 in all, 1 thread", SMALL_COUNT, AGAIN, 1),
     ("1e6 by 2", "1,000,000 in all, 2 threads", SMALL_COUNT, AGAIN, 2),
 ];
@@ -39,7 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
         (BOXCAR, Goal::Ratio(0.33), 2.2),
         (APPEND_ONLY, Goal::None, 1.5),
         (SEGVEC, Goal::None, 1.5),
-        (VIRTUAL_BUFFER, Goal::None, 1.0),
+        (VIRTUAL_BUFFER, Goal::None, 2.2),
         (VEC, Goal::None, 1.0),
     ];
     let mut cases = Vec::new();
@@ -51,6 +54,7 @@ pub(super) fn cases() -> Vec<Case> {
             Case { goal, most_rounds, ..case }
         }));
     }
+    cases.retain(|case| !(case.work == LARGE_BY_2 && case.array == APPEND_ONLY));
     cases
 }
 
@@ -200,9 +204,10 @@ pub(super) fn describe(cases: &[Case]) -> String {
         "## Appends of several threads to one array\n\nWall time from the first thread's begin to \
          the last one's end, for one append of all. The array is\nnew; with 1,000,000 elements \
          {AGAIN} arrays are filled one after the other, and neither making nor\ndropping them \
-         counts. Two threads on two processors.\n\n"
+         counts. Two threads on two processors. append-only-vec is not asked for 100,000,000 \
+         by two\nthreads: it would take minutes.\n\n"
     );
-    let columns = Columns { wall: false, memory: true };
+    let columns = Columns { other: ("processor", PROCESSOR), memory: true };
     for (work, title, ..) in WORKS {
         let table = page::table(cases, work, WALL, "ns/append", columns, |_, _| {});
         text += &format!("### {title}\n\n{table}\n");

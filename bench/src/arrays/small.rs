@@ -1,6 +1,6 @@
 //! Small arrays: what it costs that an array has addresses of its own.
 
-use super::case::{Case, Found, Goal, PROCESSOR};
+use super::case::{Case, Found, Goal, PROCESSOR, WALL};
 use super::meter::{Meter, Spent, spent_by};
 use super::page::{self, Columns};
 use super::{OURS, VEC};
@@ -137,7 +137,7 @@ fn together<A: Small>(meter: &Meter) -> Result<Found> {
 
 /// The tables of this part.
 pub(super) fn describe(cases: &[Case]) -> String {
-    let (time, columns) = ("ns/array", Columns { wall: true, memory: false });
+    let (time, columns) = ("ns/array", Columns { other: ("wall", WALL), memory: false });
     let filled = page::table(cases, FILLED, PROCESSOR, time, columns, |_, _| {});
     let empty = page::table(cases, EMPTY, PROCESSOR, time, columns, |_, _| {});
     let together = page::table(cases, TOGETHER, PROCESSOR, time, columns, |names, cells| {

@@ -104,5 +104,5 @@ pub(super) fn describe(cases: &[Case]) -> String {
 }
 
 const NOT: &str = "\
-Do not conclude that huge pages are always the better: who touches one byte of each 2 MiB gets and\n\
-zeroes all of it.";
+Do not conclude that huge pages are always the better: who touches one byte of each 2 MiB has all\n\
+of it zeroed.";
