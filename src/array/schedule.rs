@@ -56,7 +56,7 @@ mod tests {
         for needed in [1, STEP, STEP + 1, BLOCK, BLOCK + 1, 5 * BLOCK, 1 << 36] {
             for committed in [0, STEP, BLOCK, 1 << 33] {
                 let end = next(committed, needed.max(committed + 1), 1 << 37);
-                assert!(end > committed && end >= needed && end % STEP == 0);
+                assert!(end > committed && end >= needed && end.is_multiple_of(STEP));
                 assert!(end <= needed.max(committed + 1) + AHEAD_MAX + BLOCK);
             }
         }

@@ -16,6 +16,7 @@ pub(crate) mod name;
 pub(crate) mod once;
 pub(crate) mod page_table;
 pub(crate) mod positions;
+pub(crate) mod prefix;
 pub(crate) mod primitive;
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
