@@ -5,6 +5,7 @@ use super::case::{Case, Found, Goal, PROCESSOR, WALL};
 use super::meter::{Clock, Meter, Spent};
 use super::page::{self, Columns};
 use crate::Result;
+use granule::array::SharedVec;
 use std::mem::forget;
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
@@ -64,6 +65,21 @@ trait Append: Sync + Sized {
     fn new(count: usize) -> Result<Self>;
     fn append(&self, value: u64);
     fn len(&self) -> usize;
+}
+
+impl Append for SharedVec<u64> {
+    fn new(_: usize) -> Result<Self> {
+        Ok(SharedVec::new())
+    }
+
+    #[inline]
+    fn append(&self, value: u64) {
+        self.push(value);
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
 }
 
 impl Append for boxcar::Vec<u64> {
@@ -145,6 +161,7 @@ impl Append for Mutex<segvec::SegVec<u64, segvec::Exponential>> {
 /// The work of a child.
 pub(super) fn child(work: &str, array: &str, warm_up: usize) -> Result<Found> {
     match array {
+        SHARED => measure::<SharedVec<u64>>(work, warm_up),
         BOXCAR => measure::<boxcar::Vec<u64>>(work, warm_up),
         APPEND_ONLY => measure::<append_only_vec::AppendOnlyVec<u64>>(work, warm_up),
         SEGVEC => measure::<Mutex<segvec::SegVec<u64, segvec::Exponential>>>(work, warm_up),
