@@ -5,6 +5,7 @@ use super::meter::{Meter, spent_by};
 use super::page::{self, Columns};
 use super::{OURS, VEC};
 use crate::Result;
+use granule::array::StableVec;
 use std::hint::black_box;
 
 pub(super) const PART: &str = "extend";
@@ -34,6 +35,17 @@ trait Extend: FromIterator<u64> {
     fn extend_from_slice(&mut self, slice: &[u64]) -> Result<()>;
 }
 
+impl Extend for StableVec<u64> {
+    fn new() -> Result<Self> {
+        Ok(StableVec::new())
+    }
+
+    fn extend_from_slice(&mut self, slice: &[u64]) -> Result<()> {
+        self.extend_from_slice(slice);
+        Ok(())
+    }
+}
+
 impl Extend for Vec<u64> {
     fn new() -> Result<Self> {
         Ok(Vec::new())
@@ -48,6 +60,7 @@ impl Extend for Vec<u64> {
 /// The work of a child.
 pub(super) fn child(work: &str, array: &str, warm_up: usize) -> Result<Found> {
     match array {
+        OURS => measure::<StableVec<u64>>(work, warm_up),
         VEC => measure::<Vec<u64>>(work, warm_up),
         _ => Err(format!("no array is called {array}").into()),
     }

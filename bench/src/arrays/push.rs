@@ -7,6 +7,7 @@ use super::page::{self, Columns};
 use super::{OURS, VEC};
 use crate::Result;
 use crate::vm::thread_time;
+use granule::array::StableVec;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,21 @@ trait Grow: Sized {
     fn push(&mut self, value: u64);
     /// Where the first element is; nothing for arrays in pieces, which move none.
     fn place(&self) -> Option<usize>;
+}
+
+impl Grow for StableVec<u64> {
+    fn new(_: usize) -> Result<Self> {
+        Ok(StableVec::new())
+    }
+
+    #[inline]
+    fn push(&mut self, value: u64) {
+        self.push(value);
+    }
+
+    fn place(&self) -> Option<usize> {
+        Some(self.as_ptr().addr())
+    }
 }
 
 impl Grow for Vec<u64> {
@@ -167,6 +183,7 @@ impl Grow for Numbers {
 /// The work of a child.
 pub(super) fn child(work: &str, array: &str, warm_up: usize) -> Result<Found> {
     match array {
+        OURS => measure::<StableVec<u64>>(work, warm_up),
         VEC | JEMALLOC | MIMALLOC | HUGE_VEC => measure::<Vec<u64>>(work, warm_up),
         WITH_CAPACITY => measure::<Told>(work, warm_up),
         VIRTUAL_BUFFER => measure::<virtual_buffer::vec::Vec<u64>>(work, warm_up),

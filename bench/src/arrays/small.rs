@@ -5,6 +5,7 @@ use super::meter::{Meter, Spent, spent_by};
 use super::page::{self, Columns};
 use super::{OURS, VEC};
 use crate::Result;
+use granule::array::StableVec;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -45,6 +46,17 @@ trait Small: Sized {
     fn push(&mut self, value: u64);
 }
 
+impl Small for StableVec<u64> {
+    fn new() -> Result<Self> {
+        Ok(StableVec::new())
+    }
+
+    #[inline]
+    fn push(&mut self, value: u64) {
+        self.push(value);
+    }
+}
+
 impl Small for Vec<u64> {
     fn new() -> Result<Self> {
         Ok(Vec::new())
@@ -71,6 +83,7 @@ impl Small for virtual_buffer::vec::Vec<u64> {
 /// The work of a child.
 pub(super) fn child(work: &str, array: &str, warm_up: usize) -> Result<Found> {
     match array {
+        OURS => measure::<StableVec<u64>>(work, warm_up),
         VEC => measure::<Vec<u64>>(work, warm_up),
         VIRTUAL_BUFFER => measure::<virtual_buffer::vec::Vec<u64>>(work, warm_up),
         _ => Err(format!("no array is called {array}").into()),
