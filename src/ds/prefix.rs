@@ -52,8 +52,8 @@ const TAKE: u64 = (1 << ROOM_BITS) - 1;
 
 /// Where the notes lie.
 pub(crate) trait Notes {
-    /// Byte `slot` of the ring, which is below its length.
-    fn stamp(&self, slot: usize) -> &AtomicU8;
+    /// The ring, all zero at first. Asked for only when something has been granted.
+    fn ring(&self) -> &[AtomicU8];
     /// Word `word` of the late notes. Asked for only if a limit of
     /// [`set_late`](Prefix::set_late) covers it.
     fn late(&self, word: usize) -> &AtomicU64;
@@ -160,7 +160,7 @@ impl Prefix {
 
     /// How many valid tickets were taken. Exact while nobody takes one.
     pub(crate) fn taken(&self) -> usize {
-        let word = self.tickets.0.load(Ordering::Acquire);
+        let word = self.tickets.0.load(Ordering::Relaxed);
         let (index, room) = unpack(word);
         if room > 0 { index as usize } else { limit(word) }
     }
@@ -205,7 +205,7 @@ impl Prefix {
     pub(crate) fn complete(&self, index: usize, notes: &impl Notes) {
         // Set before the ticket was granted, if the index is a late one.
         if index < self.late_from.load(Ordering::Relaxed) {
-            notes.stamp(self.slot(index)).store(self.lap(index), Ordering::Release);
+            notes.ring()[self.slot(index)].store(self.lap(index), Ordering::Release);
         } else {
             notes.late(index / 64).fetch_or(1 << (index % 64), Ordering::Release);
         }
@@ -215,15 +215,15 @@ impl Prefix {
     /// not published. For who has the prefix to itself.
     pub(crate) fn withdraw(&mut self, index: usize, notes: &impl Notes) -> bool {
         if index < self.late_from.load(Ordering::Relaxed) {
-            let (stamp, lap) = (notes.stamp(self.slot(index)), self.lap(index));
-            let is_complete = stamp.load(Ordering::Acquire) == lap;
+            let (stamp, lap) = (&notes.ring()[self.slot(index)], self.lap(index));
+            let is_complete = stamp.load(Ordering::Relaxed) == lap;
             if is_complete {
                 stamp.store(lap.wrapping_sub(1), Ordering::Relaxed);
             }
             is_complete
         } else {
             let bit = 1 << (index % 64);
-            notes.late(index / 64).fetch_and(!bit, Ordering::Acquire) & bit != 0
+            notes.late(index / 64).fetch_and(!bit, Ordering::Relaxed) & bit != 0
         }
     }
 
@@ -248,11 +248,17 @@ impl Prefix {
     #[inline]
     fn scan(&self, mut index: usize, notes: &impl Notes) -> usize {
         let late_from = self.late_from.load(Ordering::Relaxed);
-        while index < late_from {
-            if notes.stamp(self.slot(index)).load(Ordering::Acquire) != self.lap(index) {
-                return index;
+        let mut left = late_from.saturating_sub(index);
+        while left > 0 {
+            let (slot, lap) = (self.slot(index), self.lap(index));
+            let of_lap = &notes.ring()[slot..];
+            let of_lap = &of_lap[..of_lap.len().min(left)];
+            let is_gap = |stamp: &AtomicU8| stamp.load(Ordering::Acquire) != lap;
+            if let Some(run) = of_lap.iter().position(is_gap) {
+                return index + run;
             }
-            index += 1;
+            index += of_lap.len();
+            left -= of_lap.len();
         }
         self.scan_late(index, notes)
     }
@@ -315,8 +321,8 @@ mod tests {
     }
 
     impl Notes for Words {
-        fn stamp(&self, slot: usize) -> &AtomicU8 {
-            &self.ring[slot]
+        fn ring(&self) -> &[AtomicU8] {
+            &self.ring
         }
 
         fn late(&self, word: usize) -> &AtomicU64 {

@@ -8,6 +8,7 @@
 //! granted last is used. The others go on while there is room, and wait only if there is none.
 
 use super::turn::{Taken, Turn};
+use crate::addr::align_down;
 use crate::array::schedule;
 use crate::ds::prefix::{INDEX_MAX, Notes, Prefix, Ticket};
 use crate::error::{Error, ErrorKind, Op};
@@ -62,6 +63,7 @@ pub(super) struct Memory {
     element: Layout,
     max: usize,
     ring_start: usize,
+    ring_len: usize,
     late_start: usize,
     /// Bytes of elements that are committed. Not 0: the ring is, too.
     committed: AtomicUsize,
@@ -69,7 +71,7 @@ pub(super) struct Memory {
     late_committed: AtomicUsize,
     /// With less room than this it is time to grow.
     low: AtomicUsize,
-    turn: Turn,
+    pub(super) turn: Turn,
 }
 
 /// The logarithm of the ring's length in an array of at most `max` elements.
@@ -106,6 +108,7 @@ impl Memory {
             element,
             max,
             ring_start,
+            ring_len: 1 << ring_shift(max),
             late_start,
             committed: AtomicUsize::new(0),
             late_committed: AtomicUsize::new(0),
@@ -183,7 +186,7 @@ impl Memory {
         let window = self.window(prefix);
         // A little more at a time would be a lot of work, and late notes can wait until they must.
         let is_enough = match window {
-            Window::Ring(end) => end >= self.max || end - limit >= prefix.ring_len() / 4,
+            Window::Ring(end) => end >= self.max || end - limit >= self.ring_len / 4,
             Window::Late => true,
         };
         if limit < self.max && is_enough && self.grow_to(prefix, window).is_err() {
@@ -221,7 +224,7 @@ impl Memory {
         if prefix.is_late() {
             return Window::Late;
         }
-        let end = self.advance(prefix).saturating_add(prefix.ring_len());
+        let end = self.advance(prefix).saturating_add(self.ring_len);
         Window::Ring(end.min(self.max))
     }
 
@@ -231,7 +234,7 @@ impl Memory {
         let limit = prefix.limit();
         let mut committed = self.committed.load(Ordering::Relaxed);
         if committed == 0 {
-            self.commit(self.ring_start..self.ring_start + prefix.ring_len())?;
+            self.commit(self.ring_start..self.ring_start + self.ring_len)?;
         }
         if self.capacity_of(committed) <= limit {
             let needed = (limit + 1) * self.element.size();
@@ -256,7 +259,8 @@ impl Memory {
 
     /// Commits late notes for indices from `limit` on, up to `end` or less; tells how far.
     fn commit_late(&self, limit: usize, end: usize) -> Result<usize, Error> {
-        let (first, needed) = (limit / 64 * 8, (limit / 64 + 1) * 8);
+        // Whole steps, so that no page is committed twice.
+        let (first, needed) = (align_down(limit / 64 * 8, schedule::STEP), (limit / 64 + 1) * 8);
         let mut committed = self.late_committed.load(Ordering::Relaxed).max(first);
         if committed < needed {
             let next = (committed + schedule::STEP).min(self.late_len());
@@ -271,20 +275,28 @@ impl Memory {
         self.reservation.len() - self.late_start
     }
 
+    /// Commits what was not committed before.
     fn commit(&self, range: Range<usize>) -> Result<(), Error> {
-        self.reservation.commit(range, Protection::ReadWrite)
+        match self.reservation.commit(range.clone(), Protection::ReadWrite) {
+            // A commit before failed, and then could not be taken back.
+            Err(error) if error.kind() == ErrorKind::BadState => {
+                let emptied = self.reservation.decommit(range.clone());
+                emptied.map_err(|error| error.as_part_of(Op::Commit))?;
+                self.reservation.commit(range, Protection::ReadWrite)
+            }
+            done => done,
+        }
     }
 }
 
 impl Notes for Memory {
     #[inline]
-    fn stamp(&self, slot: usize) -> &AtomicU8 {
-        debug_assert!(self.ring_start + slot < self.late_start);
-        // SAFETY: a slot is below the length of the ring, which the reservation has room for.
-        let stamp = unsafe { self.as_ptr().add(self.ring_start + slot) };
-        // SAFETY: the ring is committed before anything is granted, and nobody looks before that;
-        // it stays so as long as the reservation; its bytes are used as atomics only.
-        unsafe { AtomicU8::from_ptr(stamp) }
+    fn ring(&self) -> &[AtomicU8] {
+        // SAFETY: the reservation has room for the ring there.
+        let start = unsafe { self.as_ptr().add(self.ring_start) };
+        // SAFETY: the ring is committed before anything is granted, and nobody asks before that; it
+        // stays so as long as the reservation; its bytes are used as atomics only.
+        unsafe { core::slice::from_raw_parts(start.cast(), self.ring_len) }
     }
 
     fn late(&self, word: usize) -> &AtomicU64 {
