@@ -58,6 +58,8 @@ pub enum Op {
     Join,
     /// Map the same memory twice, side by side.
     Mirror,
+    /// Make room for more elements in an array.
+    Grow,
 }
 
 impl Op {
@@ -86,6 +88,7 @@ impl Op {
             Op::Split => "split",
             Op::Join => "join",
             Op::Mirror => "mirror",
+            Op::Grow => "grow",
         }
     }
 }
@@ -214,6 +217,9 @@ impl Error {
             ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
                 "the second one does not begin where the first one ends"
             }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Grow) => {
+                "that is more than the maximum the array was made with"
+            }
             ErrorKind::Misaligned if matches!(self.op, Op::Split) => {
                 "not a multiple of the granularity, or of the explicit huge page"
             }
@@ -256,6 +262,7 @@ impl Error {
                 "give a range that lies inside the reservation, and room for one answer at least"
             }
             (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
+            (Op::Grow, ErrorKind::OutOfRange) => "make the array with a larger maximum",
             (Op::Split, ErrorKind::OutOfRange) => "cut inside the reservation",
             (Op::Split, ErrorKind::Misaligned) => {
                 "cut at a multiple of the granularity, which `granule info` tells"
@@ -334,6 +341,7 @@ impl core::error::Error for Error {}
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind {
+            _ if error.op == Op::Grow => std::io::ErrorKind::OutOfMemory,
             ErrorKind::NoAddressSpace | ErrorKind::NoMemory | ErrorKind::TooManyMappings => {
                 std::io::ErrorKind::OutOfMemory
             }

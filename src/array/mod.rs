@@ -3,5 +3,7 @@
 
 mod schedule;
 mod shared_vec;
+pub mod stable_vec;
 
 pub use shared_vec::{IntoIter, PushError, PushReason, SharedVec};
+pub use stable_vec::{StableVec, trim};

@@ -21,3 +21,4 @@ pub(crate) mod primitive;
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
+pub(crate) mod shelf;

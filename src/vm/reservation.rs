@@ -126,6 +126,12 @@ impl Reservation {
         self.len
     }
 
+    /// `len` rounded up to whole pages; at most the length of the reservation.
+    #[inline]
+    pub(crate) fn round_up(&self, len: usize) -> usize {
+        self.page.round_up(len).map_or(self.len, |end| end.min(self.len))
+    }
+
     /// What it was [named](Builder::name).
     pub fn name(&self) -> Option<Name> {
         self.record.name()
