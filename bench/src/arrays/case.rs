@@ -27,7 +27,7 @@ pub(super) struct Found {
     pub(super) faults: u64,
     /// Mappings that the process has more than before, while the array is there.
     pub(super) mappings: Option<usize>,
-    /// The longest 64 pushes, nanoseconds of processor time and of wall time.
+    /// The longest batch of pushes, nanoseconds of processor time and of wall time.
     pub(super) worst: Option<[f64; 2]>,
     /// Bytes that got another address, of those arrays that are one piece.
     pub(super) moved: Option<u64>,

@@ -20,7 +20,8 @@ impl Meter {
     ///
     /// A guest hands free memory back to its host; who takes it next pays for fetching it. So each
     /// process first has as much fetched as its work will need. That is not done by its allocator:
-    /// an allocator learns from what it frees.
+    /// an allocator learns from what it frees. It lasts for about a second: then the host begins to
+    /// take it back.
     pub(super) fn new(warm_up: usize) -> Result<Self> {
         touch_and_free(warm_up)?;
         // The peak starts again from what is resident now.

@@ -97,6 +97,7 @@ pub(super) fn time(value: Option<f64>) -> String {
 pub(super) fn times(value: Option<f64>) -> String {
     match value {
         None => "-".to_string(),
+        Some(value) if value < 0.0995 => format!("{value:.3}x"),
         Some(value) if value < 9.95 => format!("{value:.2}x"),
         Some(value) => ratio(value),
     }

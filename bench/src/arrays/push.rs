@@ -25,8 +25,9 @@ const LARGE_COUNT: usize = 100_000_000;
 const SMALL_COUNT: usize = 1_000_000;
 /// Arrays of one process, where they are made again and again.
 const AGAIN: usize = 30;
-/// Pushes between two looks at the clocks: a look takes as long as many pushes.
-const BATCH: usize = 64;
+/// Pushes between two looks at the clocks: no more than one small page, and few enough looks that
+/// the run stays short.
+const BATCH: usize = 512;
 /// A short run tells little: more of them.
 const SMALL_REPEAT: usize = 3;
 const WATCHED_ROUNDS: usize = 3;
@@ -266,7 +267,7 @@ const WORST: Figure = |found| found.worst.map_or(f64::NAN, |worst| worst[0]);
 pub(super) fn describe(cases: &[Case]) -> String {
     let (time, columns) = ("ns/push", Columns { other: ("wall", WALL), memory: true });
     let large = page::table(cases, LARGE, PROCESSOR, time, columns, |names, cells| {
-        names.extend(["worst 64 pushes", "moved"]);
+        names.extend(["worst 512 pushes", "moved"]);
         for (array, cells) in cells {
             let watched = page::find(cases, LARGE_WATCHED, array);
             cells.push(page::time(watched.and_then(|case| case.median(WORST))));
@@ -277,8 +278,8 @@ pub(super) fn describe(cases: &[Case]) -> String {
     let again = page::table(cases, SMALL_AGAIN, PROCESSOR, time, columns, |_, _| {});
     format!(
         "## Pushes into one array\n\nProcessor time of one thread: the array is made and filled \
-         with u64, in a process that has filled\nnone before. The worst 64 pushes and what moved \
-         are of runs of their own, with a look at the clock\nof the thread after every 64 pushes. \
+         with u64, in a process that has filled\nnone before. The worst 512 pushes and what moved \
+         are of runs of their own, with a look at the clock\nof the thread after every 512 pushes. \
          Moved are bytes whose address changed: glibc moves pages\n(`mremap`), jemalloc and \
          mimalloc copy.\n\n### 100,000,000 pushes, 800 MB\n\n{large}\n{NOT_LARGE}\n\n\
          ### 1,000,000 pushes, 8 MB\n\n{small}\n{NOT_SMALL}\n\n### 1,000,000 pushes, again and \
