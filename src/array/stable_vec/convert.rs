@@ -72,8 +72,8 @@ impl<T> From<std::vec::Vec<T>> for StableVec<T> {
     }
 }
 
-/// Writes behind the last byte. All of it or, where there is no room, nothing, with an error of kind
-/// `OutOfMemory`.
+/// Writes behind the last byte. All of it or, where there is no room, nothing, with an error of
+/// kind `OutOfMemory`.
 #[cfg(feature = "std")]
 impl std::io::Write for StableVec<u8> {
     #[inline]

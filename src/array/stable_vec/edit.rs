@@ -97,8 +97,9 @@ impl<T> StableVec<T> {
         }
     }
 
-    /// Takes the elements of `range`, and drops those that the iterator is not asked for. When it is
-    /// dropped, those behind move down. If it is forgotten, so are all elements from the range on.
+    /// Takes the elements of `range`, and drops those that the iterator is not asked for. When it
+    /// is dropped, those behind move down. If it is forgotten, so are all elements from the range
+    /// on.
     ///
     /// # Panics
     /// If the range is inverted, or leaves the array.
@@ -154,8 +155,8 @@ impl<T> StableVec<T> {
         self.dedup_by(|element, before| key(element) == key(before));
     }
 
-    /// Drops every element that is the `same` as the one before it that stayed: `same` is asked with
-    /// the element first.
+    /// Drops every element that is the `same` as the one before it that stayed: `same` is asked
+    /// with the element first.
     pub fn dedup_by(&mut self, mut same: impl FnMut(&mut T, &mut T) -> bool) {
         let mut work = Compaction::new(self);
         while let Some(element) = work.next() {

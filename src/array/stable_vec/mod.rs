@@ -62,6 +62,8 @@ mod push_error;
 #[cfg(feature = "serde")]
 mod serde;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use builder::Builder;
 pub use cache::trim;

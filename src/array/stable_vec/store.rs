@@ -10,7 +10,7 @@ use super::cache::CACHE;
 use crate::addr::align_down;
 use crate::array::schedule::{self, BLOCK, STEP};
 use crate::error::{Error, ErrorKind, Op};
-use crate::vm::{CommitPolicy, HugeWish, Protection, Reservation};
+use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
 use core::ptr::NonNull;
 
 /// The usual maximum of an array, in bytes.
@@ -35,12 +35,14 @@ pub(super) struct Store {
     committed: usize,
     /// Bytes that stay committed however many elements leave: what was asked for in so many words.
     kept: usize,
+    /// Huge pages were asked for.
+    advised: bool,
     wishes: Wishes,
 }
 
 impl Store {
     pub(super) const fn new(wishes: Wishes) -> Self {
-        Store { reservation: None, committed: 0, kept: 0, wishes }
+        Store { reservation: None, committed: 0, kept: 0, advised: false, wishes }
     }
 
     pub(super) const fn wishes(&self) -> Wishes {
@@ -94,11 +96,9 @@ impl Store {
     fn reserve(&self) -> Result<Reservation, Error> {
         let Wishes { max, align, policy, guard } = self.wishes;
         let len = if self.is_usual() { USUAL_MAX } else { max };
-        let builder = Reservation::builder().len(len).align(align).policy(policy);
-        // Blocks are not to be had in less, nor where every page is committed by itself.
-        let builder =
-            if max > BLOCK && !guard { builder.huge_pages(HugeWish::Advised) } else { builder };
-        builder.reserve()
+        // Huge pages are not to be had in less, nor where every page is committed by itself.
+        let align = if max > BLOCK && !guard { align.max(BLOCK) } else { align };
+        Reservation::builder().len(len).align(align).policy(policy).reserve()
     }
 
     fn commit_to(&mut self, needed: usize) -> Result<(), Error> {
@@ -112,15 +112,38 @@ impl Store {
         if end <= self.committed {
             return Ok(());
         }
-        let commit = |end| reservation.commit(self.committed..end, Protection::ReadWrite);
-        let end = match commit(end) {
+        if end > BLOCK && !self.advised && !self.wishes.guard {
+            // A wish, made by those only that are long enough to gain from it.
+            self.advised = true;
+            let _ = reservation.advise(Advice::HugePages);
+        }
+        let end = match self.commit(reservation, end) {
             Ok(()) => end,
             // There may be memory for what is needed, if there is none for what is ahead.
-            Err(error) if end == exact => return Err(error),
-            Err(_) => commit(exact).map(|()| exact)?,
+            Err(first) if end > exact => {
+                self.commit(reservation, exact).map_err(|_| first)?;
+                exact
+            }
+            Err(error) => return Err(error),
         };
         self.committed = end;
         Ok(())
+    }
+
+    /// Commits what is behind the committed part, up to `end`.
+    fn commit(&self, reservation: &Reservation, end: usize) -> Result<(), Error> {
+        let range = self.committed..end;
+        let commit = || reservation.commit(range.clone(), Protection::ReadWrite);
+        match commit() {
+            // The system has refused a verb, and then refused to put the pages back. No element is
+            // there, so they may begin anew.
+            Err(error) if error.kind() == ErrorKind::BadState => {
+                let emptied = reservation.decommit(range.clone());
+                emptied.map_err(|error| error.as_part_of(Op::Commit))?;
+                commit()
+            }
+            done => done,
+        }
     }
 
     /// `used` bytes are left. Gives memory back if there is enough to make it worth while; with a

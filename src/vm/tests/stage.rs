@@ -365,7 +365,7 @@ impl Stage<'_> {
     }
 
     /// A function that cannot fail.
-    pub(super) fn tell<T>(&mut self, function: impl FnOnce() -> T) -> T {
+    pub(crate) fn tell<T>(&mut self, function: impl FnOnce() -> T) -> T {
         let told = function();
         self.judge(None, None);
         told

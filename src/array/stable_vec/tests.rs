@@ -1,0 +1,126 @@
+//! An array from its first element to its drop, with every system call refused in turn: it says so
+//! and is as it was, or the memory that could not be given back was only a wish.
+
+use super::StableVec;
+use crate::error::{Call, Error, Op};
+use crate::vm::tests::stage::{Absorbed, Stage, play};
+use std::vec::Vec;
+
+/// More than what the arrays of the stories hold, and less than the usual maximum: those leave
+/// their reservation to other arrays.
+const MAX: usize = 1 << 18;
+
+/// 4 KiB, so that some hundred are worth a system call.
+type Element = [u64; 512];
+
+const AHEAD: [Absorbed; 2] = [
+    Absorbed::by(Op::Commit, Call::Mprotect, "what is needed is committed, if not what is ahead"),
+    Absorbed::by(Op::Commit, Call::VirtualAlloc, "as above"),
+];
+const PLACE: Absorbed =
+    Absorbed::by(Op::Commit, Call::VirtualAlloc, "the system chooses the place").on_some_systems();
+const ADVISED: Absorbed =
+    Absorbed::by(Op::Commit, Call::Madvise, "huge pages are a wish").on_some_systems();
+/// Questions to the system when it has refused: two in a row can be.
+const ASKED: [Absorbed; 9] = [
+    Absorbed::by(Op::Commit, Call::Munmap, "only asked why").on_some_systems(),
+    Absorbed::by_answer(Call::Munmap, "only asked why").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::Mmap, "no table for what is ahead").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::Openat, "only asked why").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::Read, "only asked why").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::Ioctl, "only asked why").on_some_systems(),
+    Absorbed::by_answer(Call::Openat, "only asked why").on_some_systems(),
+    Absorbed::by_answer(Call::Read, "only asked why").on_some_systems(),
+    Absorbed::by_answer(Call::Ioctl, "only asked why").on_some_systems(),
+];
+const GIVEN_BACK: [Absorbed; 4] = [
+    Absorbed::by_answer(Call::Mmap, "pages are emptied in place, or stay spare"),
+    Absorbed::by_answer(Call::Madvise, "huge pages are a wish").on_some_systems(),
+    Absorbed::by_answer(Call::Mprotect, "they stay spare").on_some_systems(),
+    Absorbed::by_answer(Call::VirtualFree, "they stay spare"),
+];
+
+/// Appends elements, and looks at what became of the array.
+fn extend(
+    stage: &mut Stage<'_>,
+    array: &mut StableVec<Element>,
+    count: usize,
+) -> Result<(), Error> {
+    let (before, capacity) = (firsts(array), array.capacity());
+    let done = array.try_extend((0..count).map(|number| [number as u64; 512]));
+    let op = done.as_ref().err().map_or(Op::Commit, Error::op);
+    if done.is_err() {
+        assert_eq!((firsts(array), array.capacity()), (before, capacity));
+    }
+    stage.verb(op, || done)
+}
+
+fn firsts(array: &[Element]) -> Vec<u64> {
+    array.iter().map(|element| element[0]).collect()
+}
+
+/// What is left can be read and written.
+fn check(array: &mut StableVec<Element>) {
+    assert!(array.len() <= array.capacity());
+    array.iter_mut().for_each(|element| element[1] = element[0] + 1);
+}
+
+#[test]
+fn growing_and_giving_back() {
+    let mut absorbs = Vec::from([PLACE, ADVISED]);
+    absorbs.extend(AHEAD);
+    absorbs.extend(ASKED);
+    absorbs.extend(GIVEN_BACK);
+    play(&absorbs, |stage| {
+        let mut array = StableVec::with_max(MAX);
+        for count in [1, 20, 100, 700, 1000] {
+            extend(stage, &mut array, count)?;
+        }
+        stage.tell(|| array.truncate(100));
+        check(&mut array);
+        extend(stage, &mut array, 2000)?;
+        stage.tell(|| array.clear());
+        stage.tell(|| array.shrink_to_fit());
+        extend(stage, &mut array, 5)?;
+        check(&mut array);
+        Ok(())
+    });
+}
+
+#[test]
+fn shrinking_tells() {
+    let emptied = Absorbed::by(Op::Decommit, Call::Mmap, "pages are emptied in place");
+    let advised = Absorbed::by(Op::Decommit, Call::Madvise, "huge pages are a wish");
+    let mut absorbs = Vec::from([PLACE, ADVISED, emptied, advised]);
+    absorbs.extend(AHEAD);
+    absorbs.extend(ASKED);
+    play(&absorbs, |stage| {
+        let mut array = StableVec::with_max(MAX);
+        extend(stage, &mut array, 3000)?;
+        array.truncate(2500);
+        let done = array.try_shrink_to(0);
+        check(&mut array);
+        stage.verb(Op::Decommit, || done)?;
+        extend(stage, &mut array, 1000)?;
+        check(&mut array);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_guarded_spare() {
+    let mut absorbs = Vec::from([PLACE]);
+    absorbs.extend(ASKED);
+    absorbs.extend(GIVEN_BACK);
+    play(&absorbs, |stage| {
+        let mut array = StableVec::builder().max(MAX).guard_spare().build();
+        extend(stage, &mut array, 3)?;
+        stage.tell(|| array.truncate(1));
+        check(&mut array);
+        extend(stage, &mut array, 5)?;
+        stage.tell(|| array.clear());
+        extend(stage, &mut array, 1)?;
+        check(&mut array);
+        Ok(())
+    });
+}
