@@ -4,7 +4,8 @@
 mod vm_support;
 
 use granule::ErrorKind;
-use granule::array::{PushReason, SharedVec};
+use granule::array::SharedVec;
+use granule::array::shared_vec::PushReason;
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::fmt::Debug;

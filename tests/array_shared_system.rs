@@ -4,7 +4,8 @@
 
 mod vm_support;
 
-use granule::array::{PushReason, SharedVec};
+use granule::array::SharedVec;
+use granule::array::shared_vec::PushReason;
 use granule::vm::{Protection, Reservation};
 use granule::{ErrorKind, Op};
 use std::sync::OnceLock;

@@ -2,8 +2,8 @@
 //! they grow or as they are touched.
 
 mod schedule;
-mod shared_vec;
+pub mod shared_vec;
 pub mod stable_vec;
 
-pub use shared_vec::{IntoIter, PushError, PushReason, SharedVec};
+pub use shared_vec::SharedVec;
 pub use stable_vec::{StableVec, trim};

@@ -90,15 +90,8 @@ pub(crate) fn child(words: &[String]) -> Result<()> {
 
 fn describe(machine: &Machine, rounds: usize, cases: &[Case]) -> String {
     let mut text = format!(
-        "# Arrays that never move\n\n{}- median of {rounds} rounds, of short runs three in each; \
-         each run is a process of its own, which first\n  touches and frees as much memory as its \
-         work needs\n- of long runs there are fewer: 3 rounds, or one\n- \
-         what a host takes back of its guest's free memory, after about a second, is paid for by \
-         who runs longer,\n  with processor time too: `least` is the fairer figure there\n\n`ours / it` is the median \
-         over the runs, in each of which both were measured shortly after one\nanother; the goal \
-         is the most that it may be. `least` is the fastest run. `peak - payload` is what\nwas \
-         resident at the peak, above what was before and above the elements themselves.\n\n",
-        machine.markdown(),
+        "# Arrays that never move\n\n{}- median of {rounds} rounds: {HOW}",
+        machine.markdown()
     );
     for part in &PARTS {
         let of_part: Vec<Case> =
@@ -109,3 +102,15 @@ fn describe(machine: &Machine, rounds: usize, cases: &[Case]) -> String {
     }
     text
 }
+
+const HOW: &str = "\
+of short runs three in each, of long runs 3 rounds or one
+- each run is a process of its own, which first touches and frees as much memory as its work needs
+- after about a second a host takes free memory of its guest back: longer runs pay for some of it
+  again, with processor time too, and `least` is the fairer figure
+
+`ours / it` is the median over the runs, in each of which both were measured shortly after one
+another; the goal is the most that it may be. `least` is the fastest run. `peak - payload` is what
+was resident at the peak, above what was before and above the elements themselves.
+
+";

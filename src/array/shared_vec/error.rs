@@ -7,7 +7,8 @@ use core::fmt;
 /// Why an element was not appended; see [`PushError::reason`].
 ///
 /// ```
-/// use granule::array::{PushReason, SharedVec};
+/// use granule::array::SharedVec;
+/// use granule::array::shared_vec::PushReason;
 /// let vec = SharedVec::with_max(1)?;
 /// vec.push('a');
 /// assert_eq!(vec.try_push('b').unwrap_err().reason(), PushReason::Full);

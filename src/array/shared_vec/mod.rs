@@ -1,7 +1,8 @@
 //! Floor 4, uses floors 0 to 3. An array that many threads append to at the same time.
 //!
-//! What is complete, and what every reader sees, is told by `ds::prefix`; memory comes from
-//! `growth`. Here are the elements, and this is why they may be touched:
+//! # Why it is sound
+//! Which elements are complete is told by `ds::prefix`; memory comes from `growth`. Here are the
+//! elements, and this is why they may be touched:
 //! 1. An index is taken once, so whoever has a ticket writes its element alone, and before a scan
 //!    has found its note nobody reads it.
 //! 2. There is memory for it: that is committed before the ticket can be taken, and stays until the
@@ -82,7 +83,13 @@ const USUAL_LEN: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 /// place on, as that thread is not there to go on; they are dropped with the vector.
 ///
 /// # When to use which
-/// See the [module](super).
+/// One thread appends at a time, or elements are taken out again: a never-moving vector without
+/// atomics, or a `Vec`. Many append, and readers want to go on meanwhile: this one. Many append and
+/// remove: a `Mutex` around a vector.
+///
+/// The idea of notes that are written after the elements, and of a prefix that readers move on, is
+/// that of the sequence numbers of bounded queues; that memory is reserved first and never moves is
+/// the notes' dynamic array.
 #[doc(alias("concurrent vector", "append-only", "boxcar"))]
 pub struct SharedVec<T> {
     /// The first element; dangling without `memory`.
@@ -130,7 +137,8 @@ impl<T> SharedVec<T> {
 
     /// An empty vector for at most `max` elements.
     ///
-    /// Takes addresses only, for the elements and a little more than a bit for each.
+    /// Takes addresses only: for the elements, a bit for each, and a mebibyte.
+    ///
     /// Windows: `VirtualAlloc(MEM_RESERVE)`. Linux: mmap, and madvise if there are 2 MiB or more.
     ///
     /// # Errors
@@ -207,7 +215,8 @@ impl<T> SharedVec<T> {
         Refused { len: self.len(), max: self.max, why }
     }
 
-    /// How many elements there are: all below are complete.
+    /// How many elements there are; all of them are complete. It waits for nobody: it looks how far
+    /// appends have come since somebody looked last.
     #[inline]
     pub fn len(&self) -> usize {
         match &self.memory {
