@@ -20,6 +20,7 @@ use ds::positions::{End, Positions};
 use ds::primitive::{AtomicU32, AtomicU64, Ordering};
 use ds::ready_stack::ReadyStack;
 use ds::ring::Ring;
+use ds::shelf::Shelf;
 use loom::sync::Arc;
 use loom::thread;
 use slot::{Moment, Slot, State};
@@ -472,5 +473,49 @@ fn two_ends_of_a_ring_never_touch_the_same_byte() {
         let produced = producer.join().expect("no panic");
         bytes.consume(&mut seen);
         assert!(seen.iter().copied().eq(0..produced), "{seen:?} of {produced}");
+    });
+}
+
+/// What lies in a place of a shelf, written and read without any order of its own.
+fn place_of(places: &[AtomicU64], place: u32) -> &AtomicU64 {
+    &places[place as usize]
+}
+
+#[test]
+fn who_holds_a_place_of_a_shelf_holds_it_alone() {
+    bounded_model(|| {
+        let (shelf, places) = (Arc::new(Shelf::new(2)), storage(2));
+        let work = |own: u64| {
+            let (shelf, places) = (shelf.clone(), places.clone());
+            move || {
+                let kept = shelf.take_free().inspect(|&free| {
+                    place_of(&places, free).store(own, Ordering::Relaxed);
+                    shelf.fill(free);
+                });
+                let taken = shelf.take_full().map(|full| {
+                    let found = place_of(&places, full).load(Ordering::Relaxed);
+                    place_of(&places, full).store(0, Ordering::Relaxed);
+                    shelf.clear(full);
+                    found
+                });
+                (kept.is_some(), taken)
+            }
+        };
+        let threads = [thread::spawn(work(1)), thread::spawn(work(2))];
+        let ours = work(3)();
+        let all = threads.map(|thread| thread.join().expect("no panic"));
+        let mut kept = 0;
+        let mut found = Vec::new();
+        for (has_kept, taken) in all.into_iter().chain([ours]) {
+            kept += usize::from(has_kept);
+            found.extend(taken);
+        }
+        while let Some(full) = shelf.take_full() {
+            found.push(place_of(&places, full).load(Ordering::Relaxed));
+        }
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), kept, "what is kept is found once, and whole");
+        assert!(!found.contains(&0));
     });
 }

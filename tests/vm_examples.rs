@@ -8,7 +8,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 /// Those that reserve so much.
-const TERABYTE_STORIES: [&str; 2] = ["layers", "page_states"];
+const TERABYTE_STORIES: [&str; 3] = ["layers", "page_states", "stable_vec"];
 
 /// Runs an example, with some input, and compares what it says.
 fn tells(name: &str, input: &str) {
@@ -63,6 +63,7 @@ stories! {
     page_states
     pages
     ring
+    stable_vec
     use_after_free
     virtual_alloc
     write_watch

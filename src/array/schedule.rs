@@ -35,6 +35,28 @@ pub(crate) const fn next(committed: usize, needed: usize, max: usize) -> usize {
     }
 }
 
+/// Bytes before the first block, of an array that can become longer than one.
+pub(crate) const HEAD: usize = 512 << 10;
+
+/// As [`next`], for an array that begins `lead` bytes behind the start of a block, where nothing
+/// else is. What lies before the next block is committed in steps, and blocks follow:
+///
+/// ```text
+///   0          lead  64K 128K  2M        4M        6M   ..
+///   |...........|----|----|----|=========|=========|====
+/// ```
+/// So the part of the array that cannot be huge pages is as short as `BLOCK - lead`.
+pub(crate) const fn next_behind(lead: usize, committed: usize, needed: usize, max: usize) -> usize {
+    let head = BLOCK - lead;
+    if lead == 0 {
+        next(committed, needed, max)
+    } else if needed <= head {
+        next(committed, needed, if head < max { head } else { max })
+    } else {
+        next(committed + lead, needed.saturating_add(lead), max.saturating_add(lead)) - lead
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +84,24 @@ mod tests {
         }
         assert_eq!(next(STEP, STEP + 1, STEP + 4096), STEP + 4096);
         assert_eq!(next(0, usize::MAX, usize::MAX), usize::MAX);
+    }
+
+    #[test]
+    fn behind_a_lead_the_blocks_are_where_the_others_are() {
+        let (lead, max) = (BLOCK - HEAD, 1 << 40);
+        let mut ends = Vec::new();
+        let mut committed = 0;
+        while committed < 4 * BLOCK {
+            committed = next_behind(lead, committed, committed + 1, max);
+            ends.push(committed / STEP);
+        }
+        assert_eq!(ends, [1, 2, 4, 8, 40, 72, 104, 136]);
+        for needed in [1, STEP + 1, HEAD, HEAD + 1, 5 * BLOCK, 1 << 36] {
+            let end = next_behind(lead, 0, needed, max);
+            assert!(end >= needed && end <= needed + AHEAD_MAX + BLOCK);
+            assert!(end <= HEAD || (end + lead).is_multiple_of(BLOCK));
+            assert_eq!(next_behind(0, 0, needed, max), next(0, needed, max));
+            assert_eq!(next_behind(lead, 0, needed, needed), needed);
+        }
     }
 }

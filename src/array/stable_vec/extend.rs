@@ -23,7 +23,8 @@ impl<T> StableVec<T> {
         T: Clone,
     {
         self.make_room_or_panic(elements.len());
-        self.fill_room(&mut elements.iter().cloned());
+        // SAFETY: (1) there is room.
+        unsafe { self.clone_elements(elements) };
     }
 
     /// The twin of [`extend_from_slice`](Self::extend_from_slice) that does not panic for want of
@@ -36,7 +37,8 @@ impl<T> StableVec<T> {
         T: Clone,
     {
         self.make_room(elements.len())?;
-        self.fill_room(&mut elements.iter().cloned());
+        // SAFETY: (1) there is room.
+        unsafe { self.clone_elements(elements) };
         Ok(())
     }
 
@@ -94,6 +96,27 @@ impl<T> StableVec<T> {
         Ok(())
     }
 
+    /// Appends clones of a slice. Plain numbers become one copy of memory.
+    ///
+    /// # Safety
+    /// 1. There is room for them.
+    #[inline]
+    unsafe fn clone_elements(&mut self, elements: &[T])
+    where
+        T: Clone,
+    {
+        let start = self.start;
+        let now = self.len;
+        let mut count = Count { len: &mut self.len, now };
+        for element in elements {
+            // SAFETY: by (1) the place lies inside what is committed.
+            let place = unsafe { start.add(count.now) };
+            // SAFETY: committed for writing, aligned, and no element is there.
+            unsafe { place.write(element.clone()) };
+            count.now += 1;
+        }
+    }
+
     /// Appends everything that the iterator gives. After an error a part of it is there.
     fn fill_from(&mut self, mut elements: impl Iterator<Item = T>) -> Result<(), Error> {
         loop {
@@ -113,18 +136,6 @@ impl<T> StableVec<T> {
     /// Appends what the iterator gives, until it ends or the room does.
     #[inline]
     fn fill_room(&mut self, elements: &mut impl Iterator<Item = T>) {
-        /// Counts what was written, even if the iterator panics.
-        struct Count<'a> {
-            len: &'a mut usize,
-            now: usize,
-        }
-
-        impl Drop for Count<'_> {
-            fn drop(&mut self) {
-                *self.len = self.now;
-            }
-        }
-
         let start = self.start;
         let room = self.capacity - self.len;
         let now = self.len;
@@ -136,6 +147,18 @@ impl<T> StableVec<T> {
             unsafe { place.write(element) };
             count.now += 1;
         });
+    }
+}
+
+/// Counts what was written, even if the iterator, or a clone, panics.
+struct Count<'a> {
+    len: &'a mut usize,
+    now: usize,
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        *self.len = self.now;
     }
 }
 

@@ -13,11 +13,12 @@
 //! - Addresses: 64 GiB for each array with the usual maximum, and no memory for them. A program has
 //!   128 TiB of addresses, so that some 2000 such arrays fit; give
 //!   [`with_max`](StableVec::with_max) where there are many. A limit of addresses (`ulimit -v`)
-//!   below 64 GiB asks for the same.
-//! - Memory: what is committed, which grows by doubling from 64 KiB to 2 MiB, then by an eighth, at
-//!   most by 64 MiB at a time. Pages come when they are touched. From 2 MiB on they are asked for
-//!   as huge pages.
-//! - Two mappings of the process's 65530, on Linux.
+//!   of less than 64 GiB asks for the same.
+//! - Memory: what is committed, which doubles from 64 KiB to 512 KiB, and from there on grows by
+//!   blocks of 2 MiB, an eighth at a time, at most 64 MiB. Committed pages are promised; they are
+//!   taken when they are touched. Blocks are asked for as huge pages, so that what is taken can be
+//!   up to 2 MiB more than the elements.
+//! - Three mappings of the process's 65530, on Linux.
 //!
 //! # What goes back
 //! When elements leave (pop, truncate, clear, drain ..) memory goes back as soon as more than 2 MiB

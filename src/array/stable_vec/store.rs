@@ -1,14 +1,16 @@
 //! Floor 4. The memory under an array, in bytes: reserved at first use, committed as far as needed.
 //!
 //! ```text
-//!   | elements | spare |. . . . . . . . . . . . . . . . . . . . . . . . |
-//!   0       used   committed                                       max
+//!   |. lead .| elements | spare |. . . . . . . . . . . . . . . . . . . |
+//!            0       used   committed                                max
 //! ```
+//! The lead puts the second half megabyte, and all that follow, where huge pages can be.
+//!
 //! It knows no elements. The array asks it to reach a length, and to fall back to one.
 
 use super::cache::CACHE;
-use crate::addr::align_down;
-use crate::array::schedule::{self, BLOCK, STEP};
+use crate::addr::{align_down, align_up};
+use crate::array::schedule::{self, BLOCK, HEAD, STEP};
 use crate::error::{Error, ErrorKind, Op};
 use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
 use core::ptr::NonNull;
@@ -55,7 +57,9 @@ impl Store {
 
     /// The first byte, once there is memory.
     pub(super) fn start(&self) -> Option<NonNull<u8>> {
-        NonNull::new(self.reservation.as_ref()?.as_ptr())
+        let base = NonNull::new(self.reservation.as_ref()?.as_ptr())?;
+        // SAFETY: a reservation is longer than its lead.
+        Some(unsafe { base.add(self.lead()) })
     }
 
     /// What removes elements gives memory back only behind this many bytes.
@@ -94,25 +98,44 @@ impl Store {
     }
 
     fn reserve(&self) -> Result<Reservation, Error> {
-        let Wishes { max, align, policy, guard } = self.wishes;
+        let Wishes { max, align, policy, .. } = self.wishes;
         let len = if self.is_usual() { USUAL_MAX } else { max };
-        // Huge pages are not to be had in less, nor where every page is committed by itself.
-        let align = if max > BLOCK && !guard { align.max(BLOCK) } else { align };
+        let align = if self.has_blocks() { align.max(BLOCK) } else { align };
+        let len = len.saturating_add(self.lead());
         Reservation::builder().len(len).align(align).policy(policy).reserve()
+    }
+
+    /// Huge pages are not to be had in less, nor where every page is committed by itself.
+    fn has_blocks(&self) -> bool {
+        self.wishes.max > BLOCK && !self.wishes.guard
+    }
+
+    /// Bytes of the reservation before the first element; never committed.
+    fn lead(&self) -> usize {
+        if self.has_blocks() && self.wishes.align <= HEAD { BLOCK - HEAD } else { 0 }
+    }
+
+    /// `len` rounded up to what is committed at a time.
+    fn in_units(&self, len: usize) -> usize {
+        if len <= STEP {
+            return STEP;
+        }
+        align_up(len.saturating_add(self.lead()), BLOCK).map_or(len, |end| end - self.lead())
     }
 
     fn commit_to(&mut self, needed: usize) -> Result<(), Error> {
         let Some(reservation) = &self.reservation else { return Ok(()) };
-        let exact = reservation.round_up(needed);
+        let lead = self.lead();
+        let exact = reservation.round_up(lead + needed) - lead;
         let end = if self.wishes.guard {
             exact
         } else {
-            schedule::next(self.committed, needed, reservation.len())
+            schedule::next_behind(lead, self.committed, needed, reservation.len() - lead)
         };
         if end <= self.committed {
             return Ok(());
         }
-        if end > BLOCK && !self.advised && !self.wishes.guard {
+        if lead + end > BLOCK && self.has_blocks() && !self.advised {
             // A wish, made by those only that are long enough to gain from it.
             self.advised = true;
             let _ = reservation.advise(Advice::HugePages);
@@ -132,7 +155,8 @@ impl Store {
 
     /// Commits what is behind the committed part, up to `end`.
     fn commit(&self, reservation: &Reservation, end: usize) -> Result<(), Error> {
-        let range = self.committed..end;
+        let lead = self.lead();
+        let range = lead + self.committed..lead + end;
         let commit = || reservation.commit(range.clone(), Protection::ReadWrite);
         match commit() {
             // The system has refused a verb, and then refused to put the pages back. No element is
@@ -158,8 +182,9 @@ impl Store {
             // Room to grow by half, so that the next give-back and the next commit are both far
             // away; and a block less than now.
             let room = used.saturating_add(used / 2).max(STEP);
-            let less = align_down(self.committed - 1, BLOCK);
-            in_units(room).min(less).max(in_units(self.kept))
+            let lead = self.lead();
+            let less = align_down(lead + self.committed - 1, BLOCK) - lead;
+            self.in_units(room).min(less).max(self.in_units(self.kept))
         };
         // A hint: nobody waits for this memory, and `shrink_to` says what went wrong.
         let _ = self.fall_to(end);
@@ -172,7 +197,7 @@ impl Store {
             // One byte of the last page in use keeps it.
             return (self.committed + 1).saturating_sub(reservation.round_up(1));
         }
-        if in_units(self.kept) >= self.committed {
+        if self.in_units(self.kept) >= self.committed {
             return 0;
         }
         self.committed.saturating_sub(BLOCK).min(self.committed / 2)
@@ -186,11 +211,12 @@ impl Store {
 
     fn fall_to(&mut self, len: usize) -> Result<(), Error> {
         let Some(reservation) = &self.reservation else { return Ok(()) };
-        let end = reservation.round_up(len);
+        let lead = self.lead();
+        let end = reservation.round_up(lead + len) - lead;
         if end >= self.committed {
             return Ok(());
         }
-        let range = end..self.committed;
+        let range = lead + end..lead + self.committed;
         // Whether it succeeds or not: pages that the system has lost half way are to be committed
         // again before anybody touches them.
         self.committed = end;
@@ -212,20 +238,12 @@ impl Store {
             return;
         }
         let Some(place) = CACHE.room() else { return };
-        if committed == STEP || reservation.decommit(STEP..committed).is_ok() {
+        let lead = self.lead();
+        if committed == STEP || reservation.decommit(lead + STEP..lead + committed).is_ok() {
             place.keep(reservation);
         } else {
             place.leave();
         }
-    }
-}
-
-/// Rounds up to what is committed at a time.
-const fn in_units(len: usize) -> usize {
-    let unit = if len > STEP { BLOCK } else { STEP };
-    match len.checked_next_multiple_of(unit) {
-        Some(end) => end,
-        None => len,
     }
 }
 
