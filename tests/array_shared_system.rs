@@ -67,7 +67,7 @@ fn the_child_of_a_fork_has_a_copy_that_never_hangs() {
             thread::scope(|scope| {
                 let appender = scope.spawn(|| {
                     let mut count = 0;
-                    while !is_over.load(Ordering::Relaxed) {
+                    while count < 1 << 27 && !is_over.load(Ordering::Relaxed) {
                         vec.push(1u8);
                         count += 1;
                     }

@@ -252,7 +252,7 @@ fn a_reader_follows_from_lap_to_lap() {
 /// One has taken an index and is slow; nobody waits for it.
 #[test]
 fn late_notes_let_others_go_on() {
-    model(3, || {
+    model(2, || {
         let array = Array::new(0, 2);
         assert_eq!(array.take(), 0);
         let appender = |array: &Array| {

@@ -21,9 +21,14 @@ use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 /// notes have to be late ones.
 const RING_SHIFT_MAX: u32 = 20;
 
-/// How often a full ring is looked at, with a pause each time, before notes become late ones. The
-/// thread that holds it up may only have to be given the processor.
-const PATIENCE: usize = 256;
+/// How often a full ring is looked at, with a pause each time, before notes become late ones, which
+/// is for good. With more threads than processors, the one that holds it up may only have to be
+/// given one again.
+const PATIENCE: usize = 512;
+
+/// Turns of each of those pauses, after the processor was given away: where nobody else wants it
+/// all of them together are some milliseconds.
+const TURNS: usize = 1000;
 
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +170,7 @@ impl Memory {
                 Grown::Held => {
                     looks += 1;
                     pause();
+                    (0..TURNS).for_each(|_| core::hint::spin_loop());
                 }
             }
         }

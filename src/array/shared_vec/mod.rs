@@ -69,9 +69,9 @@ const USUAL_LEN: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 /// not come to that, who finds no room waits for it. A reader never waits.
 ///
 /// A thread that is stopped in the middle of an append holds back what readers see, and nothing
-/// else: others go on appending. If they are 2^20 elements ahead of it, they give it some chances
-/// to go on, and then take one bit of memory more for each element, and another atomic operation,
-/// from there on.
+/// else: others go on appending. If they are 2^20 elements ahead of it, they pause for a
+/// while, so that it can go on. If it does not, they go on without it, and from
+/// there on each element takes one bit of memory and one atomic operation more.
 ///
 /// A signal handler may append. If it has interrupted an append, its own elements are seen after
 /// that one went on. If it has interrupted the very growth and there is no room, it gets an
