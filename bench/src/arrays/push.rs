@@ -32,9 +32,9 @@ const BATCH: usize = 512;
 const SMALL_REPEAT: usize = 3;
 const WATCHED_ROUNDS: usize = 3;
 
-const JEMALLOC: &str = "Vec, jemalloc";
-const MIMALLOC: &str = "Vec, mimalloc";
-const HUGE_VEC: &str = "Vec, glibc huge pages";
+const JEMALLOC: &str = "Vec (jemalloc)";
+const MIMALLOC: &str = "Vec (mimalloc)";
+const HUGE_VEC: &str = "Vec (glibc huge pages)";
 const WITH_CAPACITY: &str = "Vec::with_capacity";
 const VIRTUAL_BUFFER: &str = "virtual-buffer";
 const SEGVEC: &str = "segvec";

@@ -32,9 +32,9 @@ const WORKS: [(&str, &str, usize, usize, usize); 4] = [
 
 const BOXCAR: &str = "boxcar";
 const APPEND_ONLY: &str = "append-only-vec";
-const SEGVEC: &str = "Mutex, segvec";
+const SEGVEC: &str = "segvec in a Mutex";
 const VIRTUAL_BUFFER: &str = "virtual-buffer";
-const VEC: &str = "Mutex, Vec";
+const VEC: &str = "Vec in a Mutex";
 
 /// Everybody at everything.
 pub(super) fn cases() -> Vec<Case> {
