@@ -13,6 +13,7 @@ set -euo pipefail
 packages=(
     gcc g++ make libc6-dbg                      # the crimes, and lines inside the C library
     electric-fence duma valgrind hyperfine time # those we measure ourselves against
+    libjemalloc2 libmimalloc2.0                 # and the allocators under their arrays
     git sqlite3 python3 perl lua5.4             # real programs
     jq libxml2-utils redis-server redis-tools   # more of them
     rustc-web rust-web-src                      # a compiler that can build for other systems:

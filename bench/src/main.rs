@@ -5,12 +5,14 @@
 //! cargo run --release -p granule-bench -- pairs      one malloc and free, and many live blocks
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
 //! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
+//! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
 //! (`--only`, `--tools`) does so only when it is given a name by `--name`.
 #![deny(unsafe_code)]
 
+mod arrays;
 mod flags;
 mod machine;
 mod measure;
@@ -29,7 +31,8 @@ use std::process::ExitCode;
 /// What any part of the measuring may fail with: it goes to the user as it is.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: granule-bench programs|pairs|report|vm [--rounds N] [--timeout SECONDS]
+const USAGE: &str =
+    "usage: granule-bench programs|pairs|report|vm|arrays [--rounds N] [--timeout SECONDS]
          [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
@@ -53,9 +56,11 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "pairs" => pairs::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "report" => report::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
+        "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),
         "touch" => measure::touch(rest)?,
+        "arrays-child" => arrays::child(rest)?,
         "pairs-child" => pairs_child::run(rest)?,
         _ => return Err(USAGE.into()),
     }

@@ -80,7 +80,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn preload(library: &str, variables: &[&str]) -> Option<Vec<String>> {
+/// The words that load a library, and set variables, in front of a program.
+pub(crate) fn preload(library: &str, variables: &[&str]) -> Option<Vec<String>> {
     let folders = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
     let path = folders.iter().map(|folder| Path::new(folder).join(library)).find(|p| p.exists())?;
     let mut words = vec!["env".to_string(), format!("LD_PRELOAD={}", path.display())];

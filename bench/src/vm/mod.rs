@@ -10,6 +10,7 @@ use crate::Result;
 use crate::flags::Flags;
 use crate::machine::Machine;
 use crate::results::{Table, nanoseconds, publish, ratio};
+pub(crate) use bare::thread_time;
 use contest::{Line, Target};
 use serde::Serialize;
 
