@@ -33,6 +33,9 @@
 //! maximum and no special wishes. At most 16 are kept, which are 1 MiB; [`trim`] releases them. As
 //! with `malloc`, old bytes stay in them until somebody else's are written there.
 //!
+//! Everything beyond goes back to the system with the array, and comes anew with the next one. A
+//! program that needs much again and again clears one array with a capacity instead of making many.
+//!
 //! # Guarded spare
 //! [`guard_spare`](Builder::guard_spare) keeps nothing committed behind the page of the last
 //! element. A stale pointer into an array that was cleared or shortened, or an index far beyond the
@@ -42,11 +45,14 @@
 //!   that is every page;
 //! - not a touch of the last element's own page, behind it; nor of an element that took the place
 //!   of another, as [`remove`](StableVec::remove) and [`swap_remove`](StableVec::swap_remove) do;
-//!   nor of room that was made by [`reserve`](StableVec::reserve), until elements leave;
+//!   nor of room that was made by [`reserve`](StableVec::reserve), or because an iterator said that
+//!   it had more elements, until elements leave;
 //! - nothing while the system refuses to take pages back, as it may when the process has no
-//!   mappings left.
+//!   mappings left; and nothing of an array that was dropped, once its addresses are somebody
+//!   else's.
 //!
-//! Each page then is a call of the system of its own: about 2 ns for each push of 8 bytes.
+//! Each page then takes a call of the system of its own, to come and to go: growing and shrinking
+//! element by element is several times slower.
 //!
 //! The idea is the notes' dynamic array (reserve, then commit as it grows); the arena allocators of
 //! games and compilers are the same one.
@@ -137,6 +143,13 @@ impl<T> StableVec<T> {
 
     /// An empty array of at most 64 GiB (256 MiB where addresses have 32 bits). Takes nothing; the
     /// addresses are reserved at the first element.
+    ///
+    /// ```
+    /// use granule::array::StableVec;
+    /// use std::sync::Mutex;
+    /// static EVENTS: Mutex<StableVec<u64>> = Mutex::new(StableVec::new());
+    /// EVENTS.lock().expect("nobody panics").push(7);
+    /// ```
     #[must_use]
     pub const fn new() -> Self {
         Self::with_max(Self::USUAL_MAX)

@@ -1,14 +1,14 @@
 //! An array from its first element to its drop, with every system call refused in turn: it says so
 //! and is as it was, or the memory that could not be given back was only a wish.
 
-use super::StableVec;
+use super::{StableVec, trim};
 use crate::error::{Call, Error, Op};
 use crate::vm::tests::stage::{Absorbed, Stage, play};
 use std::vec::Vec;
 
-/// More than what the arrays of the stories hold, and less than the usual maximum: those leave
-/// their reservation to other arrays.
-const MAX: usize = 1 << 18;
+/// More than what the arrays of most stories hold, and not the usual maximum: such arrays leave
+/// their reservation to others.
+const MAX: usize = 1 << 13;
 
 /// 4 KiB, so that some hundred are worth a system call.
 type Element = [u64; 512];
@@ -121,6 +121,38 @@ fn a_guarded_spare() {
         stage.tell(|| array.clear());
         extend(stage, &mut array, 1)?;
         check(&mut array);
+        Ok(())
+    });
+}
+
+#[test]
+fn reservations_that_are_kept() {
+    /// The process's reservations, which only this story has here.
+    struct Kept;
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            trim();
+        }
+    }
+    let mut absorbs = Vec::from([PLACE, ADVISED]);
+    absorbs.extend(AHEAD);
+    absorbs.extend(ASKED);
+    absorbs.extend(GIVEN_BACK);
+    play(&absorbs, |stage| {
+        let _kept = Kept;
+        let mut array = StableVec::new();
+        let mut other = StableVec::new();
+        extend(stage, &mut array, 1)?;
+        extend(stage, &mut array, 1000)?;
+        extend(stage, &mut other, 1)?;
+        stage.tell(|| drop(array));
+        let mut array = StableVec::new();
+        extend(stage, &mut array, 3)?;
+        extend(stage, &mut array, 100)?;
+        check(&mut array);
+        stage.tell(|| drop(array));
+        stage.tell(|| drop(other));
+        stage.tell(trim);
         Ok(())
     });
 }
