@@ -20,10 +20,14 @@ use core::ptr::NonNull;
 pub(super) const USUAL_MAX: usize = if cfg!(test) {
     64 << 20
 } else if usize::BITS >= 64 {
-    64 << 30
+    (64 << 30) - (BLOCK - HEAD)
 } else {
     256 << 20
 };
+
+/// What one entry of the third level of the table of page states speaks for, with pages of 4 KiB. A
+/// range that begins and ends between such entries needs no entries below them for its ends.
+const ENTRY: usize = 1 << 30;
 
 /// What an array was made with.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +113,10 @@ impl Store {
         let len = if self.is_usual() { USUAL_MAX } else { max };
         let align = if self.has_blocks() { align.max(BLOCK) } else { align };
         let len = len.saturating_add(self.lead());
+        let (len, align) = match len.checked_next_multiple_of(ENTRY) {
+            Some(whole) if len >= ENTRY => (whole, align.max(ENTRY)),
+            _ => (len, align),
+        };
         Reservation::builder().len(len).align(align).policy(policy).reserve()
     }
 
