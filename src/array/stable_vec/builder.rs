@@ -29,7 +29,7 @@ impl<T> Builder<T> {
         Builder { max, policy: CommitPolicy::Strict, guard: false, elements: PhantomData }
     }
 
-    /// How many elements there can ever be. Usually just under 64 GiB of them.
+    /// How many elements there can ever be. Usually 64 GiB of them.
     pub const fn max(mut self, max: usize) -> Self {
         self.max = max;
         self

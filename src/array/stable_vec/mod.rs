@@ -141,7 +141,7 @@ impl<T> StableVec<T> {
         None => usize::MAX,
     };
 
-    /// An empty array of just under 64 GiB (256 MiB where addresses have 32 bits). Takes nothing; the
+    /// An empty array of at most 64 GiB (256 MiB where addresses have 32 bits). Takes nothing; the
     /// addresses are reserved at the first element.
     ///
     /// ```

@@ -20,13 +20,13 @@ use core::ptr::NonNull;
 pub(super) const USUAL_MAX: usize = if cfg!(test) {
     64 << 20
 } else if usize::BITS >= 64 {
-    (64 << 30) - (BLOCK - HEAD)
+    64 << 30
 } else {
     256 << 20
 };
 
-/// What one entry of the third level of the table of page states speaks for, with pages of 4 KiB. A
-/// range that begins and ends between such entries needs no entries below them for its ends.
+/// What one entry of the third level of the table of page states speaks for, with pages of 4 KiB.
+/// A range that begins and ends between such entries needs no entries below for its ends.
 const ENTRY: usize = 1 << 30;
 
 /// What an array was made with.
