@@ -8,6 +8,7 @@ use super::page;
 use crate::Result;
 use crate::results::Table;
 use crate::statistics::Random;
+use granule::array::{Engine, FaultVec};
 
 pub(super) const PART: &str = "touch";
 
@@ -20,10 +21,19 @@ const AT_RANDOM: &str = "at random";
 /// All ratios are to this one.
 const KERNEL: &str = "kernel, 4 KiB pages";
 const KERNEL_HUGE: &str = "kernel, huge pages";
+const DEMAND: &str = "FaultVec, Demand";
+const GUARD: &str = "FaultVec, Guard";
+const MPROTECT: &str = "FaultVec, Mprotect";
 
 /// Everybody at everything.
 pub(super) fn cases() -> Vec<Case> {
-    let ways = [(KERNEL, Goal::None), (KERNEL_HUGE, Goal::None)];
+    let ways = [
+        (KERNEL, Goal::None),
+        (KERNEL_HUGE, Goal::None),
+        (DEMAND, Goal::Ratio(1.05)),
+        (GUARD, Goal::Ratio(1.3)),
+        (MPROTECT, Goal::Ratio(1.3)),
+    ];
     let mut cases = Vec::new();
     for work in [IN_ORDER, AT_RANDOM] {
         cases.extend(ways.iter().map(|&(way, goal)| {
@@ -41,6 +51,9 @@ pub(super) fn child(work: &str, way: &str, warm_up: usize) -> Result<Found> {
     match way {
         KERNEL => kernel(&meter, &order, Pages::Small),
         KERNEL_HUGE => kernel(&meter, &order, Pages::Huge),
+        DEMAND => ours(&meter, &order, Engine::Demand),
+        GUARD => ours(&meter, &order, Engine::Guard),
+        MPROTECT => ours(&meter, &order, Engine::Mprotect),
         _ => Err(format!("no way to touch is called {way}").into()),
     }
 }
@@ -60,6 +73,12 @@ fn order(work: &str) -> Result<Vec<usize>> {
 fn kernel(meter: &Meter, order: &[usize], pages: Pages) -> Result<Found> {
     let mut mapping = Mapping::new(LEN, pages)?;
     touch(meter, order, |offset| mapping.write_byte(offset))
+}
+
+/// In chunks of 64 KiB, which is what is usual.
+fn ours(meter: &Meter, order: &[usize], engine: Engine) -> Result<Found> {
+    let mut bytes = FaultVec::<u8>::builder().len(LEN).engine(engine).make()?;
+    touch(meter, order, |offset| bytes[offset] = 1)
 }
 
 /// Writes to all pages by `write`, which gets an offset, and looks at what that left behind.
