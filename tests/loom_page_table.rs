@@ -221,9 +221,8 @@ fn an_old_way_does_not_touch_another_page() {
             let table = table.clone();
             let way = table.way(0..1).expect("the entries are mixed");
             thread::spawn(move || {
-                let seen = table.run_along(&way, 0..2).map(|(seen, len)| (seen.state, len));
-                let known = [None, Some((9, 1)), Some((2, 1)), Some((2, 2))];
-                assert!(known.contains(&seen), "{seen:?}");
+                let seen = table.run_along(&way, 0..1).map(|(seen, _)| seen.state);
+                assert!([None, Some(9), Some(2)].contains(&seen), "{seen:?}");
                 set_along(&table, &way, 0..1, 1);
             })
         };

@@ -31,6 +31,10 @@
 //!    either overwritten or silenced, and never come back:
 //! 7. Generations return after 2^14 - 1 steps, so entries with old tags are swept away before. Each
 //!    step sweeps one entry of the child, round robin: an old tag meets its sweeper many times.
+//! 8. A set may use a way that was found earlier (`way`): the nodes because of (1), the entries
+//!    above if all of them, loaded again from the top to the bottom, are what they were. Then it
+//!    has seen what a set sees that goes down now, so it changes nothing about (4), (6) and (7). A
+//!    reader that uses one looks at its entries again, too: (5).
 //!
 //! Nobody waits for anybody. A thread that stops anywhere, for ever or in the parent of a `fork`,
 //! leaves a table in which its pages have their old or their new value.
@@ -232,9 +236,11 @@ impl<const N: usize> Layer for Leaf<N> {
         if !bits.is(wanted) {
             return Look { bits, len: 1, has_ended: true };
         }
-        let more = &words[1..part.count.min(words.len())];
-        let equal = agreeing(more, load, bits, above);
-        Look { bits, len: 1 + equal, has_ended: equal < more.len() }
+        let words = &words[..part.count.min(words.len())];
+        // Short runs end here.
+        let goes_on = words.get(1).is_some_and(|next| load(next).says(bits, above));
+        let len = if goes_on { agreeing(words, load, bits, above).max(1) } else { 1 };
+        Look { bits, len, has_ended: len < words.len() }
     }
 
     #[cfg_attr(not(debug_assertions), inline(always))]

@@ -176,7 +176,17 @@ impl Reservation {
     }
 
     /// Tells a fresh mapping what the whole reservation was told, and its name.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn repeat_advice(&self, pages: Pages) {
+        let is_advised = || self.record.advice.load(Ordering::Relaxed) != 0;
+        let is_told = || is_advised() || self.traits.node.is_some() || self.record.is_named();
+        if self.traits.is_watched || (!sys::ADVICE_OUTLIVES_PAGES && is_told()) {
+            self.repeat_each(pages);
+        }
+    }
+
+    #[inline(never)]
+    fn repeat_each(&self, pages: Pages) {
         self.repeat_watch(pages);
         if sys::ADVICE_OUTLIVES_PAGES {
             return;

@@ -8,36 +8,27 @@ use super::word::{Bits, Word, has_meaning};
 const BLOCK: usize = 8;
 
 /// How many of the first entries, which stand under `above`, say `bits` for all their pages.
-#[cfg_attr(not(debug_assertions), inline(always))]
+#[inline(never)]
 pub(super) fn agreeing<E>(
     entries: &[E],
     load: impl Fn(&E) -> Word,
     bits: Bits,
     above: Word,
 ) -> usize {
-    match entries.first() {
-        Some(first) if load(first).says(bits, above) => agreeing_many(entries, load, bits, above),
-        _ => 0,
-    }
-}
-
-#[inline(never)]
-fn agreeing_many<E>(entries: &[E], load: impl Fn(&E) -> Word, bits: Bits, above: Word) -> usize {
-    let says = |entry: &E| load(entry).says(bits, above);
     let wanted = Word::counting(bits, above);
-    let (blocks, _) = entries.as_chunks::<BLOCK>();
-    let mut agreeing = 0;
-    for block in blocks {
-        let differing = block.iter().fold(0, |all, entry| all | load(entry).differing(wanted));
+    let says = |entry: &E| load(entry).says(bits, above);
+    let agree = |entries: &[E]| {
+        let differing = entries.iter().fold(0, |all, entry| all | load(entry).differing(wanted));
         // Where it is the parent's value, too, entries that do not count agree as well.
-        let is_whole = !has_meaning(differing) || above.bits() == bits && block.iter().all(says);
-        if !is_whole {
-            break;
-        }
-        agreeing += BLOCK;
+        !has_meaning(differing) || above.bits() == bits && entries.iter().all(says)
+    };
+    let (blocks, rest) = entries.as_chunks::<BLOCK>();
+    let whole = BLOCK * blocks.iter().take_while(|block| agree(*block)).count();
+    if whole + rest.len() == entries.len() && agree(rest) {
+        return entries.len();
     }
-    let rest = &entries[agreeing..];
-    agreeing + rest.iter().position(|entry| !says(entry)).unwrap_or(rest.len())
+    let rest = &entries[whole..];
+    whole + rest.iter().position(|entry| !says(entry)).unwrap_or(rest.len())
 }
 
 /// Writes entries, whatever is there.
