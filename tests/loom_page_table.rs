@@ -11,15 +11,16 @@
 mod ds;
 
 use core::convert::Infallible;
-use ds::page_table::{Inner, Leaf, PageTable, Source, Value};
+use ds::page_table::{Inner, Leaf, PageTable, Source, Value, Way};
 use loom::sync::Arc;
 use loom::thread;
 use std::ops::Range;
 
 type Lowest = Leaf<2>;
 type Second = Inner<Lowest, 2>;
+type Root = Inner<Second, 2>;
 /// Eight pages in three levels.
-type Table = PageTable<Inner<Second, 2>>;
+type Table = PageTable<Root>;
 
 /// Nodes of the heap; what is left over is lost.
 struct Heap;
@@ -47,6 +48,14 @@ const fn value(state: u8) -> Value {
 fn set(table: &Table, pages: Range<usize>, state: u8) {
     let Ok(()) = table.prepare(pages.clone(), &Heap);
     table.set(pages, value(state));
+}
+
+/// The same, along a way that was found earlier.
+fn set_along(table: &Table, way: &Way<Root>, pages: Range<usize>, state: u8) {
+    let Ok(()) = table.prepare_along(way, pages.clone(), &Heap);
+    if !table.set_along(way, pages.clone(), value(state)) {
+        set(table, pages, state);
+    }
 }
 
 fn states(table: &Table, pages: Range<usize>) -> Vec<u8> {
@@ -166,6 +175,56 @@ fn a_race_for_one_page_does_not_touch_another() {
         let racer = {
             let table = table.clone();
             thread::spawn(move || set(&table, 0..1, 1))
+        };
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || {
+                set(&table, 0..4, 2);
+                set(&table, 1..2, 3);
+                assert_eq!(table.get(1), value(3));
+            })
+        };
+        racer.join().expect("no panic");
+        other.join().expect("no panic");
+        let first = table.get(0).state;
+        assert!([1, 2].contains(&first), "{first}");
+        assert_eq!(states(&table, 1..4), [3, 2, 2]);
+    });
+}
+
+#[test]
+fn neighbours_on_the_same_way_lose_nothing() {
+    model(|| {
+        let table = new_table();
+        set(&table, 0..1, 9);
+        let [one, two] = [(0..1, 1), (1..3, 2)].map(|(pages, state)| {
+            let table = table.clone();
+            let way = table.way(pages.clone()).expect("the entries are mixed");
+            thread::spawn(move || {
+                set_along(&table, &way, pages.clone(), state);
+                assert_eq!(table.run(pages.clone()), (value(state), pages.len()));
+            })
+        });
+        one.join().expect("no panic");
+        two.join().expect("no panic");
+        assert_eq!(states(&table, 0..4), [1, 2, 2, 0]);
+    });
+}
+
+/// As above: a race for page 0. One of the two goes a way that becomes old at any moment.
+#[test]
+fn an_old_way_does_not_touch_another_page() {
+    model(|| {
+        let table = new_table();
+        set(&table, 0..1, 9);
+        let racer = {
+            let table = table.clone();
+            let way = table.way(0..1).expect("the entries are mixed");
+            thread::spawn(move || {
+                let seen = table.run_along(&way, 0..1).map(|(seen, _)| seen.state);
+                assert!([None, Some(9), Some(2)].contains(&seen), "{seen:?}");
+                set_along(&table, &way, 0..1, 1);
+            })
         };
         let other = {
             let table = table.clone();

@@ -31,6 +31,10 @@
 //!    either overwritten or silenced, and never come back:
 //! 7. Generations return after 2^14 - 1 steps, so entries with old tags are swept away before. Each
 //!    step sweeps one entry of the child, round robin: an old tag meets its sweeper many times.
+//! 8. A set may use a way that was found earlier (`way`): the nodes because of (1), the entries
+//!    above if all of them, loaded again from the top to the bottom, are what they were. Then it
+//!    has seen what a set sees that goes down now, so it changes nothing about (4), (6) and (7). A
+//!    reader that uses one looks at its entries again, too: (5).
 //!
 //! Nobody waits for anybody. A thread that stops anywhere, for ever or in the parent of a `fork`,
 //! leaves a table in which its pages have their old or their new value.
@@ -38,10 +42,15 @@
 use super::primitive::{AtomicPtr, AtomicU64, Ordering};
 use core::ops::Range;
 
+mod scan;
 #[cfg(all(test, not(granule_loom)))]
 mod tests;
+mod way;
 mod word;
 
+use scan::{agreeing, fill};
+use way::Step;
+pub(crate) use way::Way;
 use word::{Bits, Word, next_generation};
 pub(crate) use word::{OWNERS, Value};
 
@@ -111,7 +120,7 @@ struct Part {
 
 impl Part {
     /// Pages from the first one to the next multiple of `pages`.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     const fn head(self, pages: usize) -> usize {
         pages - self.start % pages
     }
@@ -123,16 +132,64 @@ trait Layer: 'static {
     const WIDTH: usize;
     /// Pages of a node.
     const PAGES: usize;
+    /// What is remembered of a way down from a node of this level.
+    type Steps: Copy;
     fn word(&self, index: usize) -> &AtomicU64;
     fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved>;
     /// What one look at the node tells of the pages. If the first one is not `wanted` the others
     /// are not looked at. `visit` runs while the first page has its value.
     fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look;
+    /// The longest run that the node tells of.
+    #[inline(never)]
+    fn run(&self, part: Part, above: Word, visit: &mut impl FnMut(Value)) -> Look {
+        let first = self.look(part, above, Bits::ANY, visit);
+        self.run_on(part, above, first)
+    }
+
+    /// The same, behind the first look.
+    #[inline(never)]
+    fn run_on(&self, part: Part, above: Word, first: Look) -> Look {
+        let mut all = first;
+        while !all.has_ended && all.len < part.count {
+            let rest = Part { start: part.start + all.len, count: part.count - all.len };
+            let next = self.look(rest, above, all.bits, &mut |_| ());
+            if next.bits != all.bits {
+                break;
+            }
+            all.len += next.len;
+            all.has_ended = next.has_ended;
+        }
+        all
+    }
+
+    /// The way from a node to the lowest one that has all the pages and more than one entry for
+    /// them. `None` unless every entry on it counts and is mixed.
+    fn way(&self, part: Part, above: Word) -> Option<Self::Steps>;
+    /// True if no entry on a way has changed. They are loaded from the top to the bottom.
+    fn stands(&self, part: Part, steps: &Self::Steps) -> bool;
+    /// The longest run that the node at the end of a way tells of.
+    fn run_along(
+        &self,
+        part: Part,
+        steps: &Self::Steps,
+        above: Word,
+        visit: &mut impl FnMut(Value),
+    ) -> Look;
+    /// As `set`, at the end of a way.
+    fn set_along(
+        &self,
+        part: Part,
+        steps: &Self::Steps,
+        value: Value,
+        above: Above<'_>,
+    ) -> Result<(), Moved>;
 }
 
 /// A level whose missing nodes `S` provides.
 trait Prepare<S, E>: Layer {
     fn prepare(&self, part: Part, source: &S) -> Result<(), E>;
+    /// The same, at the end of a way.
+    fn prepare_along(&self, part: Part, steps: &Self::Steps, source: &S) -> Result<(), E>;
 }
 
 impl<const N: usize> Leaf<N> {
@@ -151,24 +208,22 @@ impl<const N: usize> Leaf<N> {
 impl<const N: usize> Layer for Leaf<N> {
     const WIDTH: usize = N;
     const PAGES: usize = N;
+    type Steps = ();
 
     fn word(&self, index: usize) -> &AtomicU64 {
         &self.words[index]
     }
 
     /// Plain stores: the pages are this set's alone, or it races (6).
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
         let word = Word::plain(value, above.word.generation(), 0);
-        for place in &self.words[part.start % N..][..part.count] {
-            put(place, word);
-        }
+        fill(&self.words[part.start % N..][..part.count], word);
         Ok(())
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look {
-        let load = |place: &AtomicU64| Word(place.load(Ordering::Acquire));
         let words = &self.words[part.start % N..];
         let bits = loop {
             let word = load(&words[0]);
@@ -181,30 +236,47 @@ impl<const N: usize> Layer for Leaf<N> {
         if !bits.is(wanted) {
             return Look { bits, len: 1, has_ended: true };
         }
-        let more = &words[1..part.count.min(words.len())];
-        match Word::differing(more.iter().map(load), bits, above) {
-            Some(equal) => Look { bits, len: 1 + equal, has_ended: true },
-            None => Look { bits, len: 1 + more.len(), has_ended: false },
-        }
+        let words = &words[..part.count.min(words.len())];
+        // Short runs end here.
+        let goes_on = words.get(1).is_some_and(|next| load(next).says(bits, above));
+        let len = if goes_on { agreeing(words, load, bits, above).max(1) } else { 1 };
+        Look { bits, len, has_ended: len < words.len() }
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn way(&self, _: Part, _: Word) -> Option<()> {
+        Some(())
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn stands(&self, _: Part, _: &()) -> bool {
+        true
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn run_along(&self, part: Part, _: &(), above: Word, visit: &mut impl FnMut(Value)) -> Look {
+        self.look(part, above, Bits::ANY, visit)
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn set_along(&self, part: Part, _: &(), value: Value, above: Above<'_>) -> Result<(), Moved> {
+        self.set(part, value, above)
     }
 }
 
-/// Writes an entry, whatever is there.
-#[cfg(not(all(test, granule_loom)))]
-#[inline(always)]
-fn put(place: &AtomicU64, word: Word) {
-    place.store(word.0, Ordering::Release);
-}
-
-/// Loom lets a reader that comes after both see the old one of a store and of a compare-and-swap
-/// that came before it. No processor does that, nor does the language; a swap it orders rightly.
-#[cfg(all(test, granule_loom))]
-fn put(place: &AtomicU64, word: Word) {
-    let _ = place.swap(word.0, Ordering::Release);
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn load(place: &AtomicU64) -> Word {
+    Word(place.load(Ordering::Acquire))
 }
 
 impl<S, E, const N: usize> Prepare<S, E> for Leaf<N> {
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn prepare(&self, _: Part, _: &S) -> Result<(), E> {
+        Ok(())
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn prepare_along(&self, _: Part, (): &(), _: &S) -> Result<(), E> {
         Ok(())
     }
 }
@@ -269,13 +341,10 @@ impl<C: Layer> Slot<C> {
     }
 
     /// Makes the entry count and have entries below, at the value that it has.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn enter(&self, above: Above<'_>) -> Result<Word, Moved> {
         let now = self.load();
-        if now.tag() == above.word.generation() && now.is_mixed() {
-            return Ok(now);
-        }
-        self.make_mixed(now, above)
+        if now.is_mixed_under(above.word) { Ok(now) } else { self.make_mixed(now, above) }
     }
 
     #[cold]
@@ -306,7 +375,6 @@ impl<C: Layer> Slot<C> {
     }
 
     /// Sets pages of the child, until that was done below an entry that counts.
-    #[inline(always)]
     fn set_below(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
         loop {
             let word = self.enter(above)?;
@@ -351,7 +419,7 @@ impl<C: Layer, const N: usize> Inner<C, N> {
     }
 
     /// The entry that has the first of the pages.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn slot(&self, part: Part) -> &Slot<C> {
         &self.slots[part.start / C::PAGES % N]
     }
@@ -377,12 +445,14 @@ impl<C: Layer, const N: usize> Inner<C, N> {
 impl<C: Layer, const N: usize> Layer for Inner<C, N> {
     const WIDTH: usize = N;
     const PAGES: usize = N * C::PAGES;
+    /// `None` at the end of the way.
+    type Steps = Option<Step<C, C::Steps>>;
 
     fn word(&self, index: usize) -> &AtomicU64 {
         &self.slots[index].word
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn set(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
         if part.count < part.head(C::PAGES) {
             self.slot(part).set_below(part, value, above)
@@ -391,7 +461,7 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look {
         let slots = &self.slots[part.start / C::PAGES % N..];
         let bits = loop {
@@ -418,9 +488,55 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
         }
         let more = &slots[1..slots.len().min(1 + (count - rest).div_ceil(C::PAGES))];
         // The one that differs may be mixed, and begin with the same value.
-        let equal = Word::differing(more.iter().map(Slot::load), bits, above);
-        let len = rest + equal.unwrap_or(more.len()) * C::PAGES;
-        Look { bits, len: count.min(len), has_ended: false }
+        let equal = agreeing(more, Slot::load, bits, above);
+        Look { bits, len: count.min(rest + equal * C::PAGES), has_ended: false }
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn way(&self, part: Part, above: Word) -> Option<Self::Steps> {
+        if part.count >= C::PAGES || part.count > part.head(C::PAGES) {
+            return Some(None);
+        }
+        let slot = self.slot(part);
+        let word = slot.load();
+        if !word.is_mixed_under(above) {
+            return None;
+        }
+        let child = slot.child()?;
+        Some(Some(Step { word, child, below: child.way(part, word)? }))
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn stands(&self, part: Part, steps: &Self::Steps) -> bool {
+        let Some(Step { word, child, below }) = steps else { return true };
+        self.slot(part).load() == *word && child.stands(part, below)
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn run_along(
+        &self,
+        part: Part,
+        steps: &Self::Steps,
+        above: Word,
+        visit: &mut impl FnMut(Value),
+    ) -> Look {
+        match steps {
+            Some(step) => step.child.run_along(part, &step.below, step.word, visit),
+            None => self.run(part, above, visit),
+        }
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn set_along(
+        &self,
+        part: Part,
+        steps: &Self::Steps,
+        value: Value,
+        above: Above<'_>,
+    ) -> Result<(), Moved> {
+        let Some(Step { word, child, below }) = steps else { return self.set(part, value, above) };
+        let above = Above { word: *word, place: Some(&self.slot(part).word) };
+        child.set_along(part, below, value, above)
     }
 }
 
@@ -430,7 +546,7 @@ where
     C: Prepare<S, E>,
 {
     /// Only the first and the last entry of a range can be partly in it.
-    #[inline(always)]
+    #[inline(never)]
     fn prepare(&self, part: Part, source: &S) -> Result<(), E> {
         let below = |part| self.slot(part).make_child(source)?.prepare(part, source);
         let Part { start, count } = part;
@@ -444,6 +560,14 @@ where
         match (start + count) % C::PAGES {
             0 => Ok(()),
             tail => below(Part { start: start + count - tail, count: tail }),
+        }
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn prepare_along(&self, part: Part, steps: &Self::Steps, source: &S) -> Result<(), E> {
+        match steps {
+            Some(step) => step.child.prepare_along(part, &step.below, source),
+            None => self.prepare(part, source),
         }
     }
 }
@@ -480,7 +604,7 @@ impl<R: Layer> PageTable<R> {
 
     /// The value of page `page`.
     pub(crate) fn get(&self, page: usize) -> Value {
-        self.look(page, 1, Bits::ANY, &mut |_| ()).bits.value()
+        self.run(page..page + 1).0
     }
 
     /// The value of the first page of `pages`, which is not empty, and how many pages from there
@@ -491,46 +615,28 @@ impl<R: Layer> PageTable<R> {
 
     /// The same, and `visit` was called with that value while the first page had it all the time.
     /// It may have been called before with other values, or for nothing.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn run_with(
         &self,
         pages: Range<usize>,
         mut visit: impl FnMut(Value),
     ) -> (Value, usize) {
-        let Range { start, end } = pages;
-        let first = self.look(start, end - start, Bits::ANY, &mut visit);
-        if first.has_ended || start + first.len == end {
-            return (first.bits.value(), first.len);
-        }
-        self.run_on(first, start, end)
-    }
-
-    /// Goes on behind the first look.
-    fn run_on(&self, first: Look, start: usize, end: usize) -> (Value, usize) {
-        let Look { bits, mut len, mut has_ended } = first;
-        while !has_ended && start + len < end {
-            let next = self.look(start + len, end - start - len, bits, &mut |_| ());
-            if next.bits != bits {
-                break;
-            }
-            len += next.len;
-            has_ended = next.has_ended;
-        }
+        let part = part(pages);
+        // Most runs end in the leaf where they begin.
+        let seen = match self.root.way(Part { count: 1, ..part }, Above::ROOT.word) {
+            Some(way) => self.run_below(&way, part, &mut visit),
+            None => None,
+        };
+        let Look { bits, len, .. } = match seen {
+            Some(look) if look.has_ended || look.len == part.count => look,
+            Some(look) => self.root.run_on(part, Above::ROOT.word, look),
+            None => self.root.run(part, Above::ROOT.word, &mut visit),
+        };
         (bits.value(), len)
-    }
-
-    #[inline(always)]
-    fn look(
-        &self,
-        start: usize,
-        count: usize,
-        wanted: Bits,
-        visit: &mut impl FnMut(Value),
-    ) -> Look {
-        self.root.look(Part { start, count }, Above::ROOT.word, wanted, visit)
     }
 }
 
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn part(pages: Range<usize>) -> Part {
     Part { start: pages.start, count: pages.len() }
 }

@@ -66,8 +66,8 @@ impl Reservation {
         next: fn(PageState) -> PageState,
     ) -> Result<(), Error> {
         for range in ranges {
-            let call = self.call(op, range.clone())?;
-            self.require(&call, PageState::is_promised)?;
+            let mut call = self.call(op, range.clone())?;
+            self.require(&mut call, PageState::is_promised)?;
         }
         let mut done = 0;
         for part in ranges.chunks(PIECES) {

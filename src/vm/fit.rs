@@ -79,14 +79,25 @@ impl Fitted {
     /// Where the next one is best, or where the system likes.
     fn take_anywhere(self) -> Result<NonNull<u8>, Errno> {
         let Fitted { len, align, policy, is_tracked, limits, .. } = self;
-        // What is not in the table gains nothing from a good place.
-        let hint = if is_tracked { place::hint(len, align, limits.address_min) } else { 0 };
         // SAFETY: (1) as in `take_at`.
-        let base = unsafe { sys::reserve(hint, len, align, policy) }?;
-        if is_tracked {
-            place::taken(base.addr().get(), hint);
+        let reserve = |hint| unsafe { sys::reserve(hint, len, align, policy) };
+        if !is_tracked {
+            // What is not in the table gains nothing from a good place.
+            return reserve(0);
         }
-        Ok(base)
+        let hint = || place::hint(len, align, limits.address_min);
+        let first = hint();
+        let base = reserve(first)?;
+        place::taken(base.addr().get(), first);
+        if place::is_good(base.addr().get(), len) {
+            return Ok(base);
+        }
+        // Somebody was there. Below what the system has chosen there is room as a rule.
+        let second = hint();
+        let made = if second == 0 { None } else { reserve(second).ok() };
+        let kept = made.map_or(base, |made| better_of(base, made, second, len));
+        place::taken(kept.addr().get(), second);
+        Ok(kept)
     }
 
     /// Exactly at `addr`; with a pool or a node, if that is 0, anywhere.
@@ -102,4 +113,18 @@ impl Fitted {
             (None, None) => unsafe { sys::reserve_at(addr, len, policy) },
         }
     }
+}
+
+/// Gives one of two ranges of `len` bytes back, which nobody knows: the one not at `wanted`.
+fn better_of(base: NonNull<u8>, made: NonNull<u8>, wanted: usize, len: usize) -> NonNull<u8> {
+    let is_better = made.addr().get() == wanted;
+    let (kept, other) = if is_better { (made, base) } else { (base, made) };
+    // SAFETY: (1) the caller has just reserved it.
+    if unsafe { sys::release(other, len) }.is_ok() {
+        return kept;
+    }
+    // What the system does not take back is used, then.
+    // SAFETY: (1) as above. Should this be refused, too, addresses stay taken.
+    let _ = unsafe { sys::release(kept, len) };
+    other
 }

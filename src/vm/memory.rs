@@ -29,8 +29,8 @@ impl Reservation {
     ///   be locked, or not any more.
     #[doc(alias("VirtualLock", "mlock"))]
     pub fn lock(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Lock, range)?;
-        self.require(&call, is_readable)?;
+        let mut call = self.call(Op::Lock, range)?;
+        self.require(&mut call, is_readable)?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::lock(ptr, len) }.map_err(|errno| call.failed(errno))
@@ -47,8 +47,8 @@ impl Reservation {
     /// - `TooManyMappings`, `NoMemory`: the system refused; a part of the pages may be unlocked.
     #[doc(alias("VirtualUnlock", "munlock"))]
     pub fn unlock(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Unlock, range)?;
-        self.require(&call, is_committed)?;
+        let mut call = self.call(Op::Unlock, range)?;
+        self.require(&mut call, is_committed)?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::unlock(ptr, len) }.map_err(|errno| call.failed(errno))
@@ -66,8 +66,8 @@ impl Reservation {
     /// - `Unsupported`: this Windows does not have the call.
     #[doc(alias("PrefetchVirtualMemory", "MADV_WILLNEED"))]
     pub fn prefetch(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Prefetch, range)?;
-        self.require(&call, is_committed)?;
+        let mut call = self.call(Op::Prefetch, range)?;
+        self.require(&mut call, is_committed)?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::prefetch(ptr, len) }.map_err(|errno| call.failed(errno))
@@ -87,9 +87,9 @@ impl Reservation {
     /// - `NoMemory`: there is not so much memory. A part of the pages may be there.
     #[doc(alias("MADV_POPULATE_WRITE", "MAP_POPULATE"))]
     pub fn populate(&self, range: Range<usize>, access: Access) -> Result<(), Error> {
-        let call = self.call(Op::Populate, range)?;
+        let mut call = self.call(Op::Populate, range)?;
         self.require(
-            &call,
+            &mut call,
             match access {
                 Access::Read => is_readable,
                 Access::Write => is_writable,
@@ -128,8 +128,8 @@ impl Reservation {
     /// - `Other`: some of the content is lost.
     #[doc(alias = "MEM_RESET_UNDO")]
     pub fn undiscard(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Undiscard, range)?;
-        self.require(&call, is_committed)?;
+        let mut call = self.call(Op::Undiscard, range)?;
+        self.require(&mut call, is_committed)?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         unsafe { sys::undiscard(ptr, len) }.map_err(|errno| call.failed(errno))
@@ -190,7 +190,17 @@ impl Reservation {
     }
 
     /// Tells a fresh mapping what the whole reservation was told, and its name.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn repeat_advice(&self, pages: Pages) {
+        let is_advised = || self.record.advice.load(Ordering::Relaxed) != 0;
+        let is_told = || is_advised() || self.traits.node.is_some() || self.record.is_named();
+        if self.traits.is_watched || (!sys::ADVICE_OUTLIVES_PAGES && is_told()) {
+            self.repeat_each(pages);
+        }
+    }
+
+    #[inline(never)]
+    fn repeat_each(&self, pages: Pages) {
         self.repeat_watch(pages);
         if sys::ADVICE_OUTLIVES_PAGES {
             return;

@@ -15,14 +15,26 @@ const VERY_LONG: usize = 512 << 30;
 /// The lowest reservation that a hint was followed for; 0: no reservation yet.
 static LOWEST: AtomicUsize = AtomicUsize::new(0);
 
-/// An address to try for `len` bytes aligned to `align`; 0 when there is none to recommend.
-pub(super) fn hint(len: usize, align: usize, address_min: usize) -> usize {
-    let step = match len {
+/// Below it is of no account where a reservation lies.
+const SHORT: usize = 2 << 20;
+
+/// What the base of a reservation of `len` bytes is best a multiple of.
+const fn step(len: usize) -> usize {
+    match len {
         ..LONG => 1 << len.ilog2(),
         LONG..VERY_LONG => LONG,
         _ => VERY_LONG,
-    };
-    let step = align.max(step);
+    }
+}
+
+/// False if another place for `len` bytes is worth two more calls.
+pub(super) const fn is_good(base: usize, len: usize) -> bool {
+    len < SHORT || base.is_multiple_of(step(len))
+}
+
+/// An address to try for `len` bytes aligned to `align`; 0 when there is none to recommend.
+pub(super) fn hint(len: usize, align: usize, address_min: usize) -> usize {
+    let step = align.max(step(len));
     let lowest = LOWEST.load(Ordering::Relaxed);
     let hint = align_down(lowest.saturating_sub(len), step);
     if hint < address_min {

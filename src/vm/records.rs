@@ -130,7 +130,13 @@ impl Record {
     /// The name, as the owner knows it.
     #[inline]
     pub(super) fn name(&self) -> Option<Name> {
-        if self.name[0].load(Ordering::Acquire) == 0 { None } else { self.whole_name() }
+        if self.is_named() { self.whole_name() } else { None }
+    }
+
+    /// Whether it has a name.
+    #[inline]
+    pub(super) fn is_named(&self) -> bool {
+        self.name[0].load(Ordering::Acquire) != 0
     }
 
     #[cold]

@@ -100,16 +100,43 @@ pub(super) struct Place {
     pub(super) len: usize,
 }
 
+/// A state and the rights that go with it.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    state: State,
+    protection: Option<Protection>,
+}
+
+impl Told {
+    /// What the number of a state in the table tells; `None` for 0 and for numbers that no state
+    /// has. A table: branches would be taken by turns, as pages are asked for.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        const TOLD: [Option<Told>; PageState::CODES] = {
+            let mut told = [None; PageState::CODES];
+            let mut code = 0;
+            while code < told.len() {
+                if let Some(state) = PageState::from_code(code as u8) {
+                    told[code] = Some(state.told());
+                }
+                code += 1;
+            }
+            told
+        };
+        TOLD.get(usize::from(code)).copied().flatten()
+    }
+}
+
 impl Region {
     /// A run of our pages.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn ours(
         place: Place,
-        state: PageState,
+        told: Told,
         allocation_base: usize,
         name: Option<Name>,
     ) -> Self {
-        let (state, protection) = state.told();
+        let Told { state, protection } = told;
         let Place { base, len } = place;
         let kind = Some(Kind::Private);
         Region { base, len, state, protection, kind, allocation_base, name }
@@ -117,15 +144,16 @@ impl Region {
 }
 
 impl PageState {
-    /// The state and the rights, as [`Region`] tells them.
-    pub(super) const fn told(self) -> (State, Option<Protection>) {
-        match self {
+    /// As [`Region`] tells it.
+    pub(super) const fn told(self) -> Told {
+        let (state, protection) = match self {
             PageState::Reserved => (State::Reserved, None),
             PageState::Committed(protection) => (State::Committed, Some(protection)),
             PageState::Guarded(protection) => (State::Guarded, Some(protection)),
             PageState::Tripwire(protection) => (State::Tripwire, Some(protection)),
             PageState::Unknown => (State::Unknown, None),
-        }
+        };
+        Told { state, protection }
     }
 }
 
@@ -190,7 +218,7 @@ pub fn query(addr: usize) -> Result<Region, Error> {
 const TRIES: usize = 64;
 
 /// The answer of our own table; `None` for pages that are not ours.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn ours(addr: usize, page: PageLen) -> Option<Region> {
     let number = page.index_of(addr);
     if number >= states::PAGES {
@@ -206,7 +234,7 @@ fn ours(addr: usize, page: PageLen) -> Option<Region> {
         if value == Value::NOBODYS {
             return None;
         }
-        if let (Some((record, glimpse)), Some(state)) = (seen, PageState::from_code(value.state)) {
+        if let (Some((record, glimpse)), Some(told)) = (seen, Told::from_code(value.state)) {
             let place = Place { base: page.offset_of(number), len: page.offset_of(count) };
             let name = record.name();
             let is_elsewhere = record.is_elsewhere();
@@ -214,7 +242,7 @@ fn ours(addr: usize, page: PageLen) -> Option<Region> {
                 if is_elsewhere {
                     return None;
                 }
-                return Some(Region::ours(place, state, glimpse.base, name));
+                return Some(Region::ours(place, told, glimpse.base, name));
             }
         }
     }

@@ -9,14 +9,13 @@
 use super::builder::Builder;
 use super::policy::CommitPolicy;
 use super::records::{self, Extent, Record, Traits};
-use super::region::{Place, Region};
-use super::states::{PageState, PageStates, Run};
+use super::region::{Place, Region, Told};
+use super::states::{self, PageState, PageStates, Run, Way};
 use super::{place, pool::Refusal};
 use crate::addr::{PageLen, Pages};
 use crate::ds::name::Name;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, GuardKind, Protection};
-use core::cell::Cell;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
@@ -60,7 +59,9 @@ pub(super) struct Call {
     addr: usize,
     len: usize,
     /// The state of all the pages, if `require` has found one state only.
-    found: Cell<Option<PageState>>,
+    found: Option<PageState>,
+    /// The way to them in the table, if there was one.
+    way: Option<Way>,
 }
 
 impl Call {
@@ -165,14 +166,14 @@ impl Reservation {
     /// As in every verb that changes states, `NoMemory` can also mean that there was none for the
     /// table of states, before anything else was tried.
     pub fn commit(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
-        let call = self.call(Op::Commit, range)?;
-        self.require(&call, |state| {
+        let mut call = self.call(Op::Commit, range)?;
+        self.require(&mut call, |state| {
             matches!(state, PageState::Reserved | PageState::Committed(_) | PageState::Tripwire(_))
         })?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside.
         let done = unsafe { sys::commit(ptr, len, protection) };
-        self.settle(&call, done, |_| PageState::Committed(protection))
+        self.settle_as(&call, done, PageState::Committed(protection))
     }
 
     /// Any state -> Reserved. Memory and charge go back, the content is lost. Pages that
@@ -186,10 +187,10 @@ impl Reservation {
     /// - `TooManyMappings`, `Denied`: the system refused. The states are as they were; content may
     ///   be lost.
     pub fn decommit(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Decommit, range)?;
-        self.prepare(&call)?;
+        let mut call = self.call(Op::Decommit, range)?;
+        self.prepare(&mut call)?;
         let done = self.take_back(call.pages);
-        self.settle(&call, done, |_| PageState::Reserved)
+        self.settle_as(&call, done, PageState::Reserved)
     }
 
     /// Committed or Tripwire -> Committed, with other rights. The content stays.
@@ -201,15 +202,15 @@ impl Reservation {
     /// - `BadState`: a page is neither Committed nor Tripwire. No page was changed.
     /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. Every page is as it was.
     pub fn protect(&self, range: Range<usize>, protection: Protection) -> Result<(), Error> {
-        let call = self.call(Op::Protect, range)?;
-        self.require(&call, |state| {
+        let mut call = self.call(Op::Protect, range)?;
+        self.require(&mut call, |state| {
             matches!(state, PageState::Committed(_) | PageState::Tripwire(_))
         })?;
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside; whoever holds references into it promised that
         // nobody does this.
         let done = unsafe { sys::protect(ptr, len, protection) };
-        self.settle(&call, done, |_| PageState::Committed(protection))
+        self.settle_as(&call, done, PageState::Committed(protection))
     }
 
     /// The content of Committed pages is not needed any more; state and rights stay. Until the next
@@ -223,8 +224,8 @@ impl Reservation {
     /// - `Unsupported`: the pages are explicit huge ones, which never go back alone.
     #[doc(alias("MEM_RESET", "MADV_FREE"))]
     pub fn discard(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Discard, range)?;
-        self.require(&call, |state| matches!(state, PageState::Committed(_)))?;
+        let mut call = self.call(Op::Discard, range)?;
+        self.require(&mut call, |state| matches!(state, PageState::Committed(_)))?;
         if self.traits.huge.is_explicit() {
             return Err(call.refused(ErrorKind::Unsupported));
         }
@@ -249,8 +250,8 @@ impl Reservation {
     /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused. The states are as they were;
     ///   content may be lost.
     pub fn guard(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Guard, range)?;
-        self.require(&call, PageState::is_promised)?;
+        let mut call = self.call(Op::Guard, range)?;
+        self.require(&mut call, PageState::is_promised)?;
         let done = self.install_guards(call.pages);
         self.settle(&call, done, |state| match state {
             PageState::Committed(protection) | PageState::Tripwire(protection) => {
@@ -271,8 +272,8 @@ impl Reservation {
     /// - `NoMemory` (with [`GuardKind::Split`], whose charge has to be taken again),
     ///   `TooManyMappings`, `Denied`: the system refused. Every page is as it was.
     pub fn unguard(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Unguard, range)?;
-        self.require(&call, PageState::is_promised)?;
+        let mut call = self.call(Op::Unguard, range)?;
+        self.require(&mut call, PageState::is_promised)?;
         let done = self.remove_guards(call.pages);
         self.settle(&call, done, |state| match state {
             PageState::Guarded(protection) => PageState::Committed(protection),
@@ -288,13 +289,26 @@ impl Reservation {
     /// - `Unsupported`: the reservation is [untracked](Builder::untracked).
     #[doc(alias = "VirtualQuery")]
     pub fn query(&self, offset: usize) -> Result<Region, Error> {
-        let call = self.call(Op::Query, offset..offset.saturating_add(1))?;
-        let states = self.states().ok_or(call.refused(ErrorKind::Unsupported))?;
-        let rest = Pages::new(call.pages.first(), self.all().end()).unwrap_or(call.pages);
-        let run = states.first_run(rest);
-        let base = self.base() + self.page.offset_of(run.pages.first());
-        let place = Place { base, len: self.page.offset_of(run.pages.count()) };
-        Ok(Region::ours(place, run.state, self.base(), self.name()))
+        if offset >= self.len || self.record.is_elsewhere() || !self.traits.is_tracked {
+            return Err(self.unanswered(offset));
+        }
+        let first = self.page.index_of(self.base() + offset);
+        let end = self.page.index_of(self.base() + self.len);
+        let (value, count) = states::run_at(first..end);
+        // Another owner can only be where the caller broke a rule: nothing is known then.
+        let told = Told::from_code(value.state).filter(|_| value.owner == self.owner);
+        let place = Place { base: self.page.offset_of(first), len: self.page.offset_of(count) };
+        let told = told.unwrap_or(PageState::Unknown.told());
+        Ok(Region::ours(place, told, self.base(), self.name()))
+    }
+
+    /// Why `query` tells nothing.
+    #[cold]
+    fn unanswered(&self, offset: usize) -> Error {
+        match self.call(Op::Query, offset..offset.saturating_add(1)) {
+            Ok(call) => call.refused(ErrorKind::Unsupported),
+            Err(error) => error,
+        }
     }
 
     /// Any state -> Free. Decommits by itself. Dropping a reservation does the same and keeps quiet
@@ -366,26 +380,25 @@ impl Reservation {
     }
 
     /// The pages that cover `range`.
+    #[inline]
     pub(super) fn call(&self, op: Op, range: Range<usize>) -> Result<Call, Error> {
         let Range { start, end } = range;
         let addr = self.base().wrapping_add(start);
         let len = end.saturating_sub(start);
-        let pages = Pages::covering(range, self.page, self.len).ok_or(Error::new(
-            op,
-            ErrorKind::OutOfRange,
-            addr,
-            len,
-            0,
-        ))?;
+        let refused = |kind| Err(Error::new(op, kind, addr, len, 0));
+        let Some(pages) = Pages::covering(range, self.page, self.len) else {
+            return refused(ErrorKind::OutOfRange);
+        };
         if self.record.is_elsewhere() {
-            return Err(Error::new(op, ErrorKind::BadState, addr, len, 0));
+            return refused(ErrorKind::BadState);
         }
-        let unit = self.traits.huge.unit();
-        let is_whole = || start.is_multiple_of(unit) && end.is_multiple_of(unit);
-        if unit > 1 && op != Op::Query && !is_whole() {
-            return Err(Error::new(op, ErrorKind::Misaligned, addr, len, 0));
+        if self.traits.huge.is_explicit() && op != Op::Query {
+            let unit = self.traits.huge.unit();
+            if !(start.is_multiple_of(unit) && end.is_multiple_of(unit)) {
+                return refused(ErrorKind::Misaligned);
+            }
         }
-        Ok(Call { op, pages, addr, len, found: Cell::new(None) })
+        Ok(Call { op, pages, addr, len, found: None, way: None })
     }
 
     /// Where pages lie, and how many bytes they are.
@@ -397,48 +410,123 @@ impl Reservation {
     }
 
     /// Refuses the call unless every page is in an allowed state, and prepares the table for it.
-    pub(super) fn require(&self, call: &Call, allowed: fn(PageState) -> bool) -> Result<(), Error> {
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn require(
+        &self,
+        call: &mut Call,
+        allowed: fn(PageState) -> bool,
+    ) -> Result<(), Error> {
         let Some(states) = self.states() else { return Ok(()) };
+        let Some(way) = states.way(call.pages) else {
+            return self.require_far(states, call, allowed);
+        };
+        let Some(first) = states.first_run_along(&way, call.pages) else {
+            return self.require_far(states, call, allowed);
+        };
+        self.require_runs(states, call, first, allowed)?;
+        let way = call.way.insert(way);
+        states.prepare_along(way, call.pages).map_err(|refusal| call.unprepared(refusal))
+    }
+
+    /// The work of `require` for pages to which no way leads yet.
+    #[inline(never)]
+    fn require_far(
+        &self,
+        states: PageStates,
+        call: &mut Call,
+        allowed: fn(PageState) -> bool,
+    ) -> Result<(), Error> {
         let first = states.first_run(call.pages);
+        self.require_runs(states, call, first, allowed)?;
+        states.prepare(call.pages).map_err(|refusal| call.unprepared(refusal))
+    }
+
+    /// The first run of the pages is known.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn require_runs(
+        &self,
+        states: PageStates,
+        call: &mut Call,
+        first: Run,
+        allowed: fn(PageState) -> bool,
+    ) -> Result<(), Error> {
         let is_allowed = match Pages::new(first.pages.end(), call.pages.end()) {
             None => {
-                call.found.set(Some(first.state));
+                call.found = Some(first.state);
                 allowed(first.state)
             }
-            Some(rest) => allowed(first.state) && states.runs(rest).all(|run| allowed(run.state)),
+            Some(rest) => allowed(first.state) && are_allowed(states, rest, allowed),
         };
-        if is_allowed { self.prepare(call) } else { Err(call.refused(ErrorKind::BadState)) }
+        if is_allowed { Ok(()) } else { Err(call.refused(ErrorKind::BadState)) }
     }
 
     /// Sees to it that the table has room for what the call does. Has to come before the system
     /// call: a verb that the system did must not fail afterwards.
-    pub(super) fn prepare(&self, call: &Call) -> Result<(), Error> {
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn prepare(&self, call: &mut Call) -> Result<(), Error> {
         let Some(states) = self.states() else { return Ok(()) };
-        states.prepare(call.pages).map_err(|refusal| call.unprepared(refusal))
+        call.way = states.way(call.pages);
+        let prepared = match &call.way {
+            Some(way) => states.prepare_along(way, call.pages),
+            None => states.prepare(call.pages),
+        };
+        prepared.map_err(|refusal| call.unprepared(refusal))
     }
 
     /// Ends a verb: writes the new states, or takes back what a failing system call has changed.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn settle(
         &self,
         call: &Call,
         done: Result<(), Errno>,
         next: impl Fn(PageState) -> PageState,
     ) -> Result<(), Error> {
+        match (done, call.found) {
+            (Ok(()), None) => self.settle_each(call.pages, &next),
+            (done, found) => {
+                return self.settle_as(call, done, next(found.unwrap_or(PageState::Unknown)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a verb that leaves all its pages in one state.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn settle_as(
+        &self,
+        call: &Call,
+        done: Result<(), Errno>,
+        state: PageState,
+    ) -> Result<(), Error> {
         if let Err(errno) = done {
-            // Explained first: taking back may set mappings free.
-            let error = call.failed(errno);
-            self.undo(call.pages);
-            return Err(error);
+            return Err(self.undone(call, errno));
         }
         let Some(states) = self.states() else { return Ok(()) };
-        if let Some(state) = call.found.get() {
-            states.set(call.pages, next(state));
-            return Ok(());
+        let is_set = |way| states.set_along(way, call.pages, state);
+        if !call.way.as_ref().is_some_and(is_set) {
+            states.set(call.pages, state);
         }
-        // Runs that become equal are written as one: a subtree that is equal again is one entry.
-        let mut first = call.pages.first();
+        Ok(())
+    }
+
+    /// The error of a failing system call, whose work was taken back.
+    #[cold]
+    #[inline(never)]
+    fn undone(&self, call: &Call, errno: Errno) -> Error {
+        // Explained first: taking back may set mappings free.
+        let error = call.failed(errno);
+        self.undo(call.pages);
+        error
+    }
+
+    /// Writes the new states of pages that are not all in one state. Runs that become equal are
+    /// written as one: a subtree that is equal again is one entry.
+    #[inline(never)]
+    fn settle_each(&self, pages: Pages, next: &dyn Fn(PageState) -> PageState) {
+        let Some(states) = self.states() else { return };
+        let mut first = pages.first();
         let mut before = None;
-        for run in states.runs(call.pages) {
+        for run in states.runs(pages) {
             let state = next(run.state);
             if let Some(old) = before.filter(|&old| old != state) {
                 if let Some(pages) = Pages::new(first, run.pages.first()) {
@@ -448,10 +536,9 @@ impl Reservation {
             }
             before = Some(state);
         }
-        if let (Some(state), Some(pages)) = (before, Pages::new(first, call.pages.end())) {
+        if let (Some(state), Some(pages)) = (before, Pages::new(first, pages.end())) {
             states.set(pages, state);
         }
-        Ok(())
     }
 
     /// Puts every page back to what the table says; a page that cannot be put back is Unknown.
@@ -563,6 +650,11 @@ impl Reservation {
             _ => remove(pages, Protection::ReadWrite),
         }
     }
+}
+
+#[inline(never)]
+fn are_allowed(states: PageStates, pages: Pages, allowed: fn(PageState) -> bool) -> bool {
+    states.runs(pages).all(|run| allowed(run.state))
 }
 
 impl fmt::Debug for Reservation {

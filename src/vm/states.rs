@@ -6,7 +6,7 @@
 
 use super::pool::{Pool, Pooled, Refusal};
 use crate::addr::{PageLen, Pages};
-use crate::ds::page_table::{Inner, Leaf, PageTable, Source, Value};
+use crate::ds::page_table::{self, Inner, Leaf, PageTable, Source, Value};
 use crate::ds::ready_stack::Link;
 use crate::sys::{self, Protection};
 use core::ops::Range;
@@ -19,6 +19,9 @@ pub(super) type Lowest = Leaf<WIDTH>;
 pub(super) type Second = Inner<Lowest, WIDTH>;
 pub(super) type Third = Inner<Second, WIDTH>;
 pub(crate) type Root = Inner<Third, WIDTH>;
+
+/// The way that leads to the pages of a call.
+pub(crate) type Way = page_table::Way<Root>;
 
 static TABLE: PageTable<Root> = PageTable::new(Root::new());
 
@@ -115,12 +118,13 @@ pub(super) fn value_at(page: usize) -> Value {
 }
 
 /// The value of the first of `pages` of the address space, and how many pages have it.
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn run_at(pages: Range<usize>) -> (Value, usize) {
-    TABLE.run(pages)
+    TABLE.run_with(pages, |_| ())
 }
 
 /// The same, and `visit` has seen that value while the page had it.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn run_at_with(pages: Range<usize>, visit: impl FnMut(Value)) -> (Value, usize) {
     TABLE.run_with(pages, visit)
 }
@@ -153,6 +157,8 @@ impl PageState {
     const COMMITTED: u8 = 8;
     const GUARDED: u8 = 16;
     const TRIPWIRE: u8 = 24;
+    /// All numbers are below.
+    pub(super) const CODES: usize = 32;
 
     /// Committed, whatever a touch does.
     pub(super) fn is_promised(self) -> bool {
@@ -171,14 +177,15 @@ impl PageState {
     }
 
     /// The state that a number stands for; `None` for 0 and for numbers that no state has.
-    pub(super) fn from_code(code: u8) -> Option<Self> {
-        let protection = PROTECTIONS.get(usize::from(code % 8)).copied();
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
+        let index = (code % 8) as usize;
         match code & !7 {
             0 if code == Self::RESERVED => Some(PageState::Reserved),
             0 if code == Self::UNKNOWN => Some(PageState::Unknown),
-            Self::COMMITTED => protection.map(PageState::Committed),
-            Self::GUARDED => protection.map(PageState::Guarded),
-            Self::TRIPWIRE => protection.map(PageState::Tripwire),
+            _ if index >= PROTECTIONS.len() => None,
+            Self::COMMITTED => Some(PageState::Committed(PROTECTIONS[index])),
+            Self::GUARDED => Some(PageState::Guarded(PROTECTIONS[index])),
+            Self::TRIPWIRE => Some(PageState::Tripwire(PROTECTIONS[index])),
             _ => None,
         }
     }
@@ -220,9 +227,42 @@ impl PageStates {
         TABLE.set(self.absolute(pages), Value::NOBODYS);
     }
 
+    /// The way for `pages`, if there is one already.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn way(&self, pages: Pages) -> Option<Way> {
+        TABLE.way(self.absolute(pages))
+    }
+
+    /// As [`first_run`](Self::first_run), for the pages of the way. `None` if that has changed.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn first_run_along(&self, way: &Way, pages: Pages) -> Option<Run> {
+        let (value, count) = TABLE.run_along(way, self.absolute(pages))?;
+        Some(self.run_of(pages, value, count))
+    }
+
+    /// As [`prepare`](Self::prepare), for the pages of the way.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn prepare_along(&self, way: &Way, pages: Pages) -> Result<(), Refusal> {
+        TABLE.prepare_along(way, self.absolute(pages), &Nodes)
+    }
+
+    /// As [`set`](Self::set), for the pages of the way. False if that has changed; then it is up to
+    /// `set`.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn set_along(&self, way: &Way, pages: Pages, state: PageState) -> bool {
+        let value = Value { owner: self.owner, state: state.code() };
+        TABLE.set_along(way, self.absolute(pages), value)
+    }
+
     /// The longest run of equal state that begins with the first page of `pages` and stays inside.
     pub(crate) fn first_run(&self, pages: Pages) -> Run {
         let (value, count) = TABLE.run(self.absolute(pages));
+        self.run_of(pages, value, count)
+    }
+
+    /// The first `count` of `pages`, which have this value.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn run_of(&self, pages: Pages, value: Value, count: usize) -> Run {
         // Another owner can only be where the caller broke a rule: nothing is known then.
         let state = PageState::from_code(value.state).filter(|_| value.owner == self.owner);
         let pages = Pages::new(pages.first(), pages.first() + count).unwrap_or(pages);
@@ -234,6 +274,7 @@ impl PageStates {
         Runs { states: self, rest: Some(pages) }
     }
 
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn absolute(&self, pages: Pages) -> Range<usize> {
         self.first + pages.first()..self.first + pages.end()
     }

@@ -63,9 +63,9 @@ impl Reservation {
     /// ```
     #[doc(alias = "PAGE_GUARD")]
     pub fn arm(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Arm, range)?;
+        let mut call = self.call(Op::Arm, range)?;
         let states = self.states().ok_or(call.refused(ErrorKind::Unsupported))?;
-        self.require(&call, |state| match state {
+        self.require(&mut call, |state| match state {
             PageState::Committed(protection) => protection != Protection::NoAccess,
             state => matches!(state, PageState::Tripwire(_)),
         })?;
@@ -96,11 +96,11 @@ impl Reservation {
     /// - `Unsupported`: the reservation is [untracked](super::Builder::untracked).
     /// - `TooManyMappings`, `NoMemory`: the system refused. Every page is as it was.
     pub fn disarm(&self, range: Range<usize>) -> Result<(), Error> {
-        let call = self.call(Op::Disarm, range)?;
+        let mut call = self.call(Op::Disarm, range)?;
         if !self.traits.is_tracked {
             return Err(call.refused(ErrorKind::Unsupported));
         }
-        self.require(&call, |state| {
+        self.require(&mut call, |state| {
             matches!(state, PageState::Committed(_) | PageState::Tripwire(_))
         })?;
         let done = self.end_tripwires(call.pages);
@@ -204,7 +204,7 @@ pub unsafe fn trip(addr: usize) -> Option<Region> {
         }
         _ => return None,
     }
-    Some(Region::ours(Place { base, len }, state, allocation_base, name))
+    Some(Region::ours(Place { base, len }, state.told(), allocation_base, name))
 }
 
 /// The last answers of [`trip`], a number for each: thread, page and count make it.

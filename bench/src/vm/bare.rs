@@ -37,9 +37,18 @@ pub(super) struct Mapping {
 impl Mapping {
     /// mmap(PROT_NONE).
     pub(super) fn new(len: usize) -> Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: an anonymous mapping at an address of the kernel's choice replaces nothing.
-        let base = unsafe { libc::mmap(null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+        Self::make(null_mut(), len, 0)
+    }
+
+    /// mmap(PROT_NONE) at free addresses.
+    pub(super) fn at(base: usize, len: usize) -> Result<Self> {
+        Self::make(with_exposed_provenance_mut(base), len, libc::MAP_FIXED_NOREPLACE)
+    }
+
+    fn make(base: *mut libc::c_void, len: usize, flag: i32) -> Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | flag;
+        // SAFETY: an anonymous mapping at free addresses replaces nothing.
+        let base = unsafe { libc::mmap(base, len, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(Error::last_os_error());
         }

@@ -34,6 +34,15 @@ fn set(table: &PageTable<Small>, pages: Range<usize>, value: Value) {
     table.set(pages, value);
 }
 
+/// The same along a way, if there is one.
+fn set_along(table: &PageTable<Small>, pages: Range<usize>, value: Value) {
+    let Some(way) = table.way(pages.clone()) else { return set(table, pages, value) };
+    let found = table.run_along(&way, pages.clone());
+    assert_eq!(found, Some(table.run(pages.clone())), "the way leads to the same pages");
+    table.prepare_along(&way, pages.clone(), &Heap).expect("the heap has nodes");
+    assert!(table.set_along(&way, pages, value), "nobody else is here");
+}
+
 fn values() -> impl Strategy<Value = Value> {
     let owners = prop_oneof![0u32..3, Just(OWNERS - 1)];
     (owners, prop_oneof![0u8..3, Just(127)]).prop_map(|(owner, state)| Value { owner, state })
@@ -63,12 +72,13 @@ proptest! {
 
     #[test]
     fn keeps_every_page_and_finds_every_run(
-        steps in prop::collection::vec((ranges(), values()), 1..40),
+        steps in prop::collection::vec((ranges(), values(), any::<bool>()), 1..40),
         asked in prop::collection::vec(ranges(), 10),
     ) {
         let table = PageTable::new(Small::new());
         let mut pages = std::vec![Value::NOBODYS; Small::PAGES];
-        for (range, value) in steps {
+        for (range, value, is_along) in steps {
+            let set = if is_along { set_along } else { set };
             set(&table, range.clone(), value);
             pages[range].fill(value);
             prop_assert_eq!(&told(&table), &pages);
@@ -79,6 +89,27 @@ proptest! {
             prop_assert_eq!(table.run(range.clone()), (first, len));
             prop_assert_eq!(table.get(range.end - 1), pages[range.end - 1]);
         }
+    }
+}
+
+#[test]
+fn a_way_leads_nowhere_when_an_entry_on_it_has_changed() {
+    let table = PageTable::new(Small::new());
+    assert!(table.way(3..5).is_none(), "nothing is there yet");
+    let [old, new, other] = [1, 2, 3].map(|state| Value { owner: 1, state });
+    set(&table, 3..5, old);
+    for covered in [0..8, 0..64, 0..512] {
+        let way = table.way(3..5).expect("a leaf that counts");
+        let further = table.way(3..600).expect("the root");
+        assert_eq!(table.run_along(&way, 3..5), Some((old, 2)));
+        set(&table, covered, new);
+        assert_eq!(table.run_along(&way, 3..5), None);
+        assert!(!table.set_along(&way, 3..5, other), "nobody would see it");
+        assert!(table.way(3..5).is_none());
+        assert_eq!(table.run(0..8), (new, 8));
+        assert_eq!(table.run_along(&further, 3..600), Some(table.run(3..600)));
+        set(&table, 3..5, old);
+        assert_eq!((table.run(0..5), table.run(3..8)), ((new, 3), (old, 2)));
     }
 }
 
@@ -131,7 +162,7 @@ fn threads_that_work_on_neighbouring_pages_lose_nothing() {
         let own = thread * Small::PAGES / THREADS..(thread + 1) * Small::PAGES / THREADS;
         for round in 0..60u32 {
             let value = Value { owner: round, state: thread as u8 };
-            set(table, own.clone(), value);
+            set_along(table, own.clone(), value);
             assert_eq!(table.run(own.clone()), (value, own.len()));
             for page in own.clone().step_by(5) {
                 set(table, page..page + 1, Value { owner: OWNERS - 1, ..value });

@@ -27,6 +27,7 @@ const GENERATION_SHIFT: u32 = OWNER_BITS + STATE_BITS + 1;
 const GENERATION_BITS: u32 = 14;
 const TAG_SHIFT: u32 = GENERATION_SHIFT + GENERATION_BITS;
 const GENERATION_MAX: u64 = (1 << GENERATION_BITS) - 1;
+const GENERATION: u64 = GENERATION_MAX << GENERATION_SHIFT;
 
 /// An entry. All zero is the beginning: nobody's, and older than every generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Word {
     }
 
     /// What an entry under the parent `above` says, and whether the entries below may say more.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) const fn under(self, above: Word) -> (Bits, bool) {
         if self.tag() == above.generation() {
             (self.bits(), self.is_mixed())
@@ -54,20 +55,28 @@ impl Word {
         }
     }
 
-    /// Where the first of some entries under `above` is that does not say `bits` for all its pages.
-    #[inline(always)]
-    pub(super) fn differing(
-        words: impl Iterator<Item = Word>,
-        bits: Bits,
-        above: Word,
-    ) -> Option<usize> {
-        let tag = above.generation();
-        let is_default = above.bits() == bits;
-        let says = |word: Word| {
-            let counts = word.tag() == tag;
-            (counts & (word.0 & (MIXED | (MIXED - 1)) == bits.0)) | (!counts & is_default)
-        };
-        { words }.position(|word| !says(word))
+    /// An entry that counts under `above` and has this value.
+    pub(super) const fn counting(bits: Bits, above: Word) -> Self {
+        Word(bits.0 | above.generation() << TAG_SHIFT)
+    }
+
+    /// The bits in which two entries differ.
+    pub(super) const fn differing(self, other: Word) -> u64 {
+        self.0 ^ other.0
+    }
+
+    /// Whether the entry, which stands under `above`, says `bits` for all its pages.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) fn says(self, bits: Bits, above: Word) -> bool {
+        let differing = self.differing(Word::counting(bits, above));
+        // If it does not count it says what its parent says.
+        !has_meaning(differing) || differing >> TAG_SHIFT != 0 && above.bits() == bits
+    }
+
+    /// Whether the entry counts under `above`, and the entries below it may say more.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    pub(super) const fn is_mixed_under(self, above: Word) -> bool {
+        self.tag() == above.generation() && self.is_mixed()
     }
 
     /// Whether the entries below may differ from this one.
@@ -107,7 +116,7 @@ impl Bits {
     pub(super) const ANY: Bits = Bits(u64::MAX);
 
     /// True if it is what is looked for.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn is(self, wanted: Bits) -> bool {
         self == wanted || wanted == Bits::ANY
     }
@@ -116,6 +125,12 @@ impl Bits {
         let state = (self.0 >> OWNER_BITS) & ((1 << STATE_BITS) - 1);
         Value { owner: (self.0 & (OWNERS as u64 - 1)) as u32, state: state as u8 }
     }
+}
+
+/// False if two entries that differ in these bits say the same of their pages: their own
+/// generations do not matter.
+pub(super) const fn has_meaning(differing: u64) -> bool {
+    differing & !GENERATION != 0
 }
 
 /// 1, 2, .. and after the last one 1 again.
