@@ -8,7 +8,7 @@
 //!
 //! It knows no elements. The array asks it to reach a length, and to fall back to one.
 
-use super::cache::CACHE;
+use super::cache::{self, CACHE};
 use crate::addr::{align_down, align_up};
 use crate::array::schedule::{self, BLOCK, HEAD, STEP};
 use crate::error::{Error, ErrorKind, Op};
@@ -109,7 +109,14 @@ impl Store {
         let len = if self.is_usual() { USUAL_MAX } else { max };
         let align = if self.has_blocks() { align.max(BLOCK) } else { align };
         let len = len.saturating_add(self.lead());
-        Reservation::builder().len(len).align(align).policy(policy).reserve()
+        let builder = Reservation::builder().len(len).align(align).policy(policy);
+        match builder.reserve() {
+            // They may be with the reservations that are kept.
+            Err(error) if error.kind() == ErrorKind::NoAddressSpace && cache::release_all() => {
+                builder.reserve()
+            }
+            done => done,
+        }
     }
 
     /// Huge pages are not to be had in less, nor where every page is committed by itself.
