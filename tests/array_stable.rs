@@ -92,6 +92,9 @@ fn ranges_are_drained() {
 #[test]
 #[expect(clippy::mutable_key_type, reason = "only the elements are hashed and compared")]
 fn it_is_taken_for_a_slice_and_a_collection() {
+    if !has_many_addresses() {
+        return;
+    }
     let words = StableVec::from(["one", "two"].map(String::from));
     let mut set = HashSet::new();
     set.insert(words.clone());

@@ -89,7 +89,10 @@ fn what_cannot_be_kept_is_not_promised() {
         return;
     }
     let mut array = StableVec::<u8>::with_max(1 << 42);
-    array.push(5);
+    if array.try_push(5).is_err() {
+        println!("skipped: programs have no terabytes of addresses here");
+        return;
+    }
     let Err(error) = array.try_reserve(1 << 41) else {
         println!("skipped: this machine has 2 TiB of memory, or does not count");
         return;
