@@ -21,6 +21,15 @@ fn committed_len<T>(array: &StableVec<T>) -> usize {
     if region.state == State::Committed { region.len } else { 0 }
 }
 
+/// Whether the program has addresses for some dozens of arrays with the usual maximum.
+fn has_many_addresses() -> bool {
+    let many = vm::info().address_max >= 1 << 42;
+    if !many {
+        println!("skipped: few arrays of 64 GiB fit into the addresses of a program here");
+    }
+    many
+}
+
 #[test]
 fn it_has_the_functions_of_a_vec() {
     let mut array = StableVec::new();
@@ -83,6 +92,9 @@ fn ranges_are_drained() {
 #[test]
 #[expect(clippy::mutable_key_type, reason = "only the elements are hashed and compared")]
 fn it_is_taken_for_a_slice_and_a_collection() {
+    if !has_many_addresses() {
+        return;
+    }
     let words = StableVec::from(["one", "two"].map(String::from));
     let mut set = HashSet::new();
     set.insert(words.clone());
@@ -328,6 +340,9 @@ fn elements_are_aligned_however_much_they_want() {
 #[test]
 fn a_reservation_is_kept_for_the_next_array_until_trim() {
     in_own_process("a_reservation_is_kept_for_the_next_array_until_trim", &[], || {
+        if !has_many_addresses() {
+            return;
+        }
         let state = |addr| vm::query(addr).expect("an address").state;
         let mut array = StableVec::from([1_u8]);
         let addr = array.as_ptr().addr();
@@ -364,6 +379,9 @@ fn a_reservation_is_kept_for_the_next_array_until_trim() {
 
 #[test]
 fn threads_take_and_keep_reservations_at_once() {
+    if !has_many_addresses() {
+        return;
+    }
     let work = |seed: usize| {
         move || {
             for round in 0..300 {

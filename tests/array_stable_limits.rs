@@ -29,6 +29,17 @@ fn without_addresses_an_array_says_so_and_a_smaller_one_works() {
     });
 }
 
+#[test]
+fn an_array_that_finds_no_addresses_has_the_kept_ones_released() {
+    in_own_process("an_array_that_finds_no_addresses_has_the_kept_ones_released", &[], || {
+        drop((StableVec::from([1_u8]), StableVec::from([2_u8])));
+        limit(libc::RLIMIT_AS, 200 * GIB as u64);
+        let mut array = StableVec::with_max(150 * GIB);
+        array.push(3_u8);
+        assert_eq!(array, [3]);
+    });
+}
+
 /// Allows this process no writable memory beyond what it has and a little.
 fn forbid_more_data() {
     let text = std::fs::read_to_string("/proc/self/status").expect("readable");
@@ -78,7 +89,10 @@ fn what_cannot_be_kept_is_not_promised() {
         return;
     }
     let mut array = StableVec::<u8>::with_max(1 << 42);
-    array.push(5);
+    if array.try_push(5).is_err() {
+        println!("skipped: programs have no terabytes of addresses here");
+        return;
+    }
     let Err(error) = array.try_reserve(1 << 41) else {
         println!("skipped: this machine has 2 TiB of memory, or does not count");
         return;

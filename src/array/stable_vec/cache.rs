@@ -91,11 +91,14 @@ impl Place<'_> {
 /// trim(); // the 64 KiB that the array had are the system's again
 /// ```
 pub fn trim() {
+    release_all();
+}
+
+/// What [`trim`] does; true if there was one.
+pub(super) fn release_all() -> bool {
     // Bounded: other threads may go on keeping what they drop.
-    for _ in 0..KEPT_MAX {
-        let Some(reservation) = CACHE.take() else { return };
-        drop(reservation);
-    }
+    let taken = (0..KEPT_MAX).map_while(|_| CACHE.take());
+    taken.map(drop).count() > 0
 }
 
 const _: () = assert!(KEPT_MAX * STEP <= 1 << 20, "as promised above");

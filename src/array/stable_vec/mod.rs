@@ -10,10 +10,10 @@
 //! elements stay good.
 //!
 //! # What it costs
-//! - Addresses: 64 GiB for each array with the usual maximum, and no memory for them. A program has
-//!   128 TiB of addresses, so that some 2000 such arrays fit; give
-//!   [`with_max`](StableVec::with_max) where there are many. A limit of addresses (`ulimit -v`)
-//!   of less than 64 GiB asks for the same.
+//! - Addresses: 64 GiB for each array with the usual maximum, and no memory for them. Most programs
+//!   have 128 TiB of addresses, so that some 2000 such arrays fit; on some AArch64 systems they
+//!   have 512 GiB, for seven. Give [`with_max`](StableVec::with_max) where there are many, and
+//!   under a limit of addresses (`ulimit -v`).
 //! - Memory: what is committed, which doubles from 64 KiB to 512 KiB, and from there on grows by
 //!   blocks of 2 MiB, an eighth at a time, at most 64 MiB. Committed pages are promised; they are
 //!   taken when they are touched. Blocks are asked for as huge pages, so that what is taken can be
@@ -30,8 +30,9 @@
 //! # Small arrays
 //! Reserving, committing and releasing take microseconds. So the reservation of an array that is
 //! dropped is kept for the next one, with its first 64 KiB of memory, if the array has the usual
-//! maximum and no special wishes. At most 16 are kept, which are 1 MiB; [`trim`] releases them. As
-//! with `malloc`, old bytes stay in them until somebody else's are written there.
+//! maximum and no special wishes. At most 16 are kept, which are 1 MiB; [`trim`] releases them, and
+//! so does an array that finds no addresses. As with `malloc`, old bytes stay in them until
+//! somebody else's are written there.
 //!
 //! Everything beyond goes back to the system with the array, and comes anew with the next one. A
 //! program that needs much again and again clears one array with a capacity instead of making many.

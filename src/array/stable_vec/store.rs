@@ -8,7 +8,7 @@
 //!
 //! It knows no elements. The array asks it to reach a length, and to fall back to one.
 
-use super::cache::CACHE;
+use super::cache::{self, CACHE};
 use crate::addr::{align_down, align_up};
 use crate::array::schedule::{self, BLOCK, HEAD, STEP};
 use crate::error::{Error, ErrorKind, Op};
@@ -117,7 +117,14 @@ impl Store {
             Some(whole) if len >= ENTRY => (whole, align.max(ENTRY)),
             _ => (len, align),
         };
-        Reservation::builder().len(len).align(align).policy(policy).reserve()
+        let builder = Reservation::builder().len(len).align(align).policy(policy);
+        match builder.reserve() {
+            // They may be with the reservations that are kept.
+            Err(error) if error.kind() == ErrorKind::NoAddressSpace && cache::release_all() => {
+                builder.reserve()
+            }
+            done => done,
+        }
     }
 
     /// Huge pages are not to be had in less, nor where every page is committed by itself.

@@ -22,7 +22,11 @@ const PLACE: Absorbed =
 const ADVISED: Absorbed =
     Absorbed::by(Op::Commit, Call::Madvise, "huge pages are a wish").on_some_systems();
 /// Questions to the system when it has refused: two in a row can be.
-const ASKED: [Absorbed; 9] = [
+const ASKED: [Absorbed; 13] = [
+    Absorbed::by(Op::Commit, Call::VirtualQuery, "only asked why").on_some_systems(),
+    Absorbed::by_answer(Call::VirtualQuery, "only asked why").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::VirtualAlloc2, "an aligned address by trial").on_some_systems(),
+    Absorbed::by(Op::Commit, Call::VirtualFree, "an aligned address by trial").on_some_systems(),
     Absorbed::by(Op::Commit, Call::Munmap, "only asked why").on_some_systems(),
     Absorbed::by_answer(Call::Munmap, "only asked why").on_some_systems(),
     Absorbed::by(Op::Commit, Call::Mmap, "no table for what is ahead").on_some_systems(),
@@ -67,8 +71,8 @@ fn check(array: &mut StableVec<Element>) {
 
 #[test]
 fn growing_and_giving_back() {
-    let mut absorbs = Vec::from([PLACE, ADVISED]);
-    absorbs.extend(AHEAD);
+    let mut absorbs = Vec::from(AHEAD);
+    absorbs.extend([PLACE, ADVISED]);
     absorbs.extend(ASKED);
     absorbs.extend(GIVEN_BACK);
     play(&absorbs, |stage| {
@@ -91,8 +95,8 @@ fn growing_and_giving_back() {
 fn shrinking_tells() {
     let emptied = Absorbed::by(Op::Decommit, Call::Mmap, "pages are emptied in place");
     let advised = Absorbed::by(Op::Decommit, Call::Madvise, "huge pages are a wish");
-    let mut absorbs = Vec::from([PLACE, ADVISED, emptied, advised]);
-    absorbs.extend(AHEAD);
+    let mut absorbs = Vec::from(AHEAD);
+    absorbs.extend([PLACE, ADVISED, emptied, advised]);
     absorbs.extend(ASKED);
     play(&absorbs, |stage| {
         let mut array = StableVec::with_max(MAX);
@@ -134,8 +138,8 @@ fn reservations_that_are_kept() {
             trim();
         }
     }
-    let mut absorbs = Vec::from([PLACE, ADVISED]);
-    absorbs.extend(AHEAD);
+    let mut absorbs = Vec::from(AHEAD);
+    absorbs.extend([PLACE, ADVISED]);
     absorbs.extend(ASKED);
     absorbs.extend(GIVEN_BACK);
     play(&absorbs, |stage| {
