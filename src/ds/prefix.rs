@@ -7,7 +7,9 @@
 //!    every reader      the notes
 //! ```
 //! *Tickets.* One word holds the next index and the room behind it, `| index: 40 | room: 24 |`. One
-//! addition takes an index and one from the room. Room is signed: who finds none has a void ticket.
+//! compare-and-swap takes an index and one from the room. Who loses it leaves the word to others
+//! for a moment: a thread that has the word's cache line takes some twenty tickets in the time that
+//! the line needs to come over, so each works in bursts, and on neighbouring elements.
 //!
 //! *Notes.* Whoever has appended element i writes the number of its lap, `i / W`, into byte `i % W`
 //! of a ring: a plain store, no second read-modify-write. A scan from `published` on over bytes
@@ -17,8 +19,8 @@
 //! (`late_from`), for good, notes are bits, one for each element and never used twice: nobody has
 //! to wait for anybody, and memory for bits is needed only then.
 //!
-//! 1. An index is valid if there was room when it was taken. Index + room, the limit, is changed by
-//!    [`grant`](Prefix::grant) alone: a void ticket changes neither it nor what is valid.
+//! 1. An index is taken only where there is room. Index + room, the limit, is changed by
+//!    [`grant`](Prefix::grant) alone.
 //! 2. What a grant promises is there before it: memory for the elements and their notes, and for
 //!    the ring `limit <= published + W`. The grant releases, the ticket acquires: whoever has an
 //!    index may write the element and its note.
@@ -36,19 +38,24 @@
 //! No call waits. Who may grant is the caller's to settle: one thread at a time.
 #![forbid(unsafe_code)]
 
-use super::primitive::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use super::primitive::{AtomicU8, AtomicU64, AtomicUsize, Ordering, spin_loop};
 
 const ROOM_BITS: u32 = 24;
 const ROOM_MASK: u64 = (1 << ROOM_BITS) - 1;
 
-/// The most room that there is at a time. As many threads can have void tickets.
-pub(crate) const ROOM_MAX: usize = (1 << (ROOM_BITS - 1)) - 1;
+/// The most room that there is at a time.
+pub(crate) const ROOM_MAX: usize = ROOM_MASK as usize;
 
 /// No index is above this.
 pub(crate) const INDEX_MAX: u64 = (1 << (64 - ROOM_BITS)) - (1 << ROOM_BITS);
 
 /// Added to the word: one index more, one less room.
 const TAKE: u64 = (1 << ROOM_BITS) - 1;
+
+/// How many pauses whoever has lost a ticket makes, the first time and at most: a microsecond, or a
+/// few. Measured: fewer, and the line comes and goes with every append.
+const PAUSES_MIN: u32 = 32;
+const PAUSES_MAX: u32 = 256;
 
 /// Where the notes lie.
 pub(crate) trait Notes {
@@ -88,16 +95,15 @@ const fn pack(index: usize, room: usize) -> u64 {
     (index as u64) << ROOM_BITS | room as u64
 }
 
-/// Index and room; the room is negative after void tickets.
-const fn unpack(word: u64) -> (u64, i64) {
-    let room = (word << (64 - ROOM_BITS)) as i64 >> (64 - ROOM_BITS);
-    (word.wrapping_sub(room as u64) >> ROOM_BITS, room)
+/// Index and room.
+const fn unpack(word: u64) -> (usize, usize) {
+    ((word >> ROOM_BITS) as usize, (word & ROOM_MASK) as usize)
 }
 
-/// Index + room. No void ticket changes it.
+/// Index + room.
 const fn limit(word: u64) -> usize {
     let (index, room) = unpack(word);
-    index.wrapping_add_signed(room) as usize
+    index + room
 }
 
 impl Prefix {
@@ -130,27 +136,35 @@ impl Prefix {
     /// The next index. Whoever gets one has to append its element; `None` if there is no room.
     #[inline]
     pub(crate) fn take(&self) -> Option<Ticket> {
-        let word = self.tickets.0.fetch_add(TAKE, Ordering::Acquire);
-        let room = (word & ROOM_MASK) as usize;
-        let is_valid = room.wrapping_sub(1) < ROOM_MAX;
-        is_valid.then_some(Ticket { index: (word >> ROOM_BITS) as usize, room })
-    }
-
-    /// True if a ticket would have been valid a moment ago. Wipes out void ones: their number stays
-    /// below that of the threads.
-    pub(crate) fn has_room(&self) -> bool {
         let mut word = self.tickets.0.load(Ordering::Relaxed);
+        let mut pauses = 0;
         loop {
-            let (_, room) = unpack(word);
-            if room >= 0 {
-                return room > 0;
+            let (index, room) = unpack(word);
+            if room == 0 {
+                return None;
             }
-            let (order, wiped) = (Ordering::Relaxed, pack(limit(word), 0));
-            match self.tickets.0.compare_exchange_weak(word, wiped, order, order) {
-                Ok(_) => return false,
-                Err(now) => word = now,
+            let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+            match self.tickets.0.compare_exchange_weak(word, word + TAKE, done, failed) {
+                Ok(_) => return Some(Ticket { index, room }),
+                Err(_) => word = self.after_a_while(&mut pauses),
             }
         }
+    }
+
+    /// The word, after it was left to the others; longer each time. Not under loom, which tries all
+    /// orders anyway.
+    #[cold]
+    fn after_a_while(&self, pauses: &mut u32) -> u64 {
+        *pauses = (*pauses * 2).clamp(PAUSES_MIN, PAUSES_MAX);
+        if !cfg!(all(test, granule_loom)) {
+            (0..*pauses).for_each(|_| spin_loop());
+        }
+        self.tickets.0.load(Ordering::Relaxed)
+    }
+
+    /// True if a ticket could have been had a moment ago.
+    pub(crate) fn has_room(&self) -> bool {
+        unpack(self.tickets.0.load(Ordering::Relaxed)).1 > 0
     }
 
     /// Indices below this have been granted. Exact for who may grant.
@@ -158,11 +172,9 @@ impl Prefix {
         limit(self.tickets.0.load(Ordering::Relaxed))
     }
 
-    /// How many valid tickets were taken. Exact while nobody takes one.
+    /// How many tickets were taken. Exact while nobody takes one.
     pub(crate) fn taken(&self) -> usize {
-        let word = self.tickets.0.load(Ordering::Relaxed);
-        let (index, room) = unpack(word);
-        if room > 0 { index as usize } else { limit(word) }
+        unpack(self.tickets.0.load(Ordering::Relaxed)).0
     }
 
     /// Lets indices below `end` be taken, or fewer if there would be too much room. For one thread
@@ -170,13 +182,11 @@ impl Prefix {
     pub(crate) fn grant(&self, end: usize) {
         let mut word = self.tickets.0.load(Ordering::Relaxed);
         loop {
-            let (index, room) = unpack(word);
-            let old = limit(word);
-            if end <= old {
+            let (index, _) = unpack(word);
+            if end <= limit(word) {
                 return;
             }
-            let next = if room > 0 { index as usize } else { old };
-            let granted = pack(next, (end - next).min(ROOM_MAX));
+            let granted = pack(index, (end - index).min(ROOM_MAX));
             let (order, failed) = (Ordering::Release, Ordering::Relaxed);
             match self.tickets.0.compare_exchange_weak(word, granted, order, failed) {
                 Ok(_) => return,
@@ -335,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn void_tickets_change_nothing() {
+    fn tickets_end_where_the_room_does() {
         let prefix = Prefix::new(2);
         assert_eq!([prefix.take(), prefix.take()], [None, None]);
         assert_eq!((prefix.limit(), prefix.taken()), (0, 0));
