@@ -424,6 +424,19 @@ impl<C: Layer, const N: usize> Inner<C, N> {
         &self.slots[part.start / C::PAGES % N]
     }
 
+    /// What a look tells of entries of which the first says `bits` for all its pages.
+    fn look_over(&self, part: Part, above: Word, bits: Bits) -> Look {
+        let (count, rest) = (part.count, part.head(C::PAGES));
+        if count <= rest {
+            return Look { bits, len: count, has_ended: false };
+        }
+        let slots = &self.slots[part.start / C::PAGES % N..];
+        let more = &slots[1..slots.len().min(1 + (count - rest).div_ceil(C::PAGES))];
+        // The one that differs may be mixed, and begin with the same value.
+        let equal = agreeing(more, Slot::load, bits, above);
+        Look { bits, len: count.min(rest + equal * C::PAGES), has_ended: false }
+    }
+
     /// The work of `set` for pages that are not all in one entry.
     fn set_many(&self, part: Part, value: Value, above: Above<'_>) -> Result<(), Moved> {
         let Part { mut start, count } = part;
@@ -463,33 +476,25 @@ impl<C: Layer, const N: usize> Layer for Inner<C, N> {
 
     #[inline(never)]
     fn look(&self, part: Part, above: Word, wanted: Bits, visit: &mut impl FnMut(Value)) -> Look {
-        let slots = &self.slots[part.start / C::PAGES % N..];
-        let bits = loop {
-            let word = slots[0].load();
+        let slot = self.slot(part);
+        loop {
+            let word = slot.load();
             let (bits, is_mixed) = word.under(above);
-            let seen = match slots[0].child().filter(|_| is_mixed) {
-                Some(child) => Some(child.look(part, word, wanted, visit)),
+            let child = if is_mixed { slot.child() } else { None };
+            let look = match child {
+                Some(child) => child.look(part, word, wanted, visit),
                 None => {
                     visit(bits.value());
-                    None
+                    let is_wanted = bits.is(wanted);
+                    let part = Part { count: if is_wanted { part.count } else { 1 }, ..part };
+                    self.look_over(part, above, bits)
                 }
             };
             // Else the entry has changed, and what was seen below may not count: (5).
-            if slots[0].load() == word {
-                match seen {
-                    Some(seen) => return seen,
-                    None => break bits,
-                }
+            if slot.load() == word {
+                return look;
             }
-        };
-        let (count, rest) = (part.count, part.head(C::PAGES));
-        if count <= rest || !bits.is(wanted) {
-            return Look { bits, len: count.min(rest), has_ended: false };
         }
-        let more = &slots[1..slots.len().min(1 + (count - rest).div_ceil(C::PAGES))];
-        // The one that differs may be mixed, and begin with the same value.
-        let equal = agreeing(more, Slot::load, bits, above);
-        Look { bits, len: count.min(rest + equal * C::PAGES), has_ended: false }
     }
 
     #[cfg_attr(not(debug_assertions), inline(always))]
@@ -548,18 +553,20 @@ where
     /// Only the first and the last entry of a range can be partly in it.
     #[inline(never)]
     fn prepare(&self, part: Part, source: &S) -> Result<(), E> {
-        let below = |part| self.slot(part).make_child(source)?.prepare(part, source);
         let Part { start, count } = part;
         let head = part.head(C::PAGES);
         if count < head {
-            return below(part);
+            return prepare_below(self.slot(part), part, source);
         }
         if head != C::PAGES {
-            below(Part { start, count: head })?;
+            prepare_below(self.slot(part), Part { start, count: head }, source)?;
         }
         match (start + count) % C::PAGES {
             0 => Ok(()),
-            tail => below(Part { start: start + count - tail, count: tail }),
+            tail => {
+                let part = Part { start: start + count - tail, count: tail };
+                prepare_below(self.slot(part), part, source)
+            }
         }
     }
 
@@ -569,6 +576,17 @@ where
             Some(step) => step.child.prepare_along(part, &step.below, source),
             None => self.prepare(part, source),
         }
+    }
+}
+
+fn prepare_below<S, E, C>(slot: &Slot<C>, part: Part, source: &S) -> Result<(), E>
+where
+    S: Source<C, Error = E>,
+    C: Prepare<S, E>,
+{
+    match slot.make_child(source) {
+        Ok(child) => child.prepare(part, source),
+        Err(error) => Err(error),
     }
 }
 
@@ -604,7 +622,8 @@ impl<R: Layer> PageTable<R> {
 
     /// The value of page `page`.
     pub(crate) fn get(&self, page: usize) -> Value {
-        self.run(page..page + 1).0
+        let part = Part { start: page, count: 1 };
+        self.root.look(part, Above::ROOT.word, Bits::ANY, &mut |_| ()).bits.value()
     }
 
     /// The value of the first page of `pages`, which is not empty, and how many pages from there

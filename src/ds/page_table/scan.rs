@@ -17,18 +17,37 @@ pub(super) fn agreeing<E>(
 ) -> usize {
     let wanted = Word::counting(bits, above);
     let says = |entry: &E| load(entry).says(bits, above);
+    // Loops, because chains of iterators take much of a handler's stack where nothing is inlined.
     let agree = |entries: &[E]| {
-        let differing = entries.iter().fold(0, |all, entry| all | load(entry).differing(wanted));
+        let mut differing = 0;
+        for entry in entries {
+            differing |= load(entry).differing(wanted);
+        }
+        if !has_meaning(differing) {
+            return true;
+        }
         // Where it is the parent's value, too, entries that do not count agree as well.
-        !has_meaning(differing) || above.bits() == bits && entries.iter().all(says)
+        let mut all = above.bits() == bits;
+        for entry in entries {
+            all &= says(entry);
+        }
+        all
     };
     let (blocks, rest) = entries.as_chunks::<BLOCK>();
-    let whole = BLOCK * blocks.iter().take_while(|block| agree(*block)).count();
-    if whole + rest.len() == entries.len() && agree(rest) {
+    let mut count = 0;
+    for block in blocks {
+        if !agree(block) {
+            break;
+        }
+        count += BLOCK;
+    }
+    if count + rest.len() == entries.len() && agree(rest) {
         return entries.len();
     }
-    let rest = &entries[whole..];
-    whole + rest.iter().position(|entry| !says(entry)).unwrap_or(rest.len())
+    while count < entries.len() && says(&entries[count]) {
+        count += 1;
+    }
+    count
 }
 
 /// Writes entries, whatever is there.
@@ -44,9 +63,13 @@ pub(super) fn fill(places: &[AtomicU64], word: Word) {
 fn fill_many(places: &[AtomicU64], word: Word) {
     let (blocks, rest) = places.as_chunks::<BLOCK>();
     for block in blocks {
-        block.iter().for_each(|place| put(place, word));
+        for place in block {
+            put(place, word);
+        }
     }
-    rest.iter().for_each(|place| put(place, word));
+    for place in rest {
+        put(place, word);
+    }
 }
 
 #[cfg(not(all(test, granule_loom)))]
