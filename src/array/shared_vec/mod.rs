@@ -64,9 +64,10 @@ const USUAL_LEN: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 /// dropped. Elements without a size need no memory at all.
 ///
 /// # Threads and signals
-/// An append takes its place by one atomic addition. It repeats nothing and waits for nobody, with
-/// one exception: one thread at a time commits memory, in time if all goes well, and where it does
-/// not come to that, who finds no room waits for it. A reader never waits.
+/// An append takes its place by one compare-and-swap; who loses it to another append pauses for
+/// about a microsecond and tries again. It waits for nobody, with one exception: one thread at a
+/// time commits memory, ahead if all goes well, and where it does not come to that, who finds
+/// no room waits for it. A reader never waits.
 ///
 /// A thread that is stopped in the middle of an append holds back what readers see, and nothing
 /// else: others go on appending. If they are 2^20 elements ahead of it, they pause for a
