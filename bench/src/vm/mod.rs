@@ -66,7 +66,9 @@ fn describe(machine: &Machine, rounds: usize, lines: &[Line]) -> String {
         "# Page verbs and questions\n\n{}- median of {rounds} rounds, a sample is at least 2 ms of \
          processor time\n\nProcessor time of a call. `bare` is the system call alone: mmap and \
          munmap, mprotect, mmap over,\nmadvise, ioctl(PROCMAP_QUERY), ioctl(PAGEMAP_SCAN). The \
-         ratio is granule / bare, the median over the\nrounds.\n\n",
+         ratio is granule / bare, the median over the\nrounds. Commits and decommits of \
+         both are made at the same addresses, by turns: what a call costs the\nkernel depends on \
+         the mappings beside it.\n\n",
         machine.markdown()
     );
     let names = ["call", GRANULE, BARE, "ratio", "goal", "reached"];
