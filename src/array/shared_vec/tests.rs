@@ -35,7 +35,8 @@ fn play(counts: &[usize], story: impl Fn(&Session)) {
         story(&session);
         let refused = session.refused();
         for left in session.ledger().ranges() {
-            let is_about = |addr, len| left.start < addr + len && addr < left.end;
+            // Windows gives back what was reserved at an address, and is told no length.
+            let is_about = |addr, len: usize| left.start < addr + len.max(1) && addr < left.end;
             let was_refused = refused.iter().any(|call| is_about(call.about[0], call.about[1]));
             assert!(was_refused, "{left:x?} left with {plan:?}");
         }
