@@ -166,7 +166,10 @@ impl<T: fmt::Debug> fmt::Debug for IntoIter<T> {
 
 impl<T> Drop for IntoIter<T> {
     fn drop(&mut self) {
-        let left = ptr::from_ref(self.as_slice()).cast_mut();
+        // SAFETY: what is left lies inside.
+        let first = unsafe { self.memory.elements.add(self.left.start) };
+        // Not by way of a shared reference, which would not allow it.
+        let left = ptr::slice_from_raw_parts_mut(first.as_ptr(), self.left.len());
         // SAFETY: the elements are this value's own, and nobody has references to them.
         unsafe { ptr::drop_in_place(left) };
     }

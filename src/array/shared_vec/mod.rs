@@ -88,6 +88,19 @@ const USUAL_LEN: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 /// atomics, or a `Vec`. Many append, and readers want to go on meanwhile: this one. Many append and
 /// remove: a `Mutex` around a vector.
 ///
+/// # Lifetimes
+/// What is appended through `&self` has to live as long as the vector, whoever appends it:
+/// ```compile_fail,E0597
+/// use granule::array::SharedVec;
+/// let words = SharedVec::<&'static str>::new();
+/// {
+///     let short = String::from("short");
+///     let shorter: &SharedVec<&str> = &words;
+///     shorter.push(&short);
+/// }
+/// println!("{}", words[0]);
+/// ```
+///
 /// The idea of notes that are written after the elements, and of a prefix that readers move on, is
 /// that of the sequence numbers of bounded queues; that memory is reserved first and never moves is
 /// the notes' dynamic array.
@@ -99,7 +112,9 @@ pub struct SharedVec<T> {
     /// `None` if there can be no element, or none with a size.
     memory: Option<Memory>,
     prefix: Prefix,
-    _owns: PhantomData<T>,
+    /// It owns elements, and takes them through `&self`: a vector of `&'static` ones must not pass
+    /// for one of others (invariant), or somebody appends what dies before it.
+    _owns: PhantomData<(T, fn(T))>,
 }
 
 // SAFETY: it owns its elements and its memory, and no thread is special to them.
