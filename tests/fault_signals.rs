@@ -218,6 +218,23 @@ fn a_greedy_handler_is_passed_by_with_the_next_watch() {
     });
 }
 
+/// Whoever is the program's action is asked first, even if another one was there in between.
+#[test]
+fn a_handler_that_comes_back_is_first_again() {
+    in_own_process("a_handler_that_comes_back_is_first_again", &[], || {
+        set(first, 0);
+        FIRST.base();
+        drop(watch(&WATCHED));
+        set(greedy, 0);
+        drop(watch(&WATCHED));
+        set(first, 0);
+        let _watch = watch(&WATCHED);
+        WATCHED.touch(0);
+        FIRST.touch(0);
+        assert_eq!((WATCHED.asked(), FIRST.asked()), (1, 1));
+    });
+}
+
 /// Where the thread goes on that `jumping` leaves: what `getcontext` has filled.
 static WAY_OUT: std::sync::atomic::AtomicPtr<libc::ucontext_t> =
     std::sync::atomic::AtomicPtr::new(null_mut());
@@ -353,6 +370,54 @@ fn any_alternate_stack_will_do() {
             };
             thread::spawn(touch).join().expect("no panic");
         }
+    });
+}
+
+/// With `SS_AUTODISARM` a handler has no alternate stack: a signal that comes in would begin at the
+/// top of it, where the handler is.
+#[test]
+fn an_alternate_stack_that_disarms_itself_stays_so_for_the_programs_handler() {
+    const AUTODISARM: c_int = 1 << 31;
+    static SEEN: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn look(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+        // SAFETY: of a plain structure zero is a value.
+        let mut now: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: asks only.
+        unsafe { libc::sigaltstack(std::ptr::null(), &raw mut now) };
+        SEEN.store(now.ss_flags, Ordering::SeqCst);
+        if !FIRST.commit(addr_of(info)) {
+            end("a fault of nobody's");
+        }
+    }
+    let name = "an_alternate_stack_that_disarms_itself_stays_so_for_the_programs_handler";
+    in_own_process(name, &[], || {
+        set(look, libc::SA_ONSTACK);
+        let base = FIRST.base();
+        // SAFETY: (1), (2) the handler says no; (3) nobody else watches it.
+        let watch = unsafe { Watch::new(base..base + (1 << 20), &|_: &Fault| Outcome::NotMine) };
+        let _watch = watch.expect("a watch");
+        // SAFETY: asks for a number.
+        let least = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+        let memory = vec![0_u8; least.max(libc::SIGSTKSZ)].leak();
+        let stack = libc::stack_t {
+            ss_sp: memory.as_mut_ptr().cast(),
+            ss_flags: AUTODISARM,
+            ss_size: memory.len(),
+        };
+        // SAFETY: of a plain structure zero is a value.
+        let mut old: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: the memory is leaked, and the old stack comes back below.
+        if unsafe { libc::sigaltstack(&raw const stack, &raw mut old) } != 0 {
+            println!("skipped: this system has no SS_AUTODISARM");
+            return;
+        }
+        FIRST.touch(0);
+        assert_eq!((FIRST.asked(), SEEN.load(Ordering::SeqCst)), (1, libc::SS_DISABLE));
+        // SAFETY: as above.
+        let mut now: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::sigaltstack(&raw const old, &raw mut now) }, 0);
+        assert_eq!((now.ss_sp, now.ss_flags), (stack.ss_sp, AUTODISARM), "it is back");
     });
 }
 
