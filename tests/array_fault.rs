@@ -174,6 +174,26 @@ fn the_limit_counts_pages_and_leaves_what_is_left_to_the_touched_one() -> Result
     Ok(())
 }
 
+/// What a chunk cannot use is nobody's loss: another thread could have it at that moment.
+#[test]
+fn no_more_pages_are_counted_than_are_committed() -> Result<(), Error> {
+    static WANTED: AtomicUsize = AtomicUsize::new(0);
+    for engine in OURS {
+        let builder = FaultRegion::builder().len(64 * page_len()).engine(engine);
+        let builder = builder.chunk_len(8 * page_len()).pages_max(11);
+        let region = builder.on_touch(|touch| {
+            WANTED.store(touch.wanted, Ordering::SeqCst);
+            Decision::Commit
+        });
+        let region = region.make()?;
+        for (page, wanted) in [(3, 8), (22, 2), (40, 1)] {
+            write(&region, page, 1);
+            assert_eq!(WANTED.load(Ordering::SeqCst), wanted, "page {page}, {engine:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Where the last access of a child says that it is not allowed.
 fn dies(name: &str, body: fn()) -> Option<String> {
     const CHILD: &str = "GRANULE_TEST_DYING";
