@@ -244,6 +244,26 @@ fn a_callback_that_refuses_ends_the_process() {
     assert!(said.contains("page 2: refused by the callback"), "{said}");
 }
 
+/// To commit a page does not make it a program: the jump is not tried for ever.
+#[test]
+fn a_jump_into_a_region_ends_the_process() {
+    let said = dies("a_jump_into_a_region_ends_the_process", || {
+        thread::spawn(|| {
+            thread::sleep(std::time::Duration::from_secs(20));
+            println!("it lives");
+            std::process::exit(0);
+        });
+        let region = region(Engine::Mprotect, 4, 1);
+        write(&region, 2, 1);
+        // SAFETY: inside the region.
+        let place = unsafe { region.as_ptr().add(2 * page_len()) };
+        // SAFETY: none: it is no function, and the test is about what happens then.
+        let function = unsafe { std::mem::transmute::<*mut u8, extern "C" fn()>(place) };
+        function();
+    });
+    assert!(said.is_some());
+}
+
 /// Memory that the system does not give, by a limit of the process.
 #[cfg(target_os = "linux")]
 #[test]

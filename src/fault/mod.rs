@@ -55,6 +55,7 @@ use registry::{Entry, Target};
 pub struct Fault {
     addr: usize,
     access: Option<Access>,
+    is_fetch: bool,
 }
 
 impl Fault {
@@ -68,6 +69,13 @@ impl Fault {
     #[must_use]
     pub const fn access(&self) -> Option<Access> {
         self.access
+    }
+
+    /// True if an instruction was to be run there: a jump, mostly by mistake, which no right to
+    /// read and write lets through. False where the processor does not say (macOS, FreeBSD).
+    #[must_use]
+    pub const fn is_fetch(&self) -> bool {
+        self.is_fetch
     }
 }
 
@@ -209,7 +217,7 @@ unsafe fn call<H: Handler>(handler: *const c_void, fault: &Fault) -> Outcome {
 /// What the door asks.
 fn on_fault(fault: &sys::Fault, context: &Context<'_>) -> Answer {
     let access = fault.write.map(|write| if write { Access::Write } else { Access::Read });
-    let told = Fault { addr: fault.addr, access };
+    let told = Fault { addr: fault.addr, access, is_fetch: fault.fetch };
     registry::with_target(fault.addr, |target| {
         match sys::on_roomy_stack(context, || target.call(&told)) {
             Outcome::Resume => Answer::Resume,

@@ -144,6 +144,10 @@ impl Shared {
 
 impl Handler for Shared {
     fn fault(&self, fault: &Fault) -> Outcome {
+        // Pages that can be read and written, which is all there is here, let no jump through.
+        if fault.is_fetch() {
+            return Outcome::NotMine;
+        }
         // SAFETY: (1) the watch is on, so the state is not given back.
         let setup = unsafe { self.setup() };
         let offset = fault.addr().wrapping_sub(setup.memory.base());
