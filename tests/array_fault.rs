@@ -194,6 +194,27 @@ fn no_more_pages_are_counted_than_are_committed() -> Result<(), Error> {
     Ok(())
 }
 
+/// What nobody has touched is zero, and need not be written: there may be no page for it.
+#[test]
+fn a_reset_takes_no_memory() -> Result<(), Error> {
+    let page = page_len();
+    for engine in OURS {
+        let builder = FaultVec::<u8>::builder().len(8 * page).engine(engine);
+        let mut bytes = builder.chunk_len(page).pages_max(2).make()?;
+        bytes[page + 5] = 1;
+        bytes[4 * page] = 1;
+        bytes[4 * page + 9] = 1;
+        for range in [5..9, page - 1..page + 1, 2 * page + 1..4 * page + 1, 5 * page - 1..8 * page]
+        {
+            bytes.reset(range)?;
+        }
+        assert_eq!(bytes.committed_pages()?, 2);
+        let ones = [page + 5, 4 * page, 4 * page + 9].map(|index| bytes[index]);
+        assert_eq!(ones, [1, 0, 1], "{engine:?}");
+    }
+    Ok(())
+}
+
 /// Where the last access of a child says that it is not allowed.
 fn dies(name: &str, body: fn()) -> Option<String> {
     const CHILD: &str = "GRANULE_TEST_DYING";
