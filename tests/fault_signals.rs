@@ -321,6 +321,29 @@ fn errno_is_kept_and_other_signals_wait() {
     });
 }
 
+/// As the module says. The signals have to be open where watched pages are touched.
+#[test]
+fn a_fault_of_a_thread_that_blocks_the_signal_ends_the_process() {
+    let name = "a_fault_of_a_thread_that_blocks_the_signal_ends_the_process";
+    fn blocked() {
+        let _watch = watch(&WATCHED);
+        WATCHED.touch(0);
+        // SAFETY: a set of zeros is one.
+        let mut all: libc::sigset_t = unsafe { zeroed() };
+        // SAFETY: fills in a set that we hold.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: the set outlives the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, null_mut()) };
+        WATCHED.touch(0);
+        println!("what is committed can be touched");
+        std::io::Write::flush(&mut std::io::stdout()).expect("a pipe");
+        WATCHED.touch(1);
+    }
+    let [output] = vm_support::endings(name, [blocked]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!vm_support::has_lived(&output) && said.contains("what is committed"), "{said}");
+}
+
 /// None at all, one of the length that Rust gives to threads, with a page behind it that nobody may
 /// touch, and 128 KiB.
 #[test]

@@ -37,6 +37,10 @@
 //! The system's own accesses. A system call that is given a page which nobody may touch answers
 //! `EFAULT` (on Windows error 998, `ERROR_NOACCESS`), or stops short, and calls no handler. Memory
 //! that is handed to `read` or `ReadFile` has to be committed before.
+//!
+//! Nor, but on Windows, the faults of a thread that blocks SIGSEGV and SIGBUS, by `pthread_sigmask`
+//! or because it is in a signal handler with such a mask (`sigfillset`), or in a handler of these
+//! signals without SA_NODEFER: the system ends the process, and asks nobody.
 
 mod registry;
 

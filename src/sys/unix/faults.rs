@@ -112,7 +112,8 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     let addr = unsafe { told.si_addr() }.addr();
     let real = told.si_code > 0 && told.si_code < SENT;
     let fault = Fault { addr, write: None, fetch: false, real };
-    let ask = || Some(HOOKS.ask(&fault, &Context(PhantomData)));
+    // No other signal comes in: its handler might touch what a hook is at, or jump away from it.
+    let ask = || Some(without_signals(|| HOOKS.ask(&fault, &Context(PhantomData))));
     let answer = if fault.real { checked(Call::None, [0, 0], ask) } else { Ok(Answer::NotMine) };
     match answer {
         Ok(Answer::Resume) => {}
