@@ -174,6 +174,47 @@ fn the_limit_counts_pages_and_leaves_what_is_left_to_the_touched_one() -> Result
     Ok(())
 }
 
+/// What a chunk cannot use is nobody's loss: another thread could have it at that moment.
+#[test]
+fn no_more_pages_are_counted_than_are_committed() -> Result<(), Error> {
+    static WANTED: AtomicUsize = AtomicUsize::new(0);
+    for engine in OURS {
+        let builder = FaultRegion::builder().len(64 * page_len()).engine(engine);
+        let builder = builder.chunk_len(8 * page_len()).pages_max(11);
+        let region = builder.on_touch(|touch| {
+            WANTED.store(touch.wanted, Ordering::SeqCst);
+            Decision::Commit
+        });
+        let region = region.make()?;
+        for (page, wanted) in [(3, 8), (22, 2), (40, 1)] {
+            write(&region, page, 1);
+            assert_eq!(WANTED.load(Ordering::SeqCst), wanted, "page {page}, {engine:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What nobody has touched is zero, and need not be written: there may be no page for it.
+#[test]
+fn a_reset_takes_no_memory() -> Result<(), Error> {
+    let page = page_len();
+    for engine in OURS {
+        let builder = FaultVec::<u8>::builder().len(8 * page).engine(engine);
+        let mut bytes = builder.chunk_len(page).pages_max(2).make()?;
+        bytes[page + 5] = 1;
+        bytes[4 * page] = 1;
+        bytes[4 * page + 9] = 1;
+        for range in [5..9, page - 1..page + 1, 2 * page + 1..4 * page + 1, 5 * page - 1..8 * page]
+        {
+            bytes.reset(range)?;
+        }
+        assert_eq!(bytes.committed_pages()?, 2);
+        let ones = [page + 5, 4 * page, 4 * page + 9].map(|index| bytes[index]);
+        assert_eq!(ones, [1, 0, 1], "{engine:?}");
+    }
+    Ok(())
+}
+
 /// Where the last access of a child says that it is not allowed.
 fn dies(name: &str, body: fn()) -> Option<String> {
     const CHILD: &str = "GRANULE_TEST_DYING";
@@ -222,6 +263,26 @@ fn a_callback_that_refuses_ends_the_process() {
     });
     let Some(said) = said else { return };
     assert!(said.contains("page 2: refused by the callback"), "{said}");
+}
+
+/// To commit a page does not make it a program: the jump is not tried for ever.
+#[test]
+fn a_jump_into_a_region_ends_the_process() {
+    let said = dies("a_jump_into_a_region_ends_the_process", || {
+        thread::spawn(|| {
+            thread::sleep(std::time::Duration::from_secs(20));
+            println!("it lives");
+            std::process::exit(0);
+        });
+        let region = region(Engine::Mprotect, 4, 1);
+        write(&region, 2, 1);
+        // SAFETY: inside the region.
+        let place = unsafe { region.as_ptr().add(2 * page_len()) };
+        // SAFETY: none: it is no function, and the test is about what happens then.
+        let function = unsafe { std::mem::transmute::<*mut u8, extern "C" fn()>(place) };
+        function();
+    });
+    assert!(said.is_some());
 }
 
 /// Memory that the system does not give, by a limit of the process.

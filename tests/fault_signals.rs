@@ -218,6 +218,23 @@ fn a_greedy_handler_is_passed_by_with_the_next_watch() {
     });
 }
 
+/// Whoever is the program's action is asked first, even if another one was there in between.
+#[test]
+fn a_handler_that_comes_back_is_first_again() {
+    in_own_process("a_handler_that_comes_back_is_first_again", &[], || {
+        set(first, 0);
+        FIRST.base();
+        drop(watch(&WATCHED));
+        set(greedy, 0);
+        drop(watch(&WATCHED));
+        set(first, 0);
+        let _watch = watch(&WATCHED);
+        WATCHED.touch(0);
+        FIRST.touch(0);
+        assert_eq!((WATCHED.asked(), FIRST.asked()), (1, 1));
+    });
+}
+
 /// Where the thread goes on that `jumping` leaves: what `getcontext` has filled.
 static WAY_OUT: std::sync::atomic::AtomicPtr<libc::ucontext_t> =
     std::sync::atomic::AtomicPtr::new(null_mut());
@@ -304,6 +321,29 @@ fn errno_is_kept_and_other_signals_wait() {
     });
 }
 
+/// As the module says. The signals have to be open where watched pages are touched.
+#[test]
+fn a_fault_of_a_thread_that_blocks_the_signal_ends_the_process() {
+    let name = "a_fault_of_a_thread_that_blocks_the_signal_ends_the_process";
+    fn blocked() {
+        let _watch = watch(&WATCHED);
+        WATCHED.touch(0);
+        // SAFETY: a set of zeros is one.
+        let mut all: libc::sigset_t = unsafe { zeroed() };
+        // SAFETY: fills in a set that we hold.
+        unsafe { libc::sigfillset(&raw mut all) };
+        // SAFETY: the set outlives the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, null_mut()) };
+        WATCHED.touch(0);
+        println!("what is committed can be touched");
+        std::io::Write::flush(&mut std::io::stdout()).expect("a pipe");
+        WATCHED.touch(1);
+    }
+    let [output] = vm_support::endings(name, [blocked]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!vm_support::has_lived(&output) && said.contains("what is committed"), "{said}");
+}
+
 /// None at all, one of the length that Rust gives to threads, with a page behind it that nobody may
 /// touch, and 128 KiB.
 #[test]
@@ -353,6 +393,54 @@ fn any_alternate_stack_will_do() {
             };
             thread::spawn(touch).join().expect("no panic");
         }
+    });
+}
+
+/// With `SS_AUTODISARM` a handler has no alternate stack: a signal that comes in would begin at the
+/// top of it, where the handler is.
+#[test]
+fn an_alternate_stack_that_disarms_itself_stays_so_for_the_programs_handler() {
+    const AUTODISARM: c_int = 1 << 31;
+    static SEEN: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn look(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+        // SAFETY: of a plain structure zero is a value.
+        let mut now: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: asks only.
+        unsafe { libc::sigaltstack(std::ptr::null(), &raw mut now) };
+        SEEN.store(now.ss_flags, Ordering::SeqCst);
+        if !FIRST.commit(addr_of(info)) {
+            end("a fault of nobody's");
+        }
+    }
+    let name = "an_alternate_stack_that_disarms_itself_stays_so_for_the_programs_handler";
+    in_own_process(name, &[], || {
+        set(look, libc::SA_ONSTACK);
+        let base = FIRST.base();
+        // SAFETY: (1), (2) the handler says no; (3) nobody else watches it.
+        let watch = unsafe { Watch::new(base..base + (1 << 20), &|_: &Fault| Outcome::NotMine) };
+        let _watch = watch.expect("a watch");
+        // SAFETY: asks for a number.
+        let least = unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) } as usize;
+        let memory = vec![0_u8; least.max(libc::SIGSTKSZ)].leak();
+        let stack = libc::stack_t {
+            ss_sp: memory.as_mut_ptr().cast(),
+            ss_flags: AUTODISARM,
+            ss_size: memory.len(),
+        };
+        // SAFETY: of a plain structure zero is a value.
+        let mut old: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: the memory is leaked, and the old stack comes back below.
+        if unsafe { libc::sigaltstack(&raw const stack, &raw mut old) } != 0 {
+            println!("skipped: this system has no SS_AUTODISARM");
+            return;
+        }
+        FIRST.touch(0);
+        assert_eq!((FIRST.asked(), SEEN.load(Ordering::SeqCst)), (1, libc::SS_DISABLE));
+        // SAFETY: as above.
+        let mut now: libc::stack_t = unsafe { zeroed() };
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::sigaltstack(&raw const old, &raw mut now) }, 0);
+        assert_eq!((now.ss_sp, now.ss_flags), (stack.ss_sp, AUTODISARM), "it is back");
     });
 }
 

@@ -126,7 +126,7 @@ impl<T: Zeroable> FaultVec<T> {
     }
 
     /// Makes elements zero again and gives the memory of the pages back that they fill. The others
-    /// of the range are written.
+    /// of the range are written, where their pages are committed.
     ///
     /// # Panics
     /// If the range is inverted or ends behind the last element.
@@ -147,14 +147,24 @@ impl<T: Zeroable> FaultVec<T> {
             self.region.reset(inner.clone())?;
             [first..inner.start, inner.end..end]
         };
-        for edge in edges {
-            if !edge.is_empty() {
+        edges.into_iter().try_for_each(|edge| self.write_zeros(edge))
+    }
+
+    /// Writes zeros to bytes of elements, but not to pages that read zero because nobody has
+    /// touched them: there may be no memory for them.
+    fn write_zeros(&mut self, range: Range<usize>) -> Result<(), Error> {
+        let mut offset = range.start;
+        while offset < range.end {
+            let (is_committed, run_end) = self.region.run_at(offset)?;
+            let end = run_end.min(range.end);
+            if is_committed {
                 // SAFETY: inside the region.
-                let place = unsafe { self.region.as_ptr().add(edge.start) };
-                // SAFETY: these bytes belong to elements of the range, which `&mut self` lends;
-                // zero is a value of what they become (Zeroable, 1), and they need no drop (2).
-                unsafe { place.write_bytes(0, edge.len()) };
+                let place = unsafe { self.region.as_ptr().add(offset) };
+                // SAFETY: committed bytes of elements, which `&mut self` lends; zero is a value of
+                // what they become (Zeroable, 1), and they need no drop (2).
+                unsafe { place.write_bytes(0, end - offset) };
             }
+            offset = end;
         }
         Ok(())
     }

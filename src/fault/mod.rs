@@ -37,6 +37,10 @@
 //! The system's own accesses. A system call that is given a page which nobody may touch answers
 //! `EFAULT` (on Windows error 998, `ERROR_NOACCESS`), or stops short, and calls no handler. Memory
 //! that is handed to `read` or `ReadFile` has to be committed before.
+//!
+//! Nor, but on Windows, the faults of a thread that blocks SIGSEGV and SIGBUS, by `pthread_sigmask`
+//! or because it is in a signal handler with such a mask (`sigfillset`), or in a handler of these
+//! signals without SA_NODEFER: the system ends the process, and asks nobody.
 
 mod registry;
 
@@ -55,6 +59,7 @@ use registry::{Entry, Target};
 pub struct Fault {
     addr: usize,
     access: Option<Access>,
+    is_fetch: bool,
 }
 
 impl Fault {
@@ -68,6 +73,13 @@ impl Fault {
     #[must_use]
     pub const fn access(&self) -> Option<Access> {
         self.access
+    }
+
+    /// True if an instruction was to be run there: a jump, mostly by mistake, which no right to
+    /// read and write lets through. False where the processor does not say (macOS, FreeBSD).
+    #[must_use]
+    pub const fn is_fetch(&self) -> bool {
+        self.is_fetch
     }
 }
 
@@ -209,7 +221,7 @@ unsafe fn call<H: Handler>(handler: *const c_void, fault: &Fault) -> Outcome {
 /// What the door asks.
 fn on_fault(fault: &sys::Fault, context: &Context<'_>) -> Answer {
     let access = fault.write.map(|write| if write { Access::Write } else { Access::Read });
-    let told = Fault { addr: fault.addr, access };
+    let told = Fault { addr: fault.addr, access, is_fetch: fault.fetch };
     registry::with_target(fault.addr, |target| {
         match sys::on_roomy_stack(context, || target.call(&told)) {
             Outcome::Resume => Answer::Resume,

@@ -15,6 +15,8 @@ pub(crate) struct Fault {
     pub(crate) addr: usize,
     /// True for a write, false for a read, `None` when the processor does not say.
     pub(crate) write: Option<bool>,
+    /// True where the processor wanted an instruction, as far as it says.
+    pub(crate) fetch: bool,
     /// True when the processor raised it; false for `kill` and the like.
     pub(crate) real: bool,
 }

@@ -345,6 +345,13 @@ impl FaultRegion {
         self.setup().page_len
     }
 
+    /// Whether byte `offset` is committed, and how far the same is true.
+    pub(super) fn run_at(&self, offset: usize) -> Result<(bool, usize), Error> {
+        let run = self.setup().memory.query(offset)?;
+        // A run is told of from the page of the byte on.
+        Ok((run.state == vm::State::Committed, run.base + run.len - self.base()))
+    }
+
     /// Bytes that a touch commits.
     #[must_use]
     pub fn chunk_len(&self) -> usize {

@@ -144,6 +144,10 @@ impl Shared {
 
 impl Handler for Shared {
     fn fault(&self, fault: &Fault) -> Outcome {
+        // Pages that can be read and written, which is all there is here, let no jump through.
+        if fault.is_fetch() {
+            return Outcome::NotMine;
+        }
         // SAFETY: (1) the watch is on, so the state is not given back.
         let setup = unsafe { self.setup() };
         let offset = fault.addr().wrapping_sub(setup.memory.base());
@@ -225,10 +229,13 @@ fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Ac
         Ok(Around::Committed(end)) => return Step::Done(end),
         Err(error) => return Step::Refused(Reason::System(error)),
     };
-    // What the limit leaves, from the wanted page on if it is not the whole run.
-    let mut wanted = run.len() / setup.page_len;
+    // What the limit leaves, from the wanted page on if it is not the whole run. No more is counted
+    // than is used: another thread could have it.
+    let (whole, behind) = (run.len() / setup.page_len, (run.end - page_start) / setup.page_len);
+    let mut wanted = whole;
     let take = |committed: usize| {
-        wanted = (run.len() / setup.page_len).min(setup.pages_max.saturating_sub(committed));
+        let left = setup.pages_max.saturating_sub(committed);
+        wanted = if left < whole { left.min(behind) } else { whole };
         (wanted != 0).then_some(committed + wanted)
     };
     let counted = shared.committed.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
@@ -244,10 +251,8 @@ fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Ac
     if counted.is_err() {
         return Step::Refused(Reason::Limit(committed));
     }
-    let is_whole = wanted * setup.page_len == run.len();
-    let start = if is_whole { run.start } else { page_start };
-    let end = run.end.min(start + wanted * setup.page_len);
-    give_back(wanted - (end - start) / setup.page_len);
+    let start = if wanted == whole { run.start } else { page_start };
+    let end = start + wanted * setup.page_len;
     let done = match setup.engine {
         Engine::Guard => setup.memory.unguard(start..end),
         Engine::Demand | Engine::Mprotect => setup.memory.commit(start..end, Protection::ReadWrite),
@@ -255,7 +260,7 @@ fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Ac
     match done {
         Ok(()) => Step::Done(end),
         Err(error) => {
-            give_back((end - start) / setup.page_len);
+            give_back(wanted);
             Step::Refused(Reason::System(error))
         }
     }

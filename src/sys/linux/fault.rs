@@ -7,7 +7,7 @@ mod access;
 use super::super::{Errno, Fault};
 use super::raw::syscall;
 use super::unwind::probe_fixup;
-use access::access_is_write;
+use access::{access_is_fetch, access_is_write};
 use core::ffi::c_void;
 
 /// The signals a touch of a guard can raise.
@@ -263,7 +263,9 @@ impl Fault {
         let addr = unsafe { info.si_addr() }.addr();
         // SAFETY: (1); (2).
         let write = unsafe { access_is_write(context) };
-        Fault { addr, write, real: code > 0 }
+        // SAFETY: (1).
+        let fetch = unsafe { access_is_fetch(context, addr) };
+        Fault { addr, write, fetch, real: code > 0 }
     }
 }
 

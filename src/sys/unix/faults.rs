@@ -110,8 +110,10 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     let told = unsafe { &*info };
     // SAFETY: (1): where the signal was sent it is some number, which nobody uses.
     let addr = unsafe { told.si_addr() }.addr();
-    let fault = Fault { addr, write: None, real: told.si_code > 0 && told.si_code < SENT };
-    let ask = || Some(HOOKS.ask(&fault, &Context(PhantomData)));
+    let real = told.si_code > 0 && told.si_code < SENT;
+    let fault = Fault { addr, write: None, fetch: false, real };
+    // No other signal comes in: its handler might touch what a hook is at, or jump away from it.
+    let ask = || Some(without_signals(|| HOOKS.ask(&fault, &Context(PhantomData))));
     let answer = if fault.real { checked(Call::None, [0, 0], ask) } else { Ok(Answer::NotMine) };
     match answer {
         Ok(Answer::Resume) => {}

@@ -143,7 +143,7 @@ fn read(record: &EXCEPTION_RECORD) -> Option<Fault> {
         _ => None,
     };
     let real = record.ExceptionFlags & (NOT_CONTINUABLE | BY_SOFTWARE) == 0;
-    Some(Fault { addr, write, real })
+    Some(Fault { addr, write, fetch: access == EXECUTE, real })
 }
 
 /// Ends the process with the number that it would have ended with.

@@ -14,6 +14,30 @@ pub(super) unsafe fn access_is_write(context: *const c_void) -> Option<bool> {
     Some(error & 2 != 0)
 }
 
+/// Bit 4 of the page-fault error code: set when an instruction was fetched.
+///
+/// # Safety
+/// 1. `context` is the one the kernel gave to a handler that is still running.
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe fn access_is_fetch(context: *const c_void, _: usize) -> bool {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: (1): the kernel filled the context.
+    let error = unsafe { (*context).uc_mcontext.gregs[libc::REG_ERR as usize] };
+    error & 16 != 0
+}
+
+/// An instruction lies in one page: it is fetched where the fault is.
+///
+/// # Safety
+/// 1. `context` is the one the kernel gave to a handler that is still running.
+#[cfg(target_arch = "aarch64")]
+pub(super) unsafe fn access_is_fetch(context: *const c_void, addr: usize) -> bool {
+    let context = context.cast::<libc::ucontext_t>();
+    // SAFETY: (1): the kernel filled the context.
+    let pc = unsafe { (*context).uc_mcontext.pc };
+    pc == addr as u64
+}
+
 /// The syndrome that the kernel adds to the context; an emulator does not: then the instruction.
 ///
 /// # Safety

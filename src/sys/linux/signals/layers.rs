@@ -3,7 +3,8 @@
 //! The lowest one was there before us. Whoever set an action later, past us, and was found in front
 //! of us when we wanted to be first again, lies above it: a fault that is not ours goes to the
 //! highest. If that handler hands it on to the one that it had found, which is us, it goes one
-//! layer down, so that it ends with whoever was there first.
+//! layer down, so that it ends with whoever was there first. An action that is found in front of us
+//! again comes to the top: it is what the program has now.
 //!
 //! That a fault comes from a handler of a layer is told by a note, which lies in our frame on the
 //! stack. The context of the fault points to it: the kernel makes `uc_link` null and never reads
@@ -24,6 +25,14 @@ struct Layer {
     handler: AtomicUsize,
     flags: AtomicUsize,
     mask: AtomicU64,
+    height: AtomicUsize,
+}
+
+/// Which layer it is, and how high it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    number: usize,
+    pub(super) height: usize,
 }
 
 impl Layer {
@@ -33,7 +42,8 @@ impl Layer {
 
     const fn new() -> Self {
         let handler = AtomicUsize::new(Self::EMPTY);
-        Layer { handler, flags: AtomicUsize::new(0), mask: AtomicU64::new(0) }
+        let (flags, height) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Layer { handler, flags, mask: AtomicU64::new(0), height }
     }
 
     fn get(&self) -> Option<SignalAction> {
@@ -57,18 +67,23 @@ impl Layer {
 }
 
 /// The layers of one signal.
-pub(super) struct Layers([Layer; MOST]);
+pub(super) struct Layers {
+    layers: [Layer; MOST],
+    /// The height of the next one.
+    next: AtomicUsize,
+}
 
 impl Layers {
     pub(super) const fn new() -> Self {
-        Layers([const { Layer::new() }; MOST])
+        Layers { layers: [const { Layer::new() }; MOST], next: AtomicUsize::new(0) }
     }
 
-    /// Lays an action on top; a handler that is there already stays where it is.
+    /// Lays an action on top; a handler that is there already moves there.
     pub(super) fn push(&self, action: &SignalAction) -> Result<(), Errno> {
-        for layer in &self.0 {
+        for layer in &self.layers {
             let is_known = layer.get().is_some_and(|known| known.handler == action.handler);
             if is_known || layer.claim() {
+                layer.height.store(self.next.fetch_add(1, Ordering::Relaxed), Ordering::Release);
                 layer.set(action);
                 return Ok(());
             }
@@ -76,25 +91,29 @@ impl Layers {
         Err(Errno(libc::ENOMEM, Call::Other))
     }
 
-    /// The highest layer below `limit`, and its number.
-    pub(super) fn below(&self, limit: usize) -> Option<(usize, SignalAction)> {
-        let layers = self.0[..limit.min(MOST)].iter().enumerate().rev();
-        layers.filter_map(|(number, layer)| Some((number, layer.get()?))).next()
+    /// The highest layer below the height `limit`, and where it is.
+    pub(super) fn below(&self, limit: usize) -> Option<(Place, SignalAction)> {
+        let layers = self.layers.iter().enumerate().filter_map(|(number, layer)| {
+            let action = layer.get()?;
+            let height = layer.height.load(Ordering::Acquire);
+            (height < limit).then_some((Place { number, height }, action))
+        });
+        layers.max_by_key(|(place, _)| place.height)
     }
 
     /// The highest layer of all: what the program believes to be the action.
-    pub(super) fn top(&self) -> Option<(usize, SignalAction)> {
-        self.below(MOST)
+    pub(super) fn top(&self) -> Option<(Place, SignalAction)> {
+        self.below(usize::MAX)
     }
 
     /// Changes a layer that is there.
-    pub(super) fn replace(&self, number: usize, action: &SignalAction) {
-        self.0[number].set(action);
+    pub(super) fn replace(&self, place: Place, action: &SignalAction) {
+        self.layers[place.number].set(action);
     }
 
     /// Forgets the handler of a layer that was one for one time.
-    pub(super) fn reset(&self, number: usize) {
-        self.0[number].handler.store(SignalAction::DEFAULT.handler, Ordering::Release);
+    pub(super) fn reset(&self, place: Place) {
+        self.layers[place.number].handler.store(SignalAction::DEFAULT.handler, Ordering::Release);
     }
 }
 
@@ -103,7 +122,7 @@ impl Layers {
 pub(super) struct Note {
     magic: usize,
     owner: *const Layers,
-    layer: usize,
+    height: usize,
     outer: *mut libc::ucontext_t,
 }
 
@@ -111,11 +130,11 @@ impl Note {
     /// Looks like no `uc_flags`, which is what stands first in a context.
     const MAGIC: usize = 0x6772_616e_756c_6521;
 
-    pub(super) const fn new(owner: &'static Layers, layer: usize) -> Self {
-        Note { magic: Self::MAGIC, owner, layer, outer: ptr::null_mut() }
+    pub(super) const fn new(owner: &'static Layers, height: usize) -> Self {
+        Note { magic: Self::MAGIC, owner, height, outer: ptr::null_mut() }
     }
 
-    /// The layer that `context` comes from, if it was noted by this library.
+    /// The height of the layer that `context` comes from, if it was noted by this library.
     ///
     /// # Safety
     /// 1. `context` is the one that the kernel gave to a handler that is still running.
@@ -132,7 +151,7 @@ impl Note {
                 return None;
             }
             if ptr::eq(note.owner, owner) {
-                return Some(note.layer);
+                return Some(note.height);
             }
             link = note.outer;
         }
@@ -173,17 +192,18 @@ mod tests {
     }
 
     #[test]
-    fn later_actions_lie_above_and_known_ones_stay() -> Result<(), Errno> {
+    fn later_actions_lie_above_and_known_ones_come_to_the_top() -> Result<(), Errno> {
         let layers = Layers::new();
         assert_eq!(layers.top(), None);
         for handler in [0, 100, 200, 100] {
             layers.push(&action(handler))?;
         }
-        assert_eq!(layers.top(), Some((2, action(200))));
-        assert_eq!(layers.below(2), Some((1, action(100))));
-        assert_eq!(layers.below(1), Some((0, action(0))));
+        let at = |number, height| Place { number, height };
+        assert_eq!(layers.top(), Some((at(1, 3), action(100))));
+        assert_eq!(layers.below(3), Some((at(2, 2), action(200))));
+        assert_eq!(layers.below(2), Some((at(0, 0), action(0))));
         assert_eq!(layers.below(0), None);
-        layers.reset(2);
+        layers.reset(at(1, 3));
         assert_eq!(layers.top().map(|(_, action)| action.handler), Some(0));
         for handler in 3..MOST {
             layers.push(&action(1000 + handler))?;

@@ -23,7 +23,7 @@ use super::fault::{
 use super::unwind::Registers;
 use core::ffi::c_void;
 use core::marker::PhantomData;
-use layers::{Layers, Note};
+use layers::{Layers, Note, Place};
 use mask::FAULTS;
 pub use mask::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
@@ -166,10 +166,10 @@ unsafe extern "C" fn on_fault(signal: i32, info: *mut c_void, context: *mut c_vo
     // SAFETY: (1); probes are resumed below, and `our_action` asks for SA_NODEFER.
     let fault = unsafe { Fault::read(info, context) };
     // SAFETY: (1).
-    if let Some(layer) = unsafe { Note::find(context, layers) } {
+    if let Some(height) = unsafe { Note::find(context, layers) } {
         // The hooks have been asked.
         // SAFETY: (1).
-        return unsafe { forward(signal, layers, layer, &fault, info, context) };
+        return unsafe { forward(signal, layers, height, &fault, info, context) };
     }
     if fault.real {
         // SAFETY: (1).
@@ -209,7 +209,7 @@ fn die_at_return(signal: i32) {
 }
 
 /// Gives a fault that is not ours to the program, as the kernel would have: to the highest layer
-/// below `limit`.
+/// below the height `limit`.
 ///
 /// # Safety
 /// 1. As for `on_fault`.
@@ -221,7 +221,7 @@ unsafe fn forward(
     info: *mut c_void,
     context: *mut c_void,
 ) {
-    let (number, action) = layers.below(limit).unwrap_or((0, SignalAction::DEFAULT));
+    let (place, action) = layers.below(limit).unwrap_or((Place::default(), SignalAction::DEFAULT));
     let is_blocked = blocked_word() & signal_bit(signal) != 0;
     match (fault.real, is_blocked) {
         // The kernel calls no handler for a blocked fault, and does not let one be ignored.
@@ -233,12 +233,12 @@ unsafe fn forward(
         (false, false) if !action.has_handler() => die_by(signal),
         (_, false) => {
             if action.flags & SignalAction::RESET_HANDLER != 0 {
-                layers.reset(number);
+                layers.reset(place);
             }
             // SAFETY: (1), and the program gave this action for this signal.
             let call = || unsafe { call(signal, &action, info, context) };
             // SAFETY: (1).
-            unsafe { Note::new(layers, number).noted(context, call) }
+            unsafe { Note::new(layers, place.height).noted(context, call) }
         }
     }
 }

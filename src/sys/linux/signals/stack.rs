@@ -31,6 +31,9 @@ const GUARD_LEN: usize = 64 * 1024;
 /// Bytes that have to be left on the alternate stack for a call to stay there.
 const ROOM: usize = 32 * 1024;
 
+/// `SS_AUTODISARM`: the kernel forgets the stack while a handler is on it.
+const AUTODISARM: i32 = 1 << 31;
+
 /// Threads that can be on stacks of ours at a time. Those that come later stay where they are.
 const MOST: usize = 32;
 
@@ -67,7 +70,10 @@ pub(crate) fn on_roomy_stack<T>(context: &Context<'_>, work: impl FnOnce() -> T)
     // SAFETY: (1) the stack is this thread's alone until the place is given back; its end is a
     // multiple of 16.
     let answer = unsafe { run_on_stack(top.as_ptr(), moved) };
-    set_alternate_stack(&old);
+    // One that disarms itself comes back when the handler returns.
+    let is_armed = old.ss_flags & AUTODISARM == 0;
+    let armed = if is_armed { old } else { libc::stack_t { ss_flags: libc::SS_DISABLE, ..old } };
+    set_alternate_stack(&armed);
     TAKEN.give_back(place, generation);
     answer
 }
