@@ -14,12 +14,15 @@ const PLACE: Absorbed =
 fn regions_of_every_engine() {
     let in_place = "emptied in place instead, which keeps the charge";
     let locked = "locked pages take no guards: unlocked first";
+    let by_mincore = "counted by mincore";
     let absorbed = [
         PLACE,
         Absorbed::by(Op::Decommit, Call::Mmap, in_place).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Madvise, locked).on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Madvise, locked).on_some_systems(),
-        Absorbed::by(Op::Query, Call::Ioctl, "counted by mincore").on_some_systems(),
+        Absorbed::by(Op::Query, Call::Ioctl, by_mincore).on_some_systems(),
+        Absorbed::by(Op::Query, Call::Openat, by_mincore).on_some_systems(),
+        Absorbed::by(Op::Query, Call::Fcntl, by_mincore).on_some_systems(),
     ];
     play(&absorbed, |stage| {
         for engine in [Engine::Demand, Engine::Guard, Engine::Mprotect] {
