@@ -319,7 +319,7 @@ fn elements_are_aligned_however_much_they_want() {
             $({
                 #[derive(Default)]
                 #[repr(align($align))]
-                struct Aligned(#[allow(dead_code)] u8);
+                struct Aligned(#[expect(dead_code, reason = "a size")] u8);
                 assert!(StableVec::<Aligned>::new().as_ptr().is_aligned());
                 check::<Aligned>(3);
                 check::<Aligned>(64 * MIB / $align);

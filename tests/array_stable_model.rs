@@ -12,7 +12,7 @@ const MAX: usize = 2500;
 struct Element {
     first: u32,
     living: Rc<Cell<isize>>,
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "makes the element cross pages")]
     room: [u8; 5000],
     last: u32,
 }

@@ -89,7 +89,7 @@ macro_rules! play {
         kept.extend((10..17).map(Element));
         LOG.with_borrow_mut(|log| log.left = $left);
         let done = catch_unwind(AssertUnwindSafe(|| {
-            #[allow(unused_mut)]
+            #[allow(unused_mut, reason = "some of the bodies change it")]
             let mut $array = &mut kept;
             $work;
         }));

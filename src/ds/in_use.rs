@@ -80,10 +80,8 @@ impl InUse {
 
 /// `N` places, at most 32, that can be taken one by one.
 #[derive(Debug)]
-#[allow(dead_code, reason = "not on every system is a handler short of stack")]
 pub(crate) struct Places<const N: usize>(AtomicU64);
 
-#[allow(dead_code, reason = "not on every system is a handler short of stack")]
 impl<const N: usize> Places<N> {
     /// All are free.
     #[cfg(not(all(test, granule_loom)))]
@@ -99,6 +97,7 @@ impl<const N: usize> Places<N> {
     }
 
     /// A place that nobody has; `None` if all are taken.
+    #[allow(dead_code, reason = "stacks for handlers are not needed on every system")]
     pub(crate) fn take(&self, generation: u32) -> Option<usize> {
         let lowest = |taken: u64| (!taken).trailing_zeros() as usize;
         let take = |taken| (lowest(taken) < N).then(|| taken | 1 << lowest(taken));

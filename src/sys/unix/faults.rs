@@ -183,7 +183,6 @@ pub(crate) fn yield_now() {
 }
 
 /// Writes to standard error, all of it or until the first error: there is no one left to tell.
-#[allow(dead_code, reason = "whoever has a last word to say: the stomp finder, on Linux")]
 pub(crate) fn write_error(mut text: &[u8]) {
     // What it answers is nothing to anybody; `errno` is kept.
     let _ = checked(Call::None, [0, 0], || {
