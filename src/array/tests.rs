@@ -18,6 +18,8 @@ fn regions_of_every_engine() {
     let absorbed = [
         PLACE,
         Absorbed::by(Op::Decommit, Call::Mmap, in_place).on_some_systems(),
+        // Where there are no markers a guard is a decommit.
+        Absorbed::by(Op::Reserve, Call::Mmap, in_place).on_some_systems(),
         Absorbed::by(Op::Reserve, Call::Madvise, locked).on_some_systems(),
         Absorbed::by(Op::Decommit, Call::Madvise, locked).on_some_systems(),
         Absorbed::by(Op::Query, Call::Ioctl, by_mincore).on_some_systems(),
