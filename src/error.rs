@@ -60,6 +60,12 @@ pub enum Op {
     Mirror,
     /// Make room for more elements in an array.
     Grow,
+    /// Open a file as memory, or lay a view of it into the addresses.
+    Map,
+    /// Bring what was written to a view to the disk.
+    Flush,
+    /// Give a file another length.
+    Resize,
 }
 
 impl Op {
@@ -89,6 +95,9 @@ impl Op {
             Op::Join => "join",
             Op::Mirror => "mirror",
             Op::Grow => "grow",
+            Op::Map => "map",
+            Op::Flush => "flush",
+            Op::Resize => "resize",
         }
     }
 }
@@ -115,6 +124,10 @@ pub enum ErrorKind {
     Unsupported,
     /// The pages are in a state that does not allow this verb.
     BadState,
+    /// No place is left on the disk, or the file would be longer than it may be.
+    DiskFull,
+    /// The file has become shorter than what is mapped of it.
+    Truncated,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -168,7 +181,8 @@ impl Error {
         self.kind
     }
 
-    /// The first address of the range (0 when the system was to choose it).
+    /// The first address of the range (0 when the system was to choose it); of
+    /// [`Map`](Op::Map), [`Flush`](Op::Flush) and [`Resize`](Op::Resize) the offset in the file.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -194,6 +208,11 @@ impl Error {
         self.call.name()
     }
 
+    /// Of these verbs `addr` is an offset in a file.
+    const fn is_about_a_file(&self) -> bool {
+        matches!(self.op, Op::Map | Op::Flush | Op::Resize)
+    }
+
     const fn reason(&self) -> &'static str {
         match self.kind {
             ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
@@ -217,6 +236,16 @@ impl Error {
             ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
                 "the second one does not begin where the first one ends"
             }
+            ErrorKind::OutOfRange if self.is_about_a_file() => {
+                "the range is inverted or leaves the section, or the file is too long for addresses"
+            }
+            ErrorKind::BadState if matches!(self.op, Op::Resize) => {
+                "a view of what the file would lose is open"
+            }
+            ErrorKind::Denied if matches!(self.op, Op::Map) => {
+                "the file was not opened for it, or the system forbids it"
+            }
+            ErrorKind::Unsupported if matches!(self.op, Op::Map) => "this is no file of bytes",
             ErrorKind::OutOfRange if matches!(self.op, Op::Grow) => {
                 "that is more than the maximum the array was made with"
             }
@@ -240,6 +269,8 @@ impl Error {
             ErrorKind::Denied => "the system forbids it",
             ErrorKind::Unsupported => "this system cannot do it",
             ErrorKind::BadState => "the pages are in another state",
+            ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
+            ErrorKind::Truncated => "the file has become shorter meanwhile",
             ErrorKind::Other => "the system refused",
         }
     }
@@ -262,6 +293,16 @@ impl Error {
                 "give a range that lies inside the reservation, and room for one answer at least"
             }
             (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
+            (Op::Map | Op::Flush | Op::Resize, ErrorKind::OutOfRange) => {
+                "give a range that lies inside the section, or map the file in parts"
+            }
+            (Op::Map, ErrorKind::Denied) => {
+                "open the file for reading, and for writing if the view is to write"
+            }
+            (Op::Map, ErrorKind::Unsupported) => {
+                "give a regular file; a directory, a pipe or a device cannot be mapped"
+            }
+            (Op::Resize, ErrorKind::BadState) => "drop the views first",
             (Op::Grow, ErrorKind::OutOfRange) => "make the array with a larger maximum",
             (Op::Split, ErrorKind::OutOfRange) => "cut inside the reservation",
             (Op::Split, ErrorKind::Misaligned) => {
@@ -300,6 +341,8 @@ impl Error {
             ErrorKind::Denied => "check limits, locked pages and the security policy",
             ErrorKind::Unsupported => "`granule info` says what this machine offers",
             ErrorKind::BadState => "query the range, and commit it first",
+            ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
+            ErrorKind::Truncated => "map the file again, with the length that it has now",
             ErrorKind::Other => "look the number up in the system's manual",
         }
     }
@@ -308,7 +351,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} of {} bytes", self.op.name(), self.len)?;
-        if self.addr != 0 {
+        if self.is_about_a_file() {
+            write!(out, " at offset {} of the file", self.addr)?;
+        } else if self.addr != 0 {
             write!(out, " at {:#x}", self.addr)?;
         }
         write!(out, ": {}", self.reason())?;
@@ -349,6 +394,8 @@ impl From<Error> for std::io::Error {
             ErrorKind::AddressTaken => std::io::ErrorKind::AlreadyExists,
             ErrorKind::Denied => std::io::ErrorKind::PermissionDenied,
             ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
+            ErrorKind::DiskFull => std::io::ErrorKind::StorageFull,
+            ErrorKind::Truncated => std::io::ErrorKind::UnexpectedEof,
             ErrorKind::BadState | ErrorKind::Other => std::io::ErrorKind::Other,
         };
         std::io::Error::new(kind, error)

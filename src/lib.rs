@@ -10,6 +10,7 @@
 //! | 3 | [`fault`] | a range of addresses, and who answers when it is touched |
 //! | 3 | [`win32`] | the same in the words of Windows: `VirtualAlloc` and its family |
 //! | 4 | [`mod@array`] | arrays that never move |
+//! | 4 | [`section`] | files as memory: sections and views |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
 //! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -20,6 +21,7 @@ pub mod fault;
 
 pub(crate) mod addr;
 pub(crate) mod ds;
+pub mod section;
 pub(crate) mod sys;
 
 #[cfg(target_os = "linux")]

@@ -27,6 +27,7 @@ mod memory;
 #[cfg(test)]
 pub(crate) mod model;
 mod reflection;
+mod section;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -52,6 +53,8 @@ use crate::ds::extents::Extents;
 pub(crate) use faults::{Answer, Fault, FaultHook};
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
+pub use section::Durability;
+pub(crate) use section::{Backing, Sharing};
 
 use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};

@@ -201,7 +201,13 @@ impl Win32Error {
             (ErrorKind::BadState, _) => Reason::NotCommitted,
             (ErrorKind::Denied, _) => Reason::NotOurs,
             (ErrorKind::Unsupported, _) => Reason::CannotDo,
-            (ErrorKind::TooManyMappings | ErrorKind::Other, _) => Reason::NoMapping,
+            (
+                ErrorKind::TooManyMappings
+                | ErrorKind::Other
+                | ErrorKind::DiskFull
+                | ErrorKind::Truncated,
+                _,
+            ) => Reason::NoMapping,
         };
         Self::with_cause(call, reason, error)
     }

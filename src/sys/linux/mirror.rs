@@ -70,7 +70,7 @@ fn memory_file(len: usize) -> Result<usize, Errno> {
 }
 
 /// The soft limit of `ulimit -f`, in bytes.
-fn file_len_max() -> u64 {
+pub(super) fn file_len_max() -> u64 {
     let mut limit = MaybeUninit::<libc::rlimit64>::zeroed();
     let target = limit.as_mut_ptr().expose_provenance();
     let args = [0, libc::RLIMIT_FSIZE as usize, 0, target, 0, 0];

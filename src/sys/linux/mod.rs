@@ -17,6 +17,7 @@ mod process;
 pub(crate) mod raw;
 #[cfg(test)]
 mod refusals;
+mod section;
 mod signals;
 mod touched;
 #[cfg(test)]
@@ -48,6 +49,12 @@ pub(crate) use process::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+#[cfg(feature = "std")]
+pub(crate) use section::number_of;
+pub(crate) use section::{
+    allocate_len, close_backing, file_alone, file_backing, flush_view, map_view, memory_backing,
+    set_len, stored_len, unmap_view, view_step,
+};
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,

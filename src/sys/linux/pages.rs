@@ -60,6 +60,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         // For `lock` the kernel says ENOMEM at its limit, and EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
+        (libc::ENOMEM, Op::Map) => ErrorKind::NoAddressSpace,
+        (libc::ENODEV, Op::Map) => ErrorKind::Unsupported,
+        (libc::EMFILE | libc::ENFILE, Op::Map) => ErrorKind::Denied,
+        (libc::ENOSPC | libc::EDQUOT | libc::EFBIG, Op::Map | Op::Flush | Op::Resize) => {
+            ErrorKind::DiskFull
+        }
         (libc::ENOSPC, Op::Mirror) => ErrorKind::NoMemory,
         (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror | Op::Watch) => ErrorKind::Denied,
         // Seccomp, an old kernel, or no /proc: what is missing is the means.

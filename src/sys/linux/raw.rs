@@ -40,6 +40,10 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_ftruncate => Call::Ftruncate,
         libc::SYS_fallocate => Call::Fallocate,
         libc::SYS_userfaultfd => Call::Userfaultfd,
+        libc::SYS_fstat => Call::Fstat,
+        libc::SYS_msync => Call::Msync,
+        libc::SYS_fsync => Call::Fsync,
+        libc::SYS_sync_file_range => Call::SyncFileRange,
         _ => Call::Other,
     }
 }

@@ -44,7 +44,7 @@ pub(crate) unsafe fn unmirror(ptr: NonNull<u8>, len: usize) -> Result<(), Errno>
 }
 
 /// Shared memory of `len` bytes, without a name.
-fn memory_file(len: usize) -> Result<c_int, Errno> {
+pub(super) fn memory_file(len: usize) -> Result<c_int, Errno> {
     let file = nameless_file()?;
     let Ok(file_len) = libc::off_t::try_from(len) else {
         close(file);
@@ -146,7 +146,7 @@ unsafe fn map_view(file: c_int, view: NonNull<u8>, len: usize) -> Result<(), Err
     Ok(())
 }
 
-fn close(file: c_int) {
+pub(super) fn close(file: c_int) {
     // SAFETY: opened by us and not used again. Its error says nothing we could act on.
     let call = || unsafe { libc::close(file) };
     let _ = checked(Call::Close, [file as usize, 0], || (call() == 0).then_some(()));

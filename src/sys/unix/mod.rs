@@ -13,6 +13,7 @@ mod mirror;
 mod pages;
 #[cfg(test)]
 mod refusals;
+mod section;
 #[cfg(test)]
 pub(crate) mod truth;
 mod watch;
@@ -35,4 +36,10 @@ pub(crate) use pages::{
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
+#[cfg(feature = "std")]
+pub(crate) use section::number_of;
+pub(crate) use section::{
+    allocate_len, close_backing, file_alone, file_backing, flush_view, map_view, memory_backing,
+    set_len, stored_len, unmap_view, view_step,
+};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -42,6 +42,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise) => ErrorKind::Unsupported,
+        (libc::ENOMEM, Op::Map) => ErrorKind::NoAddressSpace,
+        (libc::ENODEV, Op::Map) => ErrorKind::Unsupported,
+        (libc::EMFILE | libc::ENFILE, Op::Map) => ErrorKind::Denied,
+        (libc::ENOSPC | libc::EDQUOT | libc::EFBIG, Op::Map | Op::Flush | Op::Resize) => {
+            ErrorKind::DiskFull
+        }
         (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         // The limit of locked memory; EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,

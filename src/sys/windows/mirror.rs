@@ -61,7 +61,7 @@ pub(crate) fn generation() -> u32 {
 
 /// # Safety
 /// 1. A view begins there, and nobody uses it any more.
-unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
+pub(super) unsafe fn unmap(ptr: NonNull<u8>) -> Result<(), Errno> {
     let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: ptr.as_ptr().cast() };
     // SAFETY: (1).
     let call = || (unsafe { UnmapViewOfFile(view) } != 0).then_some(());

@@ -10,10 +10,11 @@ use crate::error::{Call, ErrorKind, Op};
 use core::ffi::c_void;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_CALL_NOT_IMPLEMENTED, ERROR_COMMITMENT_LIMIT, ERROR_INVALID_ADDRESS,
-    ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER, ERROR_MAPPED_ALIGNMENT,
-    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA,
-    ERROR_NOT_SUPPORTED, ERROR_OUTOFMEMORY, ERROR_PRIVILEGE_NOT_HELD, ERROR_PROC_NOT_FOUND,
+    ERROR_ACCESS_DENIED, ERROR_BAD_FILE_TYPE, ERROR_CALL_NOT_IMPLEMENTED, ERROR_COMMITMENT_LIMIT,
+    ERROR_DISK_FULL, ERROR_HANDLE_DISK_FULL, ERROR_INVALID_ADDRESS, ERROR_INVALID_FUNCTION,
+    ERROR_INVALID_PARAMETER, ERROR_MAPPED_ALIGNMENT, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS,
+    ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA, ERROR_NOT_SUPPORTED, ERROR_OUTOFMEMORY,
+    ERROR_PRIVILEGE_NOT_HELD, ERROR_PROC_NOT_FOUND, ERROR_USER_MAPPED_FILE,
     ERROR_WORKING_SET_QUOTA, HANDLE,
 };
 use windows_sys::Win32::System::Memory::{
@@ -70,6 +71,12 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Reserve, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Reserve, ERROR_INVALID_PARAMETER) => ErrorKind::OutOfRange,
         (Op::Reserve, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
+        (Op::Map, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
+        (Op::Map, ERROR_BAD_FILE_TYPE) => ErrorKind::Unsupported,
+        (Op::Resize, ERROR_USER_MAPPED_FILE) => ErrorKind::BadState,
+        (Op::Map | Op::Flush | Op::Resize, ERROR_DISK_FULL | ERROR_HANDLE_DISK_FULL) => {
+            ErrorKind::DiskFull
+        }
         // A Windows that does not know MEM_RESET_UNDO.
         (Op::Undiscard, ERROR_INVALID_PARAMETER) => ErrorKind::Unsupported,
         // Wine's word for memory that Linux refuses. Windows never denies pages of our own.

@@ -4,9 +4,9 @@ use super::super::inject;
 use crate::error::Call;
 use core::ptr::NonNull;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_COMMITMENT_LIMIT, ERROR_INVALID_ADDRESS, ERROR_INVALID_PARAMETER,
-    ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_LOCKED,
-    ERROR_WORKING_SET_QUOTA,
+    ERROR_ACCESS_DENIED, ERROR_COMMITMENT_LIMIT, ERROR_DISK_FULL, ERROR_INVALID_ADDRESS,
+    ERROR_INVALID_PARAMETER, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY,
+    ERROR_NOT_LOCKED, ERROR_WORKING_SET_QUOTA,
 };
 use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, MEM_RESERVE};
 
@@ -30,6 +30,10 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | MapViewOfFile, MapViewOfFile3 | ERROR_NOT_ENOUGH_MEMORY | no addresses |
 /// | | ERROR_INVALID_ADDRESS | the wanted ones are taken |
 /// | UnmapViewOfFile | ERROR_NO_SYSTEM_RESOURCES | as for VirtualFree |
+/// | DuplicateHandle | ERROR_NOT_ENOUGH_MEMORY | no memory for the table of handles |
+/// | GetFileSizeEx | ERROR_NO_SYSTEM_RESOURCES | short of something for a moment |
+/// | SetFileInformationByHandle | ERROR_DISK_FULL | as it says |
+/// | FlushViewOfFile, FlushFileBuffers | ERROR_DISK_FULL | as it says, after all |
 /// | QueryWorkingSetEx | ERROR_ACCESS_DENIED | a policy |
 /// | AddVectoredExceptionHandler | ERROR_NOT_ENOUGH_MEMORY | no memory for the list of handlers |
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
@@ -51,6 +55,11 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::GetWriteWatch | Call::ResetWriteWatch => &[NOT_KNOWN],
         Call::CreateFileMapping => &[NO_PROMISE],
         Call::MapViewOfFile | Call::MapViewOfFile3 => &[NO_MEMORY, ERROR_INVALID_ADDRESS as i32],
+        Call::DuplicateHandle => &[NO_MEMORY],
+        Call::GetFileSizeEx => &[NO_RESOURCES],
+        Call::SetFileInformationByHandle | Call::FlushViewOfFile | Call::FlushFileBuffers => {
+            &[ERROR_DISK_FULL as i32]
+        }
         Call::QueryWorkingSetEx => &[ERROR_ACCESS_DENIED as i32],
         _ => &[],
     }

@@ -13,10 +13,10 @@ const FLOORS: [(&str, u8); 12] = [
     ("sys", 1),
     ("vm", 2),
     ("fault", 3),
-    ("section", 3),
     ("win32", 3),
     ("array", 4),
     ("heap", 4),
+    ("section", 4),
     ("stomp", 4),
     ("global", 5),
 ];
