@@ -39,7 +39,15 @@ fn regions_of_every_engine() {
             }
             prepared?;
             stage.verb(Op::Query, || region.committed_pages())?;
-            stage.verb(Op::Decommit, || region.reset(0..page_len))?;
+            let reset = stage.verb(Op::Decommit, || region.reset(0..page_len));
+            // Even if it was refused half way.
+            stage.verb(Op::Commit, || region.prepare_for_io(0..page_len))?;
+            // SAFETY: as above.
+            unsafe { region.as_ptr().write(1) };
+            if engine != Engine::Demand {
+                assert_eq!(region.committed_pages(), Ok(4), "none is counted twice");
+            }
+            reset?;
             stage.leave(|| drop(region));
         }
         Ok(())

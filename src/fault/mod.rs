@@ -24,6 +24,10 @@
 //!    found, finds us. On Linux ours goes in front of it again when the next range is watched; on
 //!    other systems it is installed once. On Windows handing on is to answer
 //!    `EXCEPTION_CONTINUE_SEARCH`.
+//!
+//!    While ours is asked no other signal comes in, if the system calls it. Where a handler in
+//!    front hands on to it, signals that it has not blocked come in: their handlers must not touch
+//!    what is watched, nor jump away.
 //! 3. After a watch has ended no handler of it runs, on any thread.
 //! 4. The child of a `fork` has the watches of its parent.
 //!

@@ -20,7 +20,7 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 pub(super) use report::Words;
-use state::{Setup, Shared, provide};
+use state::{Setup, Shared, commit_missing, provide};
 
 /// Bytes that are committed at a touch, unless the builder says otherwise: the price of a fault,
 /// some microseconds, is shared by 16 pages.
@@ -373,7 +373,7 @@ impl FaultRegion {
     }
 
     /// Commits every page of `range`, in bytes from the start, so that system calls can be given
-    /// it. [`Engine::Demand`]: nothing has to be done.
+    /// it. [`Engine::Demand`]: nothing has to be done, unless a [`reset`](Self::reset) was refused.
     ///
     /// # Errors
     /// - `OutOfRange`: the range is empty, inverted or leaves the region.
@@ -389,7 +389,8 @@ impl FaultRegion {
             return Err(Error::new(Op::Commit, ErrorKind::OutOfRange, addr, len, 0));
         }
         if setup.engine == Engine::Demand {
-            return Ok(());
+            let start = start - start % setup.page_len;
+            return commit_missing(&setup.memory, start..end);
         }
         let mut offset = start;
         while offset < end {
@@ -404,7 +405,9 @@ impl FaultRegion {
     ///
     /// # Errors
     /// - `OutOfRange`: the range is inverted or leaves the region.
-    /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused; content may be lost.
+    /// - `TooManyMappings`, `NoMemory`, `Denied`: the system refused; content may be lost. With
+    ///   [`Engine::Demand`] pages of the range may be gone, and a touch of them ends the process,
+    ///   until [`prepare_for_io`](Self::prepare_for_io) has got them back.
     pub fn reset(&mut self, range: Range<usize>) -> Result<(), Error> {
         let setup = self.setup();
         let Range { start, end } = range;

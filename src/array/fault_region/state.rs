@@ -127,14 +127,16 @@ impl Shared {
                 let done = match setup.engine {
                     Engine::Demand => memory
                         .decommit(part.clone())
-                        .and_then(|()| memory.commit(part, Protection::ReadWrite)),
-                    Engine::Guard => memory.guard(part),
-                    Engine::Mprotect => memory.decommit(part),
+                        .and_then(|()| memory.commit(part.clone(), Protection::ReadWrite)),
+                    Engine::Guard => memory.guard(part.clone()),
+                    Engine::Mprotect => memory.decommit(part.clone()),
                 };
-                done.map_err(|error| error.as_part_of(Op::Decommit))?;
                 if setup.engine != Engine::Demand {
-                    self.committed.fetch_sub(pages, Ordering::AcqRel);
+                    // After a refusal some may be gone, and are committed anew at a touch.
+                    let left = if done.is_ok() { 0 } else { committed_in(memory, part) };
+                    self.committed.fetch_sub(pages - left / setup.page_len, Ordering::AcqRel);
                 }
+                done.map_err(|error| error.as_part_of(Op::Decommit))?;
             }
             offset = end;
         }
@@ -161,6 +163,45 @@ impl Handler for Shared {
                 refusal(setup, offset, fault.access(), reason).print();
                 Outcome::NotMine
             }
+        }
+    }
+}
+
+/// How many bytes of whole pages are committed.
+fn committed_in(memory: &Reservation, range: Range<usize>) -> usize {
+    let (mut offset, mut len) = (range.start, 0);
+    while let Some(run) = memory.query(offset).ok().filter(|_| offset < range.end) {
+        let end = range.end.min(offset + run.len);
+        len += if run.state == State::Committed { end - offset } else { 0 };
+        offset = end;
+    }
+    len
+}
+
+/// Commits the pages of a range that a refused reset has taken: with Demand no touch does.
+pub(super) fn commit_missing(memory: &Reservation, range: Range<usize>) -> Result<(), Error> {
+    let mut offset = range.start;
+    while offset < range.end {
+        let run = memory.query(offset)?;
+        let end = range.end.min(offset + run.len);
+        if run.state != State::Committed {
+            commit_run(memory, offset..end, run.state)?;
+        }
+        offset = end;
+    }
+    Ok(())
+}
+
+/// Commits pages that are in the same state, another one.
+fn commit_run(memory: &Reservation, run: Range<usize>, state: State) -> Result<(), Error> {
+    match state {
+        State::Reserved => memory.commit(run, Protection::ReadWrite),
+        State::Guarded => memory.unguard(run),
+        // A reset has failed half way, and so has taking it back: they begin anew.
+        _ => {
+            let emptied = memory.decommit(run.clone());
+            emptied.map_err(|error| error.as_part_of(Op::Commit))?;
+            memory.commit(run, Protection::ReadWrite)
         }
     }
 }
@@ -224,8 +265,8 @@ fn commit(shared: &Shared, setup: &Setup, offset: usize, access: Option<Access>)
 
 fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Access>) -> Step {
     let page_start = offset - offset % setup.page_len;
-    let run = match run_around(setup, page_start) {
-        Ok(Around::Missing(run)) => run,
+    let (run, state) = match run_around(setup, page_start) {
+        Ok(Around::Missing(run, state)) => (run, state),
         Ok(Around::Committed(end)) => return Step::Done(end),
         Err(error) => return Step::Refused(Reason::System(error)),
     };
@@ -253,11 +294,7 @@ fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Ac
     }
     let start = if wanted == whole { run.start } else { page_start };
     let end = start + wanted * setup.page_len;
-    let done = match setup.engine {
-        Engine::Guard => setup.memory.unguard(start..end),
-        Engine::Demand | Engine::Mprotect => setup.memory.commit(start..end, Protection::ReadWrite),
-    };
-    match done {
+    match commit_run(&setup.memory, start..end, state) {
         Ok(()) => Step::Done(end),
         Err(error) => {
             give_back(wanted);
@@ -268,8 +305,8 @@ fn commit_alone(shared: &Shared, setup: &Setup, offset: usize, access: Option<Ac
 
 /// What lies around a page, in its chunk.
 enum Around {
-    /// The pages that have to be committed.
-    Missing(Range<usize>),
+    /// The pages that have to be committed, and their state.
+    Missing(Range<usize>, State),
     /// It is committed, and so is what follows up to this offset.
     Committed(usize),
 }
@@ -288,12 +325,7 @@ fn run_around(setup: &Setup, page_start: usize) -> Result<Around, Error> {
         }
         return match region.state {
             State::Committed => Ok(Around::Committed(end)),
-            State::Reserved | State::Guarded => Ok(Around::Missing(start..end)),
-            // A verb has failed half way, and so has taking it back.
-            _ => {
-                let addr = setup.memory.base() + page_start;
-                Err(Error::new(Op::Commit, ErrorKind::BadState, addr, setup.page_len, 0))
-            }
+            state => Ok(Around::Missing(start..end, state)),
         };
     }
 }
