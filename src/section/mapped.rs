@@ -71,6 +71,16 @@ impl Mapped {
         unsafe { self.start.add(self.lead) }
     }
 
+    /// Where the mapped pages begin, and how many bytes of them lie before the first one.
+    pub(super) const fn start(&self) -> (NonNull<u8>, usize) {
+        (self.start, self.lead)
+    }
+
+    /// The file that was kept.
+    pub(super) const fn file(&self) -> Backing {
+        self.file
+    }
+
     pub(super) const fn len(&self) -> usize {
         self.len
     }

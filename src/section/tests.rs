@@ -55,3 +55,17 @@ fn views_of_memory() {
         Ok(())
     });
 }
+
+#[test]
+fn a_racy_view() {
+    let path = OwnFile::new("story-racy", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    play(&[], |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        let view = stage.verb(Op::Map, || section.racy::<u32>(0..100_000))?;
+        assert_eq!(view.load(24_999)?, 0x0707_0707);
+        stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}

@@ -8,7 +8,7 @@
 
 use super::{
     Access, Errno, allocate_len, close_backing, file_alone, file_backing, flush_view, map_view,
-    memory_backing, set_len, stored_len, unmap_view, view_step,
+    memory_backing, patch_view, set_len, stored_len, unmap_view, view_step,
 };
 use core::ptr::NonNull;
 
@@ -27,6 +27,7 @@ impl Backing {
     pub(crate) const NOTHING: usize = usize::MAX;
 
     /// The number that a view is made of.
+    #[cfg(not(windows))]
     pub(super) const fn mapped(self) -> usize {
         if self.object == Self::NOTHING { self.file } else { self.object }
     }
@@ -83,6 +84,7 @@ const _SECTION_CONTRACT: (
     unsafe fn(usize, u64, u64) -> Result<(), Errno>,
     unsafe fn(Backing, u64, usize, Sharing) -> Result<NonNull<u8>, Errno>,
     unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
     unsafe fn(Backing, u64, NonNull<u8>, usize, Durability) -> Result<(), Errno>,
     fn() -> usize,
 ) = (
@@ -95,6 +97,7 @@ const _SECTION_CONTRACT: (
     allocate_len,
     map_view,
     unmap_view,
+    patch_view,
     flush_view,
     view_step,
 );

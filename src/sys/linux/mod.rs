@@ -53,7 +53,7 @@ pub(crate) use refusals::refusals;
 pub(crate) use section::number_of;
 pub(crate) use section::{
     allocate_len, close_backing, file_alone, file_backing, flush_view, map_view, memory_backing,
-    set_len, stored_len, unmap_view, view_step,
+    patch_view, set_len, stored_len, unmap_view, view_step,
 };
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{

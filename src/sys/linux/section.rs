@@ -197,6 +197,22 @@ pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errn
     released
 }
 
+/// Lays pages that read zero over a part of a view that can be touched no more. They are this
+/// process' own, take memory when they are written, and go with the view. It may be called in a
+/// handler of faults. Call: mmap.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let addr = ptr.as_ptr().expose_provenance();
+    let args = [addr, len, rights as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: (1), (2).
+    unsafe { syscall(libc::SYS_mmap, args) }.map(drop)
+}
+
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: sync_file_range, and
 /// where the file system does not know that msync(MS_ASYNC); or msync(MS_SYNC); or that and fsync.
 ///

@@ -187,6 +187,22 @@ pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errn
     unsafe { release(ptr, len) }
 }
 
+/// Lays pages that read zero over a part of a view that can be touched no more. They are this
+/// process' own, take memory when they are written, and go with the view. It may be called in a
+/// handler of faults. Call: mmap.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+    // SAFETY: (1), (2).
+    let call = || unsafe { libc::mmap(place(ptr), len, rights, flags, -1, 0) };
+    let mapped = || (call() != libc::MAP_FAILED).then_some(());
+    checked(Call::Mmap, [ptr.addr().get(), len], mapped)
+}
+
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: msync; for `Full` also
 /// fsync, on macOS fcntl(F_FULLFSYNC).
 ///

@@ -11,8 +11,8 @@ use super::pages::{process, refused};
 use crate::error::Call;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
-    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BAD_FILE_TYPE, HANDLE,
-    INVALID_HANDLE_VALUE,
+    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BAD_FILE_TYPE, ERROR_NOT_SUPPORTED,
+    HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_END_OF_FILE_INFO, FILE_TYPE_DISK, FileEndOfFileInfo, FlushFileBuffers, GetFileSizeEx,
@@ -211,6 +211,16 @@ pub(crate) unsafe fn map_view(
 pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, _: usize) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { unmap(ptr) }
+}
+
+/// Windows lays nothing over a view, and takes no page of one away: a file that is mapped cannot be
+/// made shorter.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
+    refused(ERROR_NOT_SUPPORTED)
 }
 
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: FlushViewOfFile, which
