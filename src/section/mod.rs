@@ -26,6 +26,7 @@
 //! In the system's cache of files: no copy is made. What is written stays there when the process
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
+mod copy;
 mod mapped;
 mod racy;
 #[cfg(test)]
@@ -35,8 +36,9 @@ mod word;
 
 pub use crate::sys::Durability;
 pub use crate::vm::Access;
+pub use copy::{CowView, DirtyRanges};
 pub use racy::Racy;
-pub use view::{CowView, View, ViewMut};
+pub use view::{View, ViewMut};
 pub use word::Word;
 
 use crate::error::{Error, ErrorKind, Op};
@@ -178,8 +180,8 @@ impl Section {
     /// The bytes of `range`, to be read and written. A page is copied when it is first written, and
     /// what is written stays in this view. Any section can be copied.
     ///
-    /// Linux: fstat, mmap. Windows: `GetFileSizeEx`, `MapViewOfFile` with `FILE_MAP_COPY`, which
-    /// promises the memory for all of the copies now.
+    /// Linux: fstat, fcntl, mmap. Windows: `GetFileSizeEx`, `DuplicateHandle`, `MapViewOfFile` with
+    /// `FILE_MAP_COPY`, which promises the memory for all of the copies now.
     ///
     /// # Errors
     /// - As for [`view`](Self::view).

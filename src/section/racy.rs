@@ -9,7 +9,7 @@
 //!    long the lost part is;
 //! 3. the access is repeated, reads zero or writes to nowhere, looks at the note, and is an error.
 
-use super::mapped::Mapped;
+use super::mapped::{Keeps, Mapped};
 use super::{Access, Section, Word};
 use crate::addr::{align_down, align_up};
 use crate::error::{Error, ErrorKind, Op};
@@ -121,7 +121,7 @@ impl<T: Word> Racy<T> {
             Access::Read => Sharing::Read,
             Access::Write => Sharing::Write,
         };
-        let mapped = Mapped::new(section, range, sharing, true)?;
+        let mapped = Mapped::new(section, range, sharing, Keeps::File)?;
         let access = section.access();
         let mut view = Racy { _watch: None, mapped, state: None, access, words: PhantomData };
         if view.mapped.len() > 0 && view.mapped.file().file != Backing::NOTHING {

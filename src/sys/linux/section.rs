@@ -39,9 +39,8 @@ pub(crate) unsafe fn file_backing(file: usize, access: Access) -> Result<(Backin
     if !fits {
         return Err(Errno(libc::EACCES, Call::None));
     }
-    let args = [file, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
-    // SAFETY: (1); makes another number for it.
-    let own = unsafe { syscall(libc::SYS_fcntl, args) }?;
+    // SAFETY: (1).
+    let own = unsafe { duplicate(file) }?;
     match status(own) {
         Ok(status) if status.st_mode & libc::S_IFMT == libc::S_IFREG => {
             Ok((Backing { file: own, object: Backing::NOTHING }, status.st_size as u64))
@@ -74,19 +73,37 @@ pub(crate) fn memory_backing(len: u64) -> Result<Backing, Errno> {
     }
 }
 
-/// The file alone once more, for whoever outlives the backing; no file for memory. Calls: fcntl or
-/// none.
+/// The file once more, for whoever outlives the backing, and with `is_whole` what views are made
+/// of, too. Calls: fcntl, once for each; after an error close.
 ///
 /// # Safety
 /// 1. The backing is open.
-pub(crate) unsafe fn file_alone(backing: Backing) -> Result<Backing, Errno> {
-    if backing.file == Backing::NOTHING {
-        return Ok(Backing { object: Backing::NOTHING, ..backing });
+pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<Backing, Errno> {
+    let mut again = Backing { file: Backing::NOTHING, object: Backing::NOTHING };
+    if backing.file != Backing::NOTHING {
+        // SAFETY: (1).
+        again.file = unsafe { duplicate(backing.file) }?;
     }
-    let args = [backing.file, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
+    if is_whole && backing.object != Backing::NOTHING {
+        // SAFETY: (1).
+        match unsafe { duplicate(backing.object) } {
+            Ok(object) => again.object = object,
+            Err(errno) => {
+                // SAFETY: (1) ours, known to nobody.
+                unsafe { close_backing(again) };
+                return Err(errno);
+            }
+        }
+    }
+    Ok(again)
+}
+
+/// # Safety
+/// 1. The number is that of an open file, or of none.
+unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
+    let args = [number, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
     // SAFETY: (1); makes another number for it.
-    let file = unsafe { syscall(libc::SYS_fcntl, args) }?;
-    Ok(Backing { file, object: Backing::NOTHING })
+    unsafe { syscall(libc::SYS_fcntl, args) }
 }
 
 /// Closes what was opened; views stay. Call: close.
