@@ -86,7 +86,7 @@ const CHOICES: usize = 3;
 /// How often a story is played again to meet a refusal.
 const ROUNDS: usize = 10;
 /// More calls than any story makes.
-const CALLS_MAX: usize = 500;
+const CALLS_MAX: usize = 2000;
 
 /// Plays a story in all the ways. Each entry of `absorbs` must have been met in the end.
 pub(crate) fn play(absorbs: &[Absorbed], story: impl Fn(&mut Stage<'_>) -> Result<(), Error>) {
