@@ -165,7 +165,9 @@ fn what_lies_outside_is_refused() {
     let error = Section::anonymous(0).expect_err("nothing cannot be viewed");
     assert_eq!(told(&error), (Op::Map, ErrorKind::OutOfRange));
     let error = Section::anonymous(isize::MAX as usize).expect_err("nobody has so much");
-    assert_eq!(told(&error), (Op::Map, ErrorKind::NoMemory), "{error}");
+    // Windows says that the length is no length.
+    let kinds = [ErrorKind::NoMemory, ErrorKind::BadState];
+    assert!(error.op() == Op::Map && kinds.contains(&error.kind()), "{error}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ pub(crate) fn charged_len(range: Range<usize>) -> usize {
     charged.map(|(mapping, _)| inside(mapping).len()).sum()
 }
 
-const CHILD: &str = "GRANULE_TEST_CHILD";
+pub(crate) const CHILD: &str = "GRANULE_TEST_CHILD";
 
 /// Runs `body`, the body of test `name`, in a process of its own: limits and exhaustion stay there.
 pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn()) {
