@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The command line of what runs programs of this platform, if something has to.
-const RUNNER: &str = "GRANULE_TEST_RUNNER";
+pub(crate) const RUNNER: &str = "GRANULE_TEST_RUNNER";
 
 /// A command that starts `program`.
 pub(crate) fn program(program: &Path) -> Command {

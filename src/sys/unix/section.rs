@@ -108,7 +108,7 @@ pub(crate) unsafe fn stored_len(backing: Backing) -> Result<u64, Errno> {
 fn status(file: usize) -> Result<libc::stat, Errno> {
     let mut status = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the system fills the structure, which lives through the call.
-    let call = || unsafe { libc::fstat(file as c_int, status.as_mut_ptr()) };
+    let mut call = || unsafe { libc::fstat(file as c_int, status.as_mut_ptr()) };
     checked(Call::Fstat, [file, 0], || (call() == 0).then_some(()))?;
     // SAFETY: zeroed and filled; its fields are numbers.
     Ok(unsafe { status.assume_init() })
