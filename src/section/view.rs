@@ -155,8 +155,7 @@ impl ViewMut {
     }
 
     /// Brings the pages of `range` into memory now, ready to be written: one call instead of a
-    /// fault for each. Worth it before a file is rewritten as a whole (on ext4 3 to 4 times cheaper
-    /// than the faults; on tmpfs the faults are cheaper).
+    /// fault for each. Meant for a file on a disk that is rewritten as a whole.
     ///
     /// Linux: madvise(MADV_POPULATE_WRITE). Elsewhere the pages are touched.
     ///
