@@ -66,6 +66,8 @@ pub enum Op {
     Flush,
     /// Give a file another length.
     Resize,
+    /// Read or write bytes of a view that others may change.
+    Access,
 }
 
 impl Op {
@@ -98,6 +100,7 @@ impl Op {
             Op::Map => "map",
             Op::Flush => "flush",
             Op::Resize => "resize",
+            Op::Access => "access",
         }
     }
 }
@@ -165,6 +168,11 @@ impl Error {
         self
     }
 
+    /// The same error, of a verb on a part of a file that this one was a step of.
+    pub(crate) const fn as_part_of_file(self, op: Op, offset: u64, len: usize) -> Self {
+        Error { op, addr: offset as usize, len, ..self }
+    }
+
     /// The same error, of the system call that refused.
     pub(crate) const fn of_call(mut self, call: Call) -> Self {
         self.call = call;
@@ -182,7 +190,8 @@ impl Error {
     }
 
     /// The first address of the range (0 when the system was to choose it); of
-    /// [`Map`](Op::Map), [`Flush`](Op::Flush) and [`Resize`](Op::Resize) the offset in the file.
+    /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize) and
+    /// [`Access`](Op::Access) the offset in the file.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -210,7 +219,7 @@ impl Error {
 
     /// Of these verbs `addr` is an offset in a file.
     const fn is_about_a_file(&self) -> bool {
-        matches!(self.op, Op::Map | Op::Flush | Op::Resize)
+        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access)
     }
 
     const fn reason(&self) -> &'static str {
@@ -242,6 +251,7 @@ impl Error {
             ErrorKind::BadState if matches!(self.op, Op::Resize) => {
                 "a view of what the file would lose is open"
             }
+            ErrorKind::Denied if matches!(self.op, Op::Access) => "the section is for reading only",
             ErrorKind::Denied if matches!(self.op, Op::Map) => {
                 "the file was not opened for it, or the system forbids it"
             }
@@ -293,10 +303,10 @@ impl Error {
                 "give a range that lies inside the reservation, and room for one answer at least"
             }
             (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
-            (Op::Map | Op::Flush | Op::Resize, ErrorKind::OutOfRange) => {
+            (Op::Map | Op::Flush | Op::Resize | Op::Access, ErrorKind::OutOfRange) => {
                 "give a range that lies inside the section, or map the file in parts"
             }
-            (Op::Map, ErrorKind::Denied) => {
+            (Op::Map | Op::Access, ErrorKind::Denied) => {
                 "open the file for reading, and for writing if the view is to write"
             }
             (Op::Map, ErrorKind::Unsupported) => {

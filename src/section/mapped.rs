@@ -7,6 +7,16 @@ use crate::sys::{self, Backing, Durability, Errno, Sharing};
 use core::ops::Range;
 use core::ptr::NonNull;
 
+/// What a view keeps open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Nothing,
+    /// The file, to be flushed.
+    File,
+    /// That, and what more views can be made of.
+    Backing,
+}
+
 /// A mapped range of a section. Dropping it takes the addresses away.
 ///
 /// ```text
@@ -22,7 +32,7 @@ pub(super) struct Mapped {
     len: usize,
     /// Where the first one that was asked for is in the file.
     offset: u64,
-    /// The file for a flush; for memory, and where none is kept, nothing.
+    /// What is kept of the section's backing.
     file: Backing,
 }
 
@@ -33,12 +43,12 @@ unsafe impl Send for Mapped {}
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
-    /// Maps a range. `keeps_file`: it can be flushed.
+    /// Maps a range.
     pub(super) fn new(
         section: &Section,
         range: Range<u64>,
         sharing: Sharing,
-        keeps_file: bool,
+        keeps: Keeps,
     ) -> Result<Self, Error> {
         let len = section.check(&range)?;
         let failed = |errno: Errno| errno.of(Op::Map, range.start as usize, len);
@@ -48,9 +58,11 @@ impl Mapped {
         if len == 0 {
             return Ok(Mapped { lead: 0, ..mapped });
         }
-        if keeps_file {
+        if keeps != Keeps::Nothing {
+            let is_whole = keeps == Keeps::Backing;
             // SAFETY: (1) ours, and open.
-            mapped.file = unsafe { sys::file_alone(section.backing) }.map_err(failed)?;
+            let again = unsafe { sys::backing_again(section.backing, is_whole) };
+            mapped.file = again.inspect_err(|_| mapped.len = 0).map_err(failed)?;
         }
         let first = range.start - lead as u64;
         // SAFETY: (1) ours, and open.
@@ -69,6 +81,16 @@ impl Mapped {
     pub(super) const fn as_ptr(&self) -> NonNull<u8> {
         // SAFETY: inside the view, or at its end.
         unsafe { self.start.add(self.lead) }
+    }
+
+    /// Where the mapped pages begin, and how many bytes of them lie before the first one.
+    pub(super) const fn start(&self) -> (NonNull<u8>, usize) {
+        (self.start, self.lead)
+    }
+
+    /// The file that was kept.
+    pub(super) const fn file(&self) -> Backing {
+        self.file
     }
 
     pub(super) const fn len(&self) -> usize {

@@ -18,6 +18,7 @@
 //! | tier | type | made by | what the caller promises |
 //! |---|---|---|---|
 //! | raw, read | [`View`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
+//! | racy | [`Racy`] | a safe `fn` | nothing: it has words, and no slices |
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
 //!
@@ -25,14 +26,20 @@
 //! In the system's cache of files: no copy is made. What is written stays there when the process
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
+mod copy;
 mod mapped;
+mod racy;
 #[cfg(test)]
 mod tests;
 mod view;
+mod word;
 
 pub use crate::sys::Durability;
 pub use crate::vm::Access;
-pub use view::{CowView, View, ViewMut};
+pub use copy::{CowView, DirtyRanges};
+pub use racy::Racy;
+pub use view::{View, ViewMut};
+pub use word::Word;
 
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Errno};
@@ -173,8 +180,8 @@ impl Section {
     /// The bytes of `range`, to be read and written. A page is copied when it is first written, and
     /// what is written stays in this view. Any section can be copied.
     ///
-    /// Linux: fstat, mmap. Windows: `GetFileSizeEx`, `MapViewOfFile` with `FILE_MAP_COPY`, which
-    /// promises the memory for all of the copies now.
+    /// Linux: fstat, fcntl, mmap. Windows: `GetFileSizeEx`, `DuplicateHandle`, `MapViewOfFile` with
+    /// `FILE_MAP_COPY`, which promises the memory for all of the copies now.
     ///
     /// # Errors
     /// - As for [`view`](Self::view).
@@ -185,6 +192,20 @@ impl Section {
     pub unsafe fn view_copy(&self, range: Range<u64>) -> Result<CowView, Error> {
         // SAFETY: (1), (2).
         unsafe { CowView::map(self, range) }
+    }
+
+    /// The bytes of `range` as words, whoever changes them meanwhile: see [`Racy`]. They can be
+    /// written if the section is for writing.
+    ///
+    /// Linux: fstat, mmap, fcntl, and the calls of [`Watch::new`](crate::fault::Watch::new).
+    /// Windows: `GetFileSizeEx`, `MapViewOfFile`, `DuplicateHandle`.
+    ///
+    /// # Errors
+    /// - As for [`view`](Self::view).
+    /// - `Misaligned`: the range does not begin and end at multiples of the word.
+    /// - `NoMemory`: there is none for the table of watches.
+    pub fn racy<T: Word>(&self, range: Range<u64>) -> Result<Racy<T>, Error> {
+        Racy::map(self, range)
     }
 
     /// The whole of it.

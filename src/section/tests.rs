@@ -1,8 +1,9 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
 use super::{Access, Durability, Section};
+use crate::error::Call;
 use crate::error::Op;
-use crate::vm::tests::stage::play;
+use crate::vm::tests::stage::{Absorbed, play};
 use std::path::PathBuf;
 
 /// A file of the test's own, removed when this is dropped.
@@ -51,6 +52,63 @@ fn views_of_memory() {
         // SAFETY: (1) to (3): nobody else knows this memory.
         let mut view = stage.verb(Op::Map, || unsafe { section.view_mut(0..100_000) })?;
         view[99_999] = 1;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_racy_view() {
+    let path = OwnFile::new("story-racy", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    play(&[], |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        let view = stage.verb(Op::Map, || section.racy::<u32>(0..100_000))?;
+        assert_eq!(view.load(24_999)?, 0x0707_0707);
+        stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_copy_that_is_committed() {
+    let path = OwnFile::new("story-copy", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    let looked = "the view is compared with the file instead";
+    let copied = "the file is copied into the pages instead";
+    let stays = "the twin stays; where nothing is refused any more, without memory";
+    let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
+    let absorbs = [
+        Absorbed::by(Op::Written, Call::Pread, looked),
+        rare(Op::Written, Call::Munmap, stays),
+        rare(Op::Written, Call::Mmap, stays),
+        rare(Op::Written, Call::Mprotect, stays),
+        rare(Op::Written, Call::Madvise, stays),
+        rare(Op::Written, Call::UnmapViewOfFile, stays),
+        Absorbed::by(Op::Discard, Call::Madvise, copied),
+        rare(Op::Discard, Call::Munlock, copied),
+        rare(Op::Discard, Call::Munmap, stays),
+        rare(Op::Discard, Call::Mmap, stays),
+        rare(Op::Discard, Call::Mprotect, stays),
+        Absorbed::by(Op::Discard, Call::UnmapViewOfFile, stays),
+        Absorbed::by(Op::Commit, Call::Pread, looked),
+        Absorbed::by(Op::Commit, Call::Madvise, copied),
+        rare(Op::Commit, Call::Munlock, copied),
+        Absorbed::by(Op::Commit, Call::Munmap, stays),
+        rare(Op::Commit, Call::Mmap, stays),
+        rare(Op::Commit, Call::Mprotect, stays),
+        Absorbed::by(Op::Commit, Call::UnmapViewOfFile, stays),
+    ];
+    play(&absorbs, |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        // SAFETY: (1), (2): the file is this test's own; no slice of it is used while it changes.
+        let mut view = stage.verb(Op::Map, || unsafe { section.view_copy(0..100_000) })?;
+        view[50_000] = view[50_000].wrapping_add(1);
+        let dirty = stage.verb(Op::Written, || view.dirty_ranges().next().transpose())?;
+        assert!(dirty.is_some_and(|run| run.contains(&50_000)));
+        stage.verb(Op::Discard, || view.discard(0..10))?;
+        stage.verb(Op::Commit, || view.commit(Durability::Data))?;
         stage.leave(|| drop((section, view)));
         Ok(())
     });

@@ -1,6 +1,6 @@
 //! Floor 4, uses floors 0 to 3. Views as slices: the caller keeps still what lies under them.
 
-use super::mapped::Mapped;
+use super::mapped::{Keeps, Mapped};
 use super::{Access, Section};
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Durability, Sharing};
@@ -27,7 +27,7 @@ impl View {
     /// # Safety
     /// 1. As for [`Section::view`].
     pub(super) unsafe fn map(section: &Section, range: Range<u64>) -> Result<Self, Error> {
-        Mapped::new(section, range, Sharing::Read, false).map(View)
+        Mapped::new(section, range, Sharing::Read, Keeps::Nothing).map(View)
     }
 
     /// The whole file in one step: opened, mapped, and closed again. The view stays.
@@ -103,7 +103,7 @@ impl ViewMut {
             let len = range.end.saturating_sub(range.start) as usize;
             return Err(Error::new(Op::Map, ErrorKind::Denied, range.start as usize, len, 0));
         }
-        Mapped::new(section, range, Sharing::Write, true).map(ViewMut)
+        Mapped::new(section, range, Sharing::Write, Keeps::File).map(ViewMut)
     }
 
     /// The whole file in one step: opened for reading and writing, and mapped.
@@ -203,75 +203,5 @@ impl AsMut<[u8]> for ViewMut {
 impl fmt::Debug for ViewMut {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "ViewMut({} bytes at offset {})", self.0.len(), self.0.offset())
-    }
-}
-
-/// A part of a file to be read and written, whose writes stay here: a page is copied when it is
-/// first written, and the file does not learn of it.
-///
-/// ```
-/// use granule::section::CowView;
-/// # let path = std::env::temp_dir().join(format!("granule-cow-{}", std::process::id()));
-/// std::fs::write(&path, "abc")?;
-/// // SAFETY: (1), (2): the file is this program's own.
-/// let mut copy = unsafe { CowView::open(&path) }?;
-/// copy[0] = b'X';
-/// assert_eq!((&copy[..], &std::fs::read(&path)?[..]), (&b"Xbc"[..], &b"abc"[..]));
-/// # drop(copy);
-/// # std::fs::remove_file(&path)?;
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[doc(alias("FILE_MAP_COPY", "PAGE_WRITECOPY", "MAP_PRIVATE", "copy-on-write"))]
-pub struct CowView(Mapped);
-
-impl CowView {
-    /// # Safety
-    /// 1. As for [`Section::view_copy`].
-    pub(super) unsafe fn map(section: &Section, range: Range<u64>) -> Result<Self, Error> {
-        Mapped::new(section, range, Sharing::Copy, false).map(CowView)
-    }
-
-    /// The whole file in one step: opened for reading, mapped, and closed again.
-    ///
-    /// # Errors
-    /// What opening the file can fail with, and [`Section::of_file`] and [`Section::view_copy`].
-    ///
-    /// # Safety
-    /// 1. and 2. As for [`Section::view_copy`].
-    #[cfg(feature = "std")]
-    pub unsafe fn open(path: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
-        let file = std::fs::File::open(path)?;
-        let section = Section::of_file(&file, Access::Read)?;
-        // SAFETY: (1), (2).
-        Ok(unsafe { section.view_copy(section.all()) }?)
-    }
-
-    /// Where the first byte is in the file.
-    #[must_use]
-    pub const fn offset(&self) -> u64 {
-        self.0.offset()
-    }
-}
-
-impl Deref for CowView {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: mapped for reading, initialised by the system; that nobody changes or takes the
-        // pages that are still the file's was promised when the view was made.
-        unsafe { core::slice::from_raw_parts(self.0.as_ptr().as_ptr(), self.0.len()) }
-    }
-}
-
-impl DerefMut for CowView {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: mapped for writing, into copies that only this view has; as above.
-        unsafe { core::slice::from_raw_parts_mut(self.0.as_ptr().as_ptr(), self.0.len()) }
-    }
-}
-
-impl fmt::Debug for CowView {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "CowView({} bytes at offset {})", self.0.len(), self.0.offset())
     }
 }

@@ -7,9 +7,11 @@
 //! - Nothing here protects from what other processes do to a file.
 
 use super::{
-    Access, Errno, allocate_len, close_backing, file_alone, file_backing, flush_view, map_view,
-    memory_backing, set_len, stored_len, unmap_view, view_step,
+    Access, Errno, allocate_len, backing_again, close_backing, file_backing, first_copies,
+    flush_view, forget_copies, map_view, memory_backing, patch_view, set_len, stored_len,
+    unmap_view, view_step,
 };
+use core::ops::Range;
 use core::ptr::NonNull;
 
 /// A file or memory that can be mapped, by the numbers that the system knows it by.
@@ -27,6 +29,7 @@ impl Backing {
     pub(crate) const NOTHING: usize = usize::MAX;
 
     /// The number that a view is made of.
+    #[cfg(not(windows))]
     pub(super) const fn mapped(self) -> usize {
         if self.object == Self::NOTHING { self.file } else { self.object }
     }
@@ -76,26 +79,32 @@ pub enum Durability {
 const _SECTION_CONTRACT: (
     unsafe fn(usize, Access) -> Result<(Backing, u64), Errno>,
     fn(u64) -> Result<Backing, Errno>,
-    unsafe fn(Backing) -> Result<Backing, Errno>,
+    unsafe fn(Backing, bool) -> Result<Backing, Errno>,
     unsafe fn(Backing),
     unsafe fn(Backing) -> Result<u64, Errno>,
     unsafe fn(usize, u64) -> Result<(), Errno>,
     unsafe fn(usize, u64, u64) -> Result<(), Errno>,
     unsafe fn(Backing, u64, usize, Sharing) -> Result<NonNull<u8>, Errno>,
     unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
     unsafe fn(Backing, u64, NonNull<u8>, usize, Durability) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<Option<Range<usize>>, Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
     fn() -> usize,
 ) = (
     file_backing,
     memory_backing,
-    file_alone,
+    backing_again,
     close_backing,
     stored_len,
     set_len,
     allocate_len,
     map_view,
     unmap_view,
+    patch_view,
     flush_view,
+    first_copies,
+    forget_copies,
     view_step,
 );
 

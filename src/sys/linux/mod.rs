@@ -2,6 +2,7 @@
 
 mod blocked;
 mod channel;
+mod copies;
 mod fault;
 mod generation;
 mod huge;
@@ -26,6 +27,7 @@ pub(crate) mod unwind;
 mod watch;
 
 pub(crate) use channel::tell;
+pub(crate) use copies::{first_copies, forget_copies};
 pub use fault::SignalAction;
 pub(crate) use fault::{ABORT, die_by, without_signals};
 pub(crate) use generation::generation;
@@ -52,8 +54,8 @@ pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]
 pub(crate) use section::number_of;
 pub(crate) use section::{
-    allocate_len, close_backing, file_alone, file_backing, flush_view, map_view, memory_backing,
-    set_len, stored_len, unmap_view, view_step,
+    allocate_len, backing_again, close_backing, file_backing, flush_view, map_view, memory_backing,
+    patch_view, set_len, stored_len, unmap_view, view_step,
 };
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{

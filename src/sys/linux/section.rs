@@ -39,9 +39,8 @@ pub(crate) unsafe fn file_backing(file: usize, access: Access) -> Result<(Backin
     if !fits {
         return Err(Errno(libc::EACCES, Call::None));
     }
-    let args = [file, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
-    // SAFETY: (1); makes another number for it.
-    let own = unsafe { syscall(libc::SYS_fcntl, args) }?;
+    // SAFETY: (1).
+    let own = unsafe { duplicate(file) }?;
     match status(own) {
         Ok(status) if status.st_mode & libc::S_IFMT == libc::S_IFREG => {
             Ok((Backing { file: own, object: Backing::NOTHING }, status.st_size as u64))
@@ -74,19 +73,37 @@ pub(crate) fn memory_backing(len: u64) -> Result<Backing, Errno> {
     }
 }
 
-/// The file alone once more, for whoever outlives the backing; no file for memory. Calls: fcntl or
-/// none.
+/// The file once more, for whoever outlives the backing, and with `is_whole` what views are made
+/// of, too. Calls: fcntl, once for each; after an error close.
 ///
 /// # Safety
 /// 1. The backing is open.
-pub(crate) unsafe fn file_alone(backing: Backing) -> Result<Backing, Errno> {
-    if backing.file == Backing::NOTHING {
-        return Ok(Backing { object: Backing::NOTHING, ..backing });
+pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<Backing, Errno> {
+    let mut again = Backing { file: Backing::NOTHING, object: Backing::NOTHING };
+    if backing.file != Backing::NOTHING {
+        // SAFETY: (1).
+        again.file = unsafe { duplicate(backing.file) }?;
     }
-    let args = [backing.file, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
+    if is_whole && backing.object != Backing::NOTHING {
+        // SAFETY: (1).
+        match unsafe { duplicate(backing.object) } {
+            Ok(object) => again.object = object,
+            Err(errno) => {
+                // SAFETY: (1) ours, known to nobody.
+                unsafe { close_backing(again) };
+                return Err(errno);
+            }
+        }
+    }
+    Ok(again)
+}
+
+/// # Safety
+/// 1. The number is that of an open file, or of none.
+unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
+    let args = [number, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
     // SAFETY: (1); makes another number for it.
-    let file = unsafe { syscall(libc::SYS_fcntl, args) }?;
-    Ok(Backing { file, object: Backing::NOTHING })
+    unsafe { syscall(libc::SYS_fcntl, args) }
 }
 
 /// Closes what was opened; views stay. Call: close.
@@ -195,6 +212,22 @@ pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errn
         let _ = unsafe { decommit(ptr, len, CommitPolicy::Lazy) };
     }
     released
+}
+
+/// Lays pages that read zero over a part of a view that can be touched no more. They are this
+/// process' own, take memory when they are written, and go with the view. It may be called in a
+/// handler of faults. Call: mmap.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let addr = ptr.as_ptr().expose_provenance();
+    let args = [addr, len, rights as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: (1), (2).
+    unsafe { syscall(libc::SYS_mmap, args) }.map(drop)
 }
 
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: sync_file_range, and

@@ -9,6 +9,7 @@ use super::pages::{place, refused, release};
 use crate::error::Call;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::{NonNull, null_mut};
 
 /// What the offset of a view is a multiple of: the page.
@@ -71,18 +72,29 @@ pub(crate) fn memory_backing(len: u64) -> Result<Backing, Errno> {
     Ok(Backing { file: Backing::NOTHING, object })
 }
 
-/// The file alone once more, for whoever outlives the backing; no file for memory. Calls: fcntl or
-/// none.
+/// The file once more, for whoever outlives the backing, and with `is_whole` what views are made
+/// of, too. Calls: fcntl, once for each; after an error close.
 ///
 /// # Safety
 /// 1. The backing is open.
-pub(crate) unsafe fn file_alone(backing: Backing) -> Result<Backing, Errno> {
-    let mut alone = Backing { object: Backing::NOTHING, ..backing };
+pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<Backing, Errno> {
+    let mut again = Backing { file: Backing::NOTHING, object: Backing::NOTHING };
     if backing.file != Backing::NOTHING {
         // SAFETY: (1).
-        alone.file = unsafe { duplicate(backing.file) }?;
+        again.file = unsafe { duplicate(backing.file) }?;
     }
-    Ok(alone)
+    if is_whole && backing.object != Backing::NOTHING {
+        // SAFETY: (1).
+        match unsafe { duplicate(backing.object) } {
+            Ok(object) => again.object = object,
+            Err(errno) => {
+                // SAFETY: (1) ours, known to nobody.
+                unsafe { close_backing(again) };
+                return Err(errno);
+            }
+        }
+    }
+    Ok(again)
 }
 
 /// Closes what was opened; views stay. Call: close.
@@ -185,6 +197,39 @@ pub(crate) unsafe fn map_view(
 pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { release(ptr, len) }
+}
+
+/// Lays pages that read zero over a part of a view that can be touched no more. They are this
+/// process' own, take memory when they are written, and go with the view. It may be called in a
+/// handler of faults. Call: mmap.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+    // SAFETY: (1), (2).
+    let call = || unsafe { libc::mmap(place(ptr), len, rights, flags, -1, 0) };
+    let mapped = || (call() != libc::MAP_FAILED).then_some(());
+    checked(Call::Mmap, [ptr.addr().get(), len], mapped)
+}
+
+/// This system does not tell which pages of a view are copies.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view.
+pub(crate) unsafe fn first_copies(_: NonNull<u8>, _: usize) -> Result<Option<Range<usize>>, Errno> {
+    refused(libc::ENOSYS)
+}
+
+/// This system does not take copies back.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that copies what is written.
+/// 2. Nobody needs what was written to them.
+pub(crate) unsafe fn forget_copies(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
+    refused(libc::ENOSYS)
 }
 
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: msync; for `Full` also

@@ -9,10 +9,11 @@ use super::info::limits;
 use super::mirror::unmap;
 use super::pages::{process, refused};
 use crate::error::Call;
+use core::ops::Range;
 use core::ptr::{NonNull, null, null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::{
-    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BAD_FILE_TYPE, HANDLE,
-    INVALID_HANDLE_VALUE,
+    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_BAD_FILE_TYPE, ERROR_NOT_SUPPORTED,
+    HANDLE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_END_OF_FILE_INFO, FILE_TYPE_DISK, FileEndOfFileInfo, FlushFileBuffers, GetFileSizeEx,
@@ -113,18 +114,30 @@ pub(crate) fn memory_backing(len: u64) -> Result<Backing, Errno> {
     Ok(Backing { file: Backing::NOTHING, object })
 }
 
-/// The file alone once more, for whoever outlives the backing; no file for memory. Calls:
-/// DuplicateHandle or none.
+/// The file once more, for whoever outlives the backing, and with `is_whole` what views are made
+/// of, too. Calls: DuplicateHandle, once for each; after an error
+/// CloseHandle.
 ///
 /// # Safety
 /// 1. The backing is open.
-pub(crate) unsafe fn file_alone(backing: Backing) -> Result<Backing, Errno> {
-    let mut alone = Backing { object: Backing::NOTHING, ..backing };
+pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<Backing, Errno> {
+    let mut again = Backing { file: Backing::NOTHING, object: Backing::NOTHING };
     if backing.file != Backing::NOTHING {
         // SAFETY: (1).
-        alone.file = unsafe { duplicate(backing.file) }?;
+        again.file = unsafe { duplicate(backing.file) }?;
     }
-    Ok(alone)
+    if is_whole && backing.object != Backing::NOTHING {
+        // SAFETY: (1).
+        match unsafe { duplicate(backing.object) } {
+            Ok(object) => again.object = object,
+            Err(errno) => {
+                // SAFETY: (1) ours, known to nobody.
+                unsafe { close_backing(again) };
+                return Err(errno);
+            }
+        }
+    }
+    Ok(again)
 }
 
 /// Closes what was opened; views stay. Call: CloseHandle.
@@ -211,6 +224,33 @@ pub(crate) unsafe fn map_view(
 pub(crate) unsafe fn unmap_view(ptr: NonNull<u8>, _: usize) -> Result<(), Errno> {
     // SAFETY: (1).
     unsafe { unmap(ptr) }
+}
+
+/// Windows lays nothing over a view, and takes no page of one away: a file that is mapped cannot be
+/// made shorter.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that is ours.
+/// 2. Nobody relies on what they show.
+pub(crate) unsafe fn patch_view(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
+    refused(ERROR_NOT_SUPPORTED)
+}
+
+/// This system does not tell which pages of a view are copies.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view.
+pub(crate) unsafe fn first_copies(_: NonNull<u8>, _: usize) -> Result<Option<Range<usize>>, Errno> {
+    refused(ERROR_NOT_SUPPORTED)
+}
+
+/// This system does not take copies back.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that copies what is written.
+/// 2. Nobody needs what was written to them.
+pub(crate) unsafe fn forget_copies(_: NonNull<u8>, _: usize) -> Result<(), Errno> {
+    refused(ERROR_NOT_SUPPORTED)
 }
 
 /// Brings what was written to a view to the disk: see [`Durability`]. Calls: FlushViewOfFile, which

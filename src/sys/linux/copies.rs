@@ -1,0 +1,96 @@
+//! Floor 1. Which pages of a private view of a file are copies, because they were written.
+//!
+//! /proc/self/pagemap has a number of 64 bits for each page. A page of the file is marked as one
+//! (bit 61); a page that is there, or in the swap, without that mark is a copy. The newer question
+//! PAGEMAP_SCAN is not asked: on Linux 6.18 it names pages here that were never written.
+
+use super::super::Errno;
+use super::info::limits;
+use super::kept_file::KeptFile;
+use super::pages::madvise_unlocked;
+use super::process::{close, open_read};
+use super::raw::syscall;
+use crate::error::Call;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+const PRESENT: u64 = 1 << 63;
+const SWAPPED: u64 = 1 << 62;
+const OF_A_FILE: u64 = 1 << 61;
+
+/// Pages that are asked about at a time.
+const BATCH: usize = 256;
+
+static ENTRIES: KeptFile = KeptFile::new(open_entries);
+
+/// ENOSYS where the file is about other addresses than ours, as under an emulator: a page of our
+/// stack has to be a copy.
+fn open_entries() -> Result<usize, Errno> {
+    let file = open_read(c"/proc/self/pagemap")?;
+    let mut entry = [0u64];
+    match entries(file, (&raw const entry).addr() / limits().page_len, &mut entry) {
+        Ok(()) if is_copy(entry[0]) => Ok(file),
+        told => {
+            close(file);
+            Err(told.err().unwrap_or(Errno(libc::ENOSYS, Call::None)))
+        }
+    }
+}
+
+const fn is_copy(entry: u64) -> bool {
+    entry & SWAPPED != 0 || entry & (PRESENT | OF_A_FILE) == PRESENT
+}
+
+/// Reads the numbers of the pages from `first` on.
+fn entries(file: usize, first: usize, answer: &mut [u64]) -> Result<(), Errno> {
+    let (len, target) = (size_of_val(answer), answer.as_mut_ptr().expose_provenance());
+    let args = [file, target, len, first * size_of::<u64>(), 0, 0];
+    // SAFETY: the kernel writes at most `len` bytes into a buffer of ours.
+    match unsafe { syscall(libc::SYS_pread64, args) }? {
+        read if read == len => Ok(()),
+        _ => Err(Errno(libc::EIO, Call::Pread)),
+    }
+}
+
+/// The first run of pages that are copies, as bytes from `ptr` on. Calls: pread64, once for each
+/// 256 pages; the first time in a process also openat and fcntl.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view.
+pub(crate) unsafe fn first_copies(
+    ptr: NonNull<u8>,
+    len: usize,
+) -> Result<Option<Range<usize>>, Errno> {
+    let page_len = limits().page_len;
+    let (first, count) = (ptr.addr().get() / page_len, len.div_ceil(page_len));
+    let mut begin = None;
+    let mut done = 0;
+    while done < count {
+        let mut answer = [0; BATCH];
+        let answer = &mut answer[..BATCH.min(count - done)];
+        match entries(ENTRIES.number()?, first + done, answer) {
+            Err(Errno(libc::EBADF, _)) => entries(ENTRIES.reopen()?, first + done, answer)?,
+            told => told?,
+        }
+        for &entry in answer.iter() {
+            match (begin, is_copy(entry)) {
+                (None, true) => begin = Some(done),
+                (Some(begin), false) => return Ok(Some(begin * page_len..done * page_len)),
+                _ => {}
+            }
+            done += 1;
+        }
+    }
+    Ok(begin.map(|begin| begin * page_len..count * page_len))
+}
+
+/// Takes copies back: the pages show the file again. Call: madvise(MADV_DONTNEED), after munlock if
+/// they are locked.
+///
+/// # Safety
+/// 1. `ptr..ptr + len` are whole pages of a view that copies what is written.
+/// 2. Nobody needs what was written to them.
+pub(crate) unsafe fn forget_copies(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1), (2).
+    unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
+}
