@@ -4,9 +4,17 @@ mod examples_support;
 
 use examples_support::{expected, in_package};
 use std::fs;
+use std::ops::RangeInclusive;
 
-/// The chapters of this part, and how many rows each has.
-const CHAPTERS: [(&str, usize); 5] = [("000", 3), ("001", 14), ("002", 12), ("003", 6), ("004", 3)];
+/// The chapters, and which of their rows have a proof so far.
+const CHAPTERS: [(&str, RangeInclusive<usize>); 6] = [
+    ("000", 1..=3),
+    ("001", 1..=14),
+    ("002", 1..=13),
+    ("003", 1..=6),
+    ("004", 1..=3),
+    ("004", 10..=12),
+];
 
 /// The rows of the page: number and proof.
 fn rows() -> Vec<(String, String)> {
@@ -24,7 +32,7 @@ fn no_row_is_missing() {
     let told: Vec<String> = rows().into_iter().map(|(number, _)| number).collect();
     let wanted: Vec<String> = CHAPTERS
         .iter()
-        .flat_map(|(chapter, count)| (1..=*count).map(move |row| format!("{chapter}-{row}")))
+        .flat_map(|(chapter, rows)| rows.clone().map(move |row| format!("{chapter}-{row}")))
         .collect();
     assert_eq!(told, wanted);
 }

@@ -56,7 +56,9 @@ macro_rules! stories {
 
 stories! {
     alloc_and_free
+    cat_view
     cells
+    copy_on_write
     granularity
     growing_array
     layers

@@ -4,10 +4,10 @@
 //! (bit 61); a page that is there, or in the swap, without that mark is a copy. The newer question
 //! PAGEMAP_SCAN is not asked: on Linux 6.18 it names pages here that were never written.
 
-use super::super::Errno;
+use super::super::{CommitPolicy, Errno, Protection};
 use super::info::limits;
 use super::kept_file::KeptFile;
-use super::pages::madvise_unlocked;
+use super::pages::{madvise_unlocked, mmap_none, pointer, protect, release, reserve_flags};
 use super::process::{close, open_read};
 use super::raw::syscall;
 use crate::error::Call;
@@ -23,18 +23,43 @@ const BATCH: usize = 256;
 
 static ENTRIES: KeptFile = KeptFile::new(open_entries);
 
-/// ENOSYS where the file is about other addresses than ours, as under an emulator: a page of our
-/// stack has to be a copy.
+/// ENOSYS where the file is about other addresses than ours, as under an emulator.
 fn open_entries() -> Result<usize, Errno> {
     let file = open_read(c"/proc/self/pagemap")?;
-    let mut entry = [0u64];
-    match entries(file, (&raw const entry).addr() / limits().page_len, &mut entry) {
-        Ok(()) if is_copy(entry[0]) => Ok(file),
+    match tells_of_our_pages(file) {
+        Ok(true) => Ok(file),
         told => {
             close(file);
             Err(told.err().unwrap_or(Errno(libc::ENOSYS, Call::None)))
         }
     }
+}
+
+/// Tries it on pages of our own, of which some are written. Which ones is a pattern that no other
+/// addresses show, not even those of the page next to it.
+fn tells_of_our_pages(file: usize) -> Result<bool, Errno> {
+    const WRITTEN: [bool; 8] = [false, true, true, false, false, true, false, false];
+    let page_len = limits().page_len;
+    let len = WRITTEN.len() * page_len;
+    // SAFETY: fresh pages that nobody else knows.
+    let pages = unsafe { mmap_none(0, len, reserve_flags(CommitPolicy::Lazy)) }.map(pointer)?;
+    let shows_the_pattern = || {
+        // SAFETY: (1) the pages made above.
+        unsafe { protect(pages, len, Protection::ReadWrite) }?;
+        for (index, _) in WRITTEN.iter().enumerate().filter(|(_, is_written)| **is_written) {
+            // SAFETY: inside the pages made above.
+            let page = unsafe { pages.add(index * page_len) };
+            // SAFETY: it may be written now.
+            unsafe { page.as_ptr().write_volatile(1) };
+        }
+        let mut told = [0; WRITTEN.len()];
+        entries(file, pages.addr().get() / page_len, &mut told)?;
+        Ok(told.map(is_copy) == WRITTEN)
+    };
+    let told = shows_the_pattern();
+    // SAFETY: (1) the pages made above, still known to nobody.
+    unsafe { release(pages, len) }?;
+    told
 }
 
 const fn is_copy(entry: u64) -> bool {
@@ -53,7 +78,7 @@ fn entries(file: usize, first: usize, answer: &mut [u64]) -> Result<(), Errno> {
 }
 
 /// The first run of pages that are copies, as bytes from `ptr` on. Calls: pread64, once for each
-/// 256 pages; the first time in a process also openat and fcntl.
+/// 256 pages; the first time in a process also openat, mmap, mprotect, munmap and fcntl.
 ///
 /// # Safety
 /// 1. `ptr..ptr + len` are whole pages of a view.
@@ -85,12 +110,14 @@ pub(crate) unsafe fn first_copies(
 }
 
 /// Takes copies back: the pages show the file again. Call: madvise(MADV_DONTNEED), after munlock if
-/// they are locked.
+/// they are locked; where nobody tells of copies ENOSYS, because an emulator takes the advice for
+/// done and keeps them.
 ///
 /// # Safety
 /// 1. `ptr..ptr + len` are whole pages of a view that copies what is written.
 /// 2. Nobody needs what was written to them.
 pub(crate) unsafe fn forget_copies(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    ENTRIES.number()?;
     // SAFETY: (1), (2).
     unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
 }
