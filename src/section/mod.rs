@@ -26,6 +26,7 @@
 //! In the system's cache of files: no copy is made. What is written stays there when the process
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
+mod cached;
 mod copy;
 mod mapped;
 mod racy;
@@ -34,7 +35,7 @@ mod tests;
 mod view;
 mod word;
 
-pub use crate::sys::Durability;
+pub use crate::sys::{CacheState, Durability};
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
 pub use racy::Racy;

@@ -41,14 +41,18 @@ impl Handler for Shared {
         let touched = align_down(fault.addr(), page_len);
         // SAFETY: (1) the file is open for as long as the view lives, and so longer than the watch.
         let file_len = unsafe { sys::stored_len(self.file) }.unwrap_or(u64::MAX);
-        let valid = usize::try_from(file_len.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        let first = self.pages.start + self.lead;
+        let kept = |from: u64| usize::try_from(file_len.saturating_sub(from)).unwrap_or(usize::MAX);
+        let valid = kept(self.offset);
         // A page of which the file still has a byte is there, whole.
-        let end = first.checked_add(valid).and_then(|end| align_up(end, page_len));
+        let pages_len = align_up(kept(self.offset - self.lead as u64), page_len);
+        let end = pages_len.and_then(|len| self.pages.start.checked_add(len));
         let (lost, valid) = match end {
-            Some(end) if touched >= end => (end.max(self.pages.start)..self.pages.end, valid),
+            Some(end) if touched >= end => (end..self.pages.end, valid),
             // The file is long enough (again); this page has no place, or cannot be read.
-            _ => (touched..touched + page_len, touched.saturating_sub(first)),
+            _ => {
+                let first = self.pages.start + self.lead;
+                (touched..touched + page_len, touched.saturating_sub(first))
+            }
         };
         self.valid.fetch_min(valid, Ordering::Release);
         let Some(start) = NonNull::new(core::ptr::with_exposed_provenance_mut(lost.start)) else {

@@ -21,6 +21,7 @@
 //!     +---- release ------+---- decommit ----+
 //! ```
 
+mod cache;
 mod faults;
 pub(crate) mod inject;
 mod memory;
@@ -50,6 +51,7 @@ mod windows;
 pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
+pub use cache::CacheState;
 pub(crate) use faults::{Answer, Fault, FaultHook};
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};

@@ -14,6 +14,11 @@ Exit status: the program's own if nothing was found, else 99 (--error-exitcode).
   127  there is no such program
 A program that dies by a signal without a finding makes granule die by the same signal.";
 
+const PAGES_HELP: &str = "\
+A file that is mapped, read or written lies in the system's cache, page by page, until the memory is
+needed. What is in memory is there for every program at once. Linux 6.5 or newer tells what is to be
+written yet; Linux tells it of files that you may write to, or own.";
+
 /// Memory by the page: find the stomp in any program, and see what this machine offers.
 #[derive(Debug, Parser)]
 #[command(name = "granule", version, arg_required_else_help = true)]
@@ -31,6 +36,9 @@ pub(crate) enum Verb {
     Stomp(Box<StompArguments>),
     /// Say what this machine offers, and what it means for you.
     Info(InfoArguments),
+    /// Show which pages of a file are in memory, to be written yet, or huge.
+    #[command(after_help = PAGES_HELP)]
+    Pages(PagesArguments),
     /// The program of the demonstration: it overflows a block on purpose.
     #[command(hide = true)]
     DemoCrime,
@@ -103,6 +111,20 @@ pub(crate) struct InfoArguments {
     /// Draw the layers of memory, from the kernel to new, with the numbers of this process.
     #[arg(long)]
     pub(crate) layers: bool,
+}
+
+/// Options of `granule pages`.
+#[derive(Args, Debug)]
+pub(crate) struct PagesArguments {
+    /// Print one JSON object instead of a picture: the sums, and the same for each cell.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Colour in the picture; auto is only on a terminal, and not when NO_COLOR is set.
+    #[arg(long, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// The file. Nothing of it is read.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// How pages are made inaccessible.

@@ -5,7 +5,9 @@ mod demo;
 mod exit_code;
 mod info;
 mod layers;
+mod pages;
 mod stomp;
+mod style;
 
 use args::{Arguments, Verb};
 use clap::Parser;
@@ -30,6 +32,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.verb {
         Verb::Stomp(arguments) => stomp::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
+        Verb::Pages(arguments) => pages::run(&arguments),
         Verb::DemoCrime => {
             demo::commit_crime();
             Ok(ExitCode::Success)

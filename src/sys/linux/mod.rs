@@ -1,6 +1,7 @@
 //! Floor 1. The door on Linux: one file per kind of call.
 
 mod blocked;
+mod cache;
 mod channel;
 mod copies;
 mod fault;
@@ -26,6 +27,7 @@ pub(crate) mod truth;
 pub(crate) mod unwind;
 mod watch;
 
+pub(crate) use cache::cache_state;
 pub(crate) use channel::tell;
 pub(crate) use copies::{first_copies, forget_copies};
 pub use fault::SignalAction;

@@ -35,7 +35,11 @@ pub(crate) unsafe fn touched(ptr: NonNull<u8>, len: usize) -> Result<usize, Errn
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.
-unsafe fn resident(ptr: NonNull<u8>, len: usize, page_len: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn resident(
+    ptr: NonNull<u8>,
+    len: usize,
+    page_len: usize,
+) -> Result<usize, Errno> {
     const PAGES: usize = 1024;
     let mut count = 0;
     let mut offset = 0;

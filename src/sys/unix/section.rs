@@ -1,5 +1,6 @@
 //! Floor 1. Files as memory on macOS and FreeBSD.
 
+use super::super::cache::CacheState;
 use super::super::section::{Backing, Durability, Sharing};
 use super::super::{Access, Errno};
 use super::call::checked;
@@ -259,4 +260,13 @@ pub(crate) unsafe fn flush_view(
     // SAFETY: (1) an open file.
     let call = || unsafe { libc::fsync(file) };
     checked(Call::Fsync, [backing.file, 0], || (call() >= 0).then_some(()))
+}
+
+/// This system does not tell what its cache has of a file.
+///
+/// # Safety
+/// 1. The backing is open.
+/// 2. `len` is not 0, and the range lies in what can be mapped.
+pub(crate) unsafe fn cache_state(_: Backing, _: u64, _: usize) -> Result<CacheState, Errno> {
+    refused(libc::ENOSYS)
 }

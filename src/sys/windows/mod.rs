@@ -38,9 +38,9 @@ pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]
 pub(crate) use section::number_of;
 pub(crate) use section::{
-    allocate_len, backing_again, close_backing, file_backing, first_copies, flush_view,
-    forget_copies, map_view, memory_backing, patch_view, set_len, stored_len, unmap_view,
-    view_step,
+    allocate_len, backing_again, cache_state, close_backing, file_backing, first_copies,
+    flush_view, forget_copies, map_view, memory_backing, patch_view, set_len, stored_len,
+    unmap_view, view_step,
 };
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -1,5 +1,6 @@
 //! Floor 1. Files as memory on Windows: sections and views of them.
 
+use super::super::cache::CacheState;
 #[cfg(test)]
 use super::super::inject;
 use super::super::section::{Backing, Durability, Sharing};
@@ -274,4 +275,13 @@ pub(crate) unsafe fn flush_view(
     // SAFETY: (1) an open file.
     let call = || unsafe { FlushFileBuffers(handle(backing.file)) };
     checked(Call::FlushFileBuffers, || (call() != 0).then_some(()))
+}
+
+/// This system does not tell what its cache has of a file.
+///
+/// # Safety
+/// 1. The backing is open.
+/// 2. `len` is not 0, and the range lies in what can be mapped.
+pub(crate) unsafe fn cache_state(_: Backing, _: u64, _: usize) -> Result<CacheState, Errno> {
+    refused(ERROR_NOT_SUPPORTED)
 }

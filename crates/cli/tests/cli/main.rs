@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod demonstration;
+mod pages;
 mod passing_through;
 mod reports;
 

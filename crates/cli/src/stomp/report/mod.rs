@@ -6,7 +6,6 @@ mod headline;
 mod json;
 mod notices;
 mod picture;
-mod style;
 mod text;
 
 use super::maps::Maps;
@@ -14,11 +13,11 @@ use super::supervisor::Listener;
 use super::symbols::{Stacks, Symbols};
 use crate::args::StompArguments;
 use crate::exit_code::Failure;
+use crate::style::Style;
 use granule::stomp::record::{Notice, Record};
 use json::JsonLines;
 use std::collections::HashMap;
 use std::io::Write;
-use style::Style;
 
 /// A record with all that was read from the waiting process.
 pub(crate) struct Finding<'a> {

@@ -2,7 +2,7 @@
 //! fault.
 #![forbid(unsafe_code)]
 
-use super::style::{Ink, Style};
+use crate::style::{Ink, Style};
 use granule::stomp::record::{Block, Record};
 
 /// Cells for the pages of the block; with the guards, the bars and the indent below 80 columns.

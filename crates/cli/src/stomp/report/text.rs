@@ -5,8 +5,8 @@ use super::Finding;
 use super::fold::{self, Line};
 use super::headline::{advice, headline};
 use super::picture;
-use super::style::{Ink, Style};
 use crate::stomp::symbols::Frame;
+use crate::style::{Ink, Style};
 use granule::stomp::record::{Access, Kind, Record};
 use std::path::PathBuf;
 

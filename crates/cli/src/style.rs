@@ -25,18 +25,31 @@ pub(crate) enum Ink {
     Bold,
     /// What it may skip.
     Dim,
+    /// What is not finished.
+    Yellow,
+    /// What is better than usual.
+    Cyan,
 }
 
 impl Style {
     /// For standard error, as the user asked and as the environment allows.
     pub(crate) fn of_standard_error(choice: Color) -> Style {
+        Style::of(choice, || std::io::stderr().is_terminal())
+    }
+
+    /// The same for standard output.
+    pub(crate) fn of_standard_output(choice: Color) -> Style {
+        Style::of(choice, || std::io::stdout().is_terminal())
+    }
+
+    fn of(choice: Color, is_terminal: impl Fn() -> bool) -> Style {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let color = match choice {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
                 let is_dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
-                !is_set("NO_COLOR") && !is_dumb && std::io::stderr().is_terminal()
+                !is_set("NO_COLOR") && !is_dumb && is_terminal()
             }
         };
         // The first of these that is set decides, as in setlocale.
@@ -70,6 +83,8 @@ impl<T: Display> Display for Painted<T> {
             Ink::Green => "32",
             Ink::Bold => "1",
             Ink::Dim => "2",
+            Ink::Yellow => "33",
+            Ink::Cyan => "36",
         };
         write!(out, "\x1b[{code}m{}\x1b[0m", self.text)
     }
