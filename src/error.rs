@@ -68,6 +68,8 @@ pub enum Op {
     Resize,
     /// Read or write bytes of a view that others may change.
     Access,
+    /// See the bytes of a view as values of another type.
+    Cast,
 }
 
 impl Op {
@@ -101,6 +103,7 @@ impl Op {
             Op::Flush => "flush",
             Op::Resize => "resize",
             Op::Access => "access",
+            Op::Cast => "cast",
         }
     }
 }
@@ -190,8 +193,8 @@ impl Error {
     }
 
     /// The first address of the range (0 when the system was to choose it); of
-    /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize) and
-    /// [`Access`](Op::Access) the offset in the file.
+    /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize),
+    /// [`Access`](Op::Access) and [`Cast`](Op::Cast) the offset in the file.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -219,7 +222,7 @@ impl Error {
 
     /// Of these verbs `addr` is an offset in a file.
     const fn is_about_a_file(&self) -> bool {
-        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access)
+        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access | Op::Cast)
     }
 
     const fn reason(&self) -> &'static str {
@@ -244,6 +247,12 @@ impl Error {
             }
             ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
                 "the second one does not begin where the first one ends"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Cast) => {
+                "the length of the view is no multiple of the size of the type"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Cast) => {
+                "the view does not begin at a multiple of the alignment of the type"
             }
             ErrorKind::OutOfRange if self.is_about_a_file() => {
                 "the range is inverted or leaves the section, or the file is too long for addresses"
@@ -303,6 +312,10 @@ impl Error {
                 "give a range that lies inside the reservation, and room for one answer at least"
             }
             (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
+            (Op::Cast, ErrorKind::OutOfRange) => "view whole values of the type only",
+            (Op::Cast, ErrorKind::Misaligned) => {
+                "begin the view at such an offset, or copy the bytes"
+            }
             (Op::Map | Op::Flush | Op::Resize | Op::Access, ErrorKind::OutOfRange) => {
                 "give a range that lies inside the section, or map the file in parts"
             }

@@ -22,12 +22,16 @@
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
 //!
+//! # Values instead of bytes
+//! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).
+//!
 //! # Where the bytes are
 //! In the system's cache of files: no copy is made. What is written stays there when the process
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
 mod copy;
 mod mapped;
+mod pod;
 mod racy;
 #[cfg(test)]
 mod tests;
@@ -37,6 +41,7 @@ mod word;
 pub use crate::sys::Durability;
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
+pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;
