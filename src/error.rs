@@ -70,6 +70,8 @@ pub enum Op {
     Access,
     /// See the bytes of a view as values of another type.
     Cast,
+    /// Make sure that nobody changes a file, or that nobody else has it.
+    Hold,
 }
 
 impl Op {
@@ -104,6 +106,7 @@ impl Op {
             Op::Resize => "resize",
             Op::Access => "access",
             Op::Cast => "cast",
+            Op::Hold => "hold",
         }
     }
 }
@@ -134,6 +137,10 @@ pub enum ErrorKind {
     DiskFull,
     /// The file has become shorter than what is mapped of it.
     Truncated,
+    /// Somebody else has the file open.
+    InUse,
+    /// Somebody else wanted the file, and the view has it no more.
+    Detached,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -194,7 +201,7 @@ impl Error {
 
     /// The first address of the range (0 when the system was to choose it); of
     /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize),
-    /// [`Access`](Op::Access) and [`Cast`](Op::Cast) the offset in the file.
+    /// [`Access`](Op::Access), [`Cast`](Op::Cast) and [`Hold`](Op::Hold) the offset in the file.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -222,7 +229,7 @@ impl Error {
 
     /// Of these verbs `addr` is an offset in a file.
     const fn is_about_a_file(&self) -> bool {
-        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access | Op::Cast)
+        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access | Op::Cast | Op::Hold)
     }
 
     const fn reason(&self) -> &'static str {
@@ -264,6 +271,12 @@ impl Error {
             ErrorKind::Denied if matches!(self.op, Op::Map) => {
                 "the file was not opened for it, or the system forbids it"
             }
+            ErrorKind::Unsupported if matches!(self.op, Op::Hold) => {
+                "nothing here keeps others from changing the file"
+            }
+            ErrorKind::Denied if matches!(self.op, Op::Hold) => {
+                "the file is another user's, or too many files are open"
+            }
             ErrorKind::Unsupported if matches!(self.op, Op::Map) => "this is no file of bytes",
             ErrorKind::OutOfRange if matches!(self.op, Op::Grow) => {
                 "that is more than the maximum the array was made with"
@@ -290,6 +303,10 @@ impl Error {
             ErrorKind::BadState => "the pages are in another state",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
+            ErrorKind::InUse => "somebody else has the file open, or a view of it",
+            ErrorKind::Detached => {
+                "somebody else wanted the file, and the view was detached from it"
+            }
             ErrorKind::Other => "the system refused",
         }
     }
@@ -321,6 +338,12 @@ impl Error {
             }
             (Op::Map | Op::Access, ErrorKind::Denied) => {
                 "open the file for reading, and for writing if the view is to write"
+            }
+            (Op::Hold, ErrorKind::Unsupported) => {
+                "put the file on a local disk, seal it, or allow a copy where that will do"
+            }
+            (Op::Hold, ErrorKind::Denied) => {
+                "run as the owner of the file or with CAP_LEASE, or allow a copy where that will do"
             }
             (Op::Map, ErrorKind::Unsupported) => {
                 "give a regular file; a directory, a pipe or a device cannot be mapped"
@@ -366,6 +389,8 @@ impl Error {
             ErrorKind::BadState => "query the range, and commit it first",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
+            ErrorKind::InUse => "close it there, or allow a copy where that will do",
+            ErrorKind::Detached => "what was written since then is in this view only: copy it",
             ErrorKind::Other => "look the number up in the system's manual",
         }
     }
@@ -419,7 +444,10 @@ impl From<Error> for std::io::Error {
             ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
             ErrorKind::DiskFull => std::io::ErrorKind::StorageFull,
             ErrorKind::Truncated => std::io::ErrorKind::UnexpectedEof,
-            ErrorKind::BadState | ErrorKind::Other => std::io::ErrorKind::Other,
+            ErrorKind::InUse => std::io::ErrorKind::ResourceBusy,
+            ErrorKind::BadState | ErrorKind::Detached | ErrorKind::Other => {
+                std::io::ErrorKind::Other
+            }
         };
         std::io::Error::new(kind, error)
     }

@@ -30,7 +30,17 @@
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
 mod copy;
+#[cfg(feature = "std")]
+mod exclusive;
+#[cfg(feature = "std")]
+mod frozen;
+#[cfg(feature = "std")]
+mod keeper;
+#[cfg(feature = "std")]
+mod lease;
 mod mapped;
+#[cfg(feature = "std")]
+mod own_copy;
 mod pod;
 mod racy;
 #[cfg(test)]
@@ -39,13 +49,21 @@ mod view;
 mod word;
 
 pub use crate::sys::Durability;
+#[cfg(feature = "std")]
+pub use crate::sys::Proof;
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
+#[cfg(feature = "std")]
+pub use exclusive::Exclusive;
+#[cfg(feature = "std")]
+pub use frozen::{FreezePolicy, Frozen};
 pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;
 
+#[cfg(feature = "std")]
+use crate::error::Call;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Errno};
 use core::ops::Range;
@@ -236,6 +254,13 @@ impl Section {
         }
         Ok(len)
     }
+}
+
+/// The error of a file that somebody else has, if that is why it could not be opened.
+#[cfg(feature = "std")]
+fn in_use(error: &std::io::Error) -> Option<Error> {
+    let errno = Errno(error.raw_os_error()?, Call::None);
+    Some(errno.of(Op::Hold, 0, 0)).filter(|error| error.kind() == ErrorKind::InUse)
 }
 
 impl Drop for Section {
