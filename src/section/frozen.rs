@@ -136,17 +136,13 @@ impl Frozen {
     /// - With [`FreezePolicy::Require`]: those of [`of_range`](Self::of_range).
     pub fn open_with(path: impl AsRef<Path>, policy: FreezePolicy) -> io::Result<Self> {
         let path = path.as_ref();
-        let held = match policy {
-            FreezePolicy::Copy => None,
-            FreezePolicy::Require => Some(Held::open(path)?.and_then(Held::proven)?),
-            FreezePolicy::AllowCopy => {
-                Held::open(path).ok().and_then(Result::ok).and_then(|held| held.proven().ok())
+        if policy != FreezePolicy::Copy {
+            let told = Held::open(path)?.and_then(|held| held.freeze(None));
+            if !may_copy(&told, policy) {
+                return Ok(told?);
             }
-        };
-        match held {
-            Some(held) => Ok(held.map(None)?),
-            None => Ok(Self::copy(&File::open(path)?, None)?),
         }
+        Ok(Self::copy(&File::open(path)?, None)?)
     }
 
     /// The whole of an open file, as `policy` says. It has to be open for reading. On Linux it is
@@ -180,10 +176,9 @@ impl Frozen {
         if policy != FreezePolicy::Copy {
             // What is no file of bytes is told as such.
             drop(Section::of_file(file, Access::Read)?);
-            match Held::of_file(file).and_then(Held::proven) {
-                Ok(held) => return held.map(range),
-                Err(error) if policy == FreezePolicy::Require => return Err(error),
-                Err(_) => {}
+            let told = Held::of_file(file).and_then(|held| held.freeze(range.clone()));
+            if !may_copy(&told, policy) {
+                return told;
             }
         }
         Self::copy(file, range)
@@ -226,6 +221,12 @@ impl Frozen {
     }
 }
 
+/// True where it was not to be had without a copy, and one will do.
+fn may_copy(told: &Result<Frozen, Error>, policy: FreezePolicy) -> bool {
+    let is_missing = |error: &Error| error.op() == Op::Hold;
+    policy == FreezePolicy::AllowCopy && told.as_ref().is_err_and(is_missing)
+}
+
 /// A file that was opened to be held still.
 struct Held {
     file: OwnFile,
@@ -261,6 +262,10 @@ impl Held {
     unsafe fn new(file: usize) -> Self {
         // SAFETY: (1).
         Held { file: unsafe { OwnFile::new(file) }, proof: Proof::Copy }
+    }
+
+    fn freeze(self, range: Option<Range<u64>>) -> Result<Frozen, Error> {
+        self.proven()?.map(range)
     }
 
     /// The same with a proof.

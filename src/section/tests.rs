@@ -1,8 +1,9 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
 use super::{Access, Durability, Section};
-use crate::error::Call;
-use crate::error::Op;
+#[cfg(feature = "std")]
+use super::{Exclusive, FreezePolicy, Frozen};
+use crate::error::{Call, Error, Op};
 use crate::vm::tests::stage::{Absorbed, play};
 use std::path::PathBuf;
 
@@ -110,6 +111,68 @@ fn a_copy_that_is_committed() {
         stage.verb(Op::Discard, || view.discard(0..10))?;
         stage.verb(Op::Commit, || view.commit(Durability::Data))?;
         stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+/// Whatever is refused on the way to a proof, a copy is made instead.
+#[cfg(feature = "std")]
+#[test]
+fn a_frozen_view() {
+    let path = OwnFile::new("story-frozen", 100_000);
+    let file = std::fs::File::open(&path.0).expect("it is there");
+    let copied = "it is copied instead";
+    let rare = |call| Absorbed::by(Op::Map, call, copied).on_some_systems();
+    let absorbs = [
+        rare(Call::Openat),
+        rare(Call::Fcntl),
+        rare(Call::Statx),
+        rare(Call::Fstatfs),
+        rare(Call::Madvise),
+        rare(Call::Mmap),
+        rare(Call::Mprotect),
+        rare(Call::ReOpenFile),
+    ];
+    play(&absorbs, |stage| {
+        let freeze = || {
+            let view = Frozen::of_range(&file, 70_000..100_000, FreezePolicy::AllowCopy);
+            view.map_err(|error| error.as_part_of(Op::Map))
+        };
+        let view = stage.verb(Op::Map, freeze)?;
+        assert_eq!(view[..], [7; 30_000]);
+        stage.leave(|| drop(view));
+        Ok(())
+    });
+    play(&[], |stage| {
+        let copy = || Frozen::of_file(&file, FreezePolicy::Copy);
+        let view = stage.verb(Op::Map, copy)?;
+        assert_eq!(view[..], [7; 100_000]);
+        stage.leave(|| drop(view));
+        Ok(())
+    });
+}
+
+/// The library's own error, whatever step of the verb it names.
+#[cfg(feature = "std")]
+fn of_ours(error: std::io::Error) -> Error {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    error.expect("the file is there").as_part_of(Op::Hold)
+}
+
+/// Without a copy every refusal is an error.
+#[cfg(feature = "std")]
+#[test]
+fn an_exclusive_view() {
+    let path = OwnFile::new("story-exclusive", 100_000);
+    if let Err(error) = Exclusive::open(&path.0) {
+        std::println!("skipped: {error}");
+        return;
+    }
+    play(&[], |stage| {
+        let open = || Exclusive::open(&path.0).map_err(of_ours);
+        let view = stage.verb(Op::Hold, open)?;
+        stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
+        stage.leave(|| drop(view));
         Ok(())
     });
 }

@@ -32,8 +32,10 @@ const LOCAL: [u32; 5] = [
     0x5846_5342, // xfs
     0x9123_683e, // btrfs
     0xf2f5_2010, // f2fs
-    0x0102_1994, // tmpfs
+    TMPFS,
 ];
+
+const TMPFS: u32 = 0x0102_1994;
 
 /// `F_SETOWN_EX` and `F_OWNER_TID`, which not every C library's list has.
 const F_SETOWN_EX: usize = 15;
@@ -65,7 +67,10 @@ pub(crate) fn keep_others_out(_: &mut std::fs::OpenOptions, _: Access) {}
 /// The number of a file that is nobody else's any more.
 pub(crate) fn into_number(file: std::fs::File) -> usize {
     use std::os::fd::IntoRawFd;
-    file.into_raw_fd() as usize
+    let number = file.into_raw_fd() as usize;
+    #[cfg(test)]
+    super::super::inject::opened(number);
+    number
 }
 
 /// What proves for good that the file does not change. Calls: fcntl(F_GET_SEALS), statx.
@@ -96,8 +101,8 @@ pub(crate) unsafe fn standing_proof(file: usize) -> Result<Option<Proof>, Errno>
 }
 
 /// Takes a lease: nobody writes to the file, or with [`Access::Write`] nobody else opens it. EAGAIN:
-/// somebody has it open. EACCES: another user's file. EOPNOTSUPP: a file system where a lease proves
-/// nothing. Calls: fstatfs, fcntl(F_SETOWN_EX), fcntl(F_SETLEASE).
+/// somebody has it open. EACCES: another user's file. EOPNOTSUPP: a file of which a lease proves
+/// nothing. Calls: fstatfs, for tmpfs fstat, fcntl(F_SETOWN_EX), fcntl(F_SETLEASE).
 ///
 /// # Safety
 /// 1. `file` is open, for this, for reading, or with [`Access::Write`] for both.
@@ -109,7 +114,9 @@ pub(crate) unsafe fn take_lease(file: usize, access: Access, keeper: u32) -> Res
     unsafe { syscall(libc::SYS_fstatfs, [file, target, 0, 0, 0, 0]) }?;
     // SAFETY: zeroed and filled; its fields are numbers.
     let kind = unsafe { status.assume_init() }.f_type as u32;
-    if !LOCAL.contains(&kind) {
+    // Memory that never had a name (memfd_create) is a file of tmpfs, too, but the kernel does not
+    // count who has it open for writing since it was made: a lease is granted, and proves nothing.
+    if !LOCAL.contains(&kind) || kind == TMPFS && super::section::status(file)?.st_nlink == 0 {
         return Err(Errno(libc::EOPNOTSUPP, Call::None));
     }
     let owner = Owner { kind: F_OWNER_TID, id: keeper as c_int };

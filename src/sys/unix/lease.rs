@@ -24,7 +24,10 @@ pub(crate) fn keep_others_out(_: &mut OpenOptions, _: Access) {}
 /// The number of a file that is nobody else's any more.
 pub(crate) fn into_number(file: File) -> usize {
     use std::os::fd::IntoRawFd;
-    file.into_raw_fd() as usize
+    let number = file.into_raw_fd() as usize;
+    #[cfg(test)]
+    super::super::inject::opened(number);
+    number
 }
 
 /// No file is known to stay as it is.

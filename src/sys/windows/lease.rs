@@ -49,7 +49,10 @@ pub(crate) fn keep_others_out(options: &mut OpenOptions, access: Access) {
 /// The number of a file that is nobody else's any more.
 pub(crate) fn into_number(file: File) -> usize {
     use std::os::windows::io::IntoRawHandle;
-    file.into_raw_handle().expose_provenance()
+    let number = file.into_raw_handle().expose_provenance();
+    #[cfg(test)]
+    inject::opened(number);
+    number
 }
 
 /// What proves for good that the file does not change: the way it was opened.
