@@ -10,6 +10,9 @@ use section_other::Other;
 use section_support::{OwnFile, pattern};
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
 
 const LEN: usize = 300_000;
 
@@ -19,7 +22,7 @@ fn other_process() {
 }
 
 /// The file held still without a copy; `None`, with a message, where that is not to be had.
-fn held(file: &OwnFile) -> Option<Frozen> {
+fn held(file: &Path) -> Option<Frozen> {
     match Frozen::open_with(file, FreezePolicy::Require) {
         Ok(frozen) => {
             assert_ne!(frozen.proof(), Proof::Copy);
@@ -304,32 +307,103 @@ fn a_child_does_not_have_the_view() {
     assert_eq!(fork(&same).code(), Some(0));
 }
 
+/// Runs a test of this program once more with `bytes` in a file, in a process that may die: `Err` is
+/// what became of it, with what it said; `Ok` says that this is that process, and which the file is.
+#[cfg(target_os = "linux")]
+fn in_a_process_of_its_own(test: &str, bytes: &[u8]) -> Result<PathBuf, (Option<i32>, String)> {
+    use std::os::unix::process::ExitStatusExt;
+    const ROLE: &str = "GRANULE_TEST_DYING";
+    if let Some(path) = std::env::var_os(ROLE) {
+        return Ok(path.into());
+    }
+    let file = OwnFile::new(bytes);
+    let mut command = start::again();
+    command.args(["--exact", test, "--nocapture"]).env(ROLE, &*file);
+    let output = command.output().expect("this program starts");
+    let text =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    Err((output.status.signal(), text.concat()))
+}
+
 /// What POSIX leaves undefined: the view is gone, and a touch ends the process. It never shows
 /// other bytes.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_is_emptied_by_a_reader_ends_the_process() {
     use std::os::unix::fs::OpenOptionsExt;
-    use std::os::unix::process::ExitStatusExt;
-    const ROLE: &str = "GRANULE_TEST_EMPTIED";
-    if std::env::var_os(ROLE).is_none() {
-        let output = start::again()
-            .args(["--exact", "a_file_that_is_emptied_by_a_reader_ends_the_process"])
-            .args(["--nocapture"])
-            .env(ROLE, "1")
-            .output()
-            .expect("this program starts");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let is_fit = output.status.signal() == Some(libc::SIGBUS) || text.contains("skipped: ");
-        assert!(is_fit, "{:?} {text}", output.status);
-        return;
-    }
-    let file = OwnFile::new(&pattern(LEN));
+    let test = "a_file_that_is_emptied_by_a_reader_ends_the_process";
+    let file = match in_a_process_of_its_own(test, &pattern(LEN)) {
+        Ok(file) => file,
+        Err((signal, text)) => {
+            let is_fit = signal == Some(libc::SIGBUS) || text.contains("skipped: ");
+            assert!(is_fit, "{signal:?} {text}");
+            return;
+        }
+    };
     let Some(view) = held(&file) else { return };
     let emptied = File::options().read(true).custom_flags(libc::O_TRUNC).open(&file);
     println!("emptied: {emptied:?}");
     let sum = view.iter().map(|&byte| u64::from(byte)).sum::<u64>();
     panic!("a byte was seen: {sum}");
+}
+
+/// A view for whose copy there is no room is taken away: the writer comes in, and a touch ends the
+/// process.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_view_that_cannot_be_copied_is_taken_away() {
+    let test = "a_view_that_cannot_be_copied_is_taken_away";
+    let file = match in_a_process_of_its_own(test, &vec![b'v'; 64 << 20]) {
+        Ok(file) => file,
+        Err((signal, text)) => {
+            let words = ["could not be copied: ", "the writer is in"];
+            let is_told = words.iter().all(|words| text.contains(words));
+            let is_fit = signal == Some(libc::SIGSEGV) && is_told || text.contains("skipped: ");
+            assert!(is_fit, "{signal:?} {text}");
+            return;
+        }
+    };
+    let Some(view) = held(&file) else { return };
+    let status = std::fs::read_to_string("/proc/self/statm").expect("readable");
+    let pages: u64 = status.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+    let most = pages * 4096 + (16 << 20);
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: the structure lives through the call; this process is here for that.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    std::fs::write(&file, "other bytes").expect("it comes in");
+    println!("the writer is in");
+    panic!("a byte was seen: {}", view[0]);
+}
+
+/// A process that was stopped for longer than the kernel waits finds that out, and ends. Needs root,
+/// and a setting of the whole machine: `GRANULE_TEST_MACHINE=1`.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_was_stopped_for_too_long_ends() {
+    const SETTING: &str = "/proc/sys/fs/lease-break-time";
+    if std::env::var_os("GRANULE_TEST_MACHINE").is_none() {
+        println!("skipped: this would change {SETTING}; set GRANULE_TEST_MACHINE=1");
+        return;
+    }
+    let before = std::fs::read(SETTING).expect("readable");
+    std::fs::write(SETTING, "1").expect("this is root");
+    let test = "a_process_that_was_stopped_for_too_long_ends";
+    let file = match in_a_process_of_its_own(test, &pattern(LEN)) {
+        Ok(file) => file,
+        Err((signal, text)) => {
+            std::fs::write(SETTING, before).expect("this is root");
+            let is_told = text.contains("was stopped for longer");
+            let is_fit = signal == Some(libc::SIGABRT) && is_told || text.contains("skipped: ");
+            assert!(is_fit, "{signal:?} {text}");
+            return;
+        }
+    };
+    let Some(_view) = held(&file) else { return };
+    // It stops this process, waits until the kernel lets it in, and has it go on.
+    Other::start().tell("stop-and-write", &file);
+    loop {
+        std::thread::park(); // until the keeper ends the process
+    }
 }
 
 /// Memory that was sealed needs no lease; half-sealed memory is no proof.
@@ -362,6 +436,31 @@ fn sealed_memory_is_proof_for_good() {
         let copy = Frozen::of_file(&half, FreezePolicy::AllowCopy).expect("a copy");
         assert_eq!((&copy[..], copy.proof()), (&pattern(LEN)[..], Proof::Copy));
     }
+}
+
+/// fs-verity keeps a file for good, where the file system has it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_with_verity_needs_no_lease() {
+    use std::os::fd::AsRawFd;
+    /// `struct fsverity_enable_arg`: version 1, SHA-256, blocks of a page, no salt, no signature.
+    const SHA_256: [u32; 32] = {
+        let mut words = [0; 32];
+        (words[0], words[1], words[2]) = (1, 1, 4096);
+        words
+    };
+    const FS_IOC_ENABLE_VERITY: u64 = 0x4080_6685;
+    let file = OwnFile::new(&pattern(LEN));
+    let reader = File::open(&file).expect("it is there");
+    // SAFETY: an open file; the kernel reads the structure.
+    let told =
+        unsafe { libc::ioctl(reader.as_raw_fd(), FS_IOC_ENABLE_VERITY as _, SHA_256.as_ptr()) };
+    if told != 0 {
+        println!("skipped: no fs-verity here: {}", std::io::Error::last_os_error());
+        return;
+    }
+    let view = Frozen::of_file(&reader, FreezePolicy::Require).expect("kept for good");
+    assert_eq!((&view[..] == &pattern(LEN)[..], view.proof()), (true, Proof::Verity));
 }
 
 /// Windows refuses writers, and nobody waits.

@@ -173,7 +173,7 @@ impl Entry {
     }
 
     /// Lays a copy of the bytes over the view.
-    fn move_copy(&self, end: Instant) -> Result<(), Error> {
+    pub(super) fn move_copy(&self, end: Instant) -> Result<(), Error> {
         let failed = |errno: Errno| errno.of(Op::Hold, self.offset as usize, self.used);
         let policy = CommitPolicy::Strict;
         // SAFETY: (1) whole pages.

@@ -43,7 +43,7 @@ mod mapped;
 mod own_copy;
 mod pod;
 mod racy;
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests;
 mod view;
 mod word;

@@ -55,11 +55,6 @@ impl Other {
         self.tell(what, path);
         self.answer()
     }
-
-    /// What the answer of this process begins with while it waits in the system: asked from there.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.id()
-    }
 }
 
 impl Drop for Other {
@@ -100,6 +95,16 @@ fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
         }
         "replace" => fs::write(path, [0xdd; 50_000])?,
         "remove" => fs::remove_file(path)?,
+        #[cfg(unix)]
+        "stop-and-write" => {
+            let parent = std::os::unix::process::parent_id() as i32;
+            // SAFETY: stops the test that has asked for it.
+            assert_eq!(unsafe { libc::kill(parent, libc::SIGSTOP) }, 0);
+            let told = fs::write(path, [0xdd; 50_000]);
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::kill(parent, libc::SIGCONT) }, 0);
+            told?;
+        }
         "read" => {
             let content = fs::read(path)?;
             return Ok(format!("{} bytes, sum {}", content.len(), sum(&content)));
