@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod holds;
 
 pub(crate) use call::Call;
 use core::fmt;
@@ -271,12 +272,6 @@ impl Error {
             ErrorKind::Denied if matches!(self.op, Op::Map) => {
                 "the file was not opened for it, or the system forbids it"
             }
-            ErrorKind::Unsupported if matches!(self.op, Op::Hold) => {
-                "nothing here keeps others from changing the file"
-            }
-            ErrorKind::Denied if matches!(self.op, Op::Hold) => {
-                "the file is another user's, or too many files are open"
-            }
             ErrorKind::Unsupported if matches!(self.op, Op::Map) => "this is no file of bytes",
             ErrorKind::OutOfRange if matches!(self.op, Op::Grow) => {
                 "that is more than the maximum the array was made with"
@@ -303,11 +298,7 @@ impl Error {
             ErrorKind::BadState => "the pages are in another state",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
-            ErrorKind::InUse => "somebody else has the file open, or a view of it",
-            ErrorKind::Detached => {
-                "somebody else wanted the file, and the view was detached from it"
-            }
-            ErrorKind::Other => "the system refused",
+            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => "the system refused",
         }
     }
 
@@ -338,12 +329,6 @@ impl Error {
             }
             (Op::Map | Op::Access, ErrorKind::Denied) => {
                 "open the file for reading, and for writing if the view is to write"
-            }
-            (Op::Hold, ErrorKind::Unsupported) => {
-                "put the file on a local disk, seal it, or allow a copy where that will do"
-            }
-            (Op::Hold, ErrorKind::Denied) => {
-                "run as the owner of the file or with CAP_LEASE, or allow a copy where that will do"
             }
             (Op::Map, ErrorKind::Unsupported) => {
                 "give a regular file; a directory, a pipe or a device cannot be mapped"
@@ -389,9 +374,9 @@ impl Error {
             ErrorKind::BadState => "query the range, and commit it first",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
-            ErrorKind::InUse => "close it there, or allow a copy where that will do",
-            ErrorKind::Detached => "what was written since then is in this view only: copy it",
-            ErrorKind::Other => "look the number up in the system's manual",
+            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => {
+                "look the number up in the system's manual"
+            }
         }
     }
 }
@@ -404,13 +389,15 @@ impl fmt::Display for Error {
         } else if self.addr != 0 {
             write!(out, " at {:#x}", self.addr)?;
         }
-        write!(out, ": {}", self.reason())?;
+        let reason = holds::reason(self.op, self.kind).unwrap_or_else(|| self.reason());
+        write!(out, ": {reason}")?;
         match (self.call(), self.code) {
             (Some(call), code) => write!(out, " ({call}: os error {code})")?,
             (None, 0) => {}
             (None, code) => write!(out, " (os error {code})")?,
         }
-        write!(out, "; {}", self.next_step())
+        let step = holds::next_step(self.op, self.kind).unwrap_or_else(|| self.next_step());
+        write!(out, "; {step}")
     }
 }
 

@@ -169,7 +169,7 @@ fn nothing_that_others_do_is_seen() {
                 reader.join().expect("it has seen no change");
             }
         });
-        assert_eq!((view.as_ptr(), &view[..] == &bytes[..]), (first, true));
+        assert_eq!((view.as_ptr(), view[..] == bytes[..]), (first, true));
         // Without its name the file is as it was.
         let is_left = ways[round % ways.len()] == "remove";
         assert_eq!(view.proof(), if is_left { Proof::Lease } else { Proof::Copy });
@@ -231,7 +231,7 @@ fn a_writer_of_this_process_waits_too() {
     let file = OwnFile::new(&bytes);
     let Some(view) = held(&file) else { return };
     std::fs::write(&file, b"short").expect("it waits, and writes");
-    assert_eq!((&view[..] == &bytes[..], view.proof()), (true, Proof::Copy));
+    assert_eq!((view[..] == bytes[..], view.proof()), (true, Proof::Copy));
     assert_eq!(file.content(), b"short");
     let again = held(&file).expect("the old view has the file no more");
     assert_eq!(again[..], *b"short");
@@ -301,14 +301,15 @@ fn a_child_does_not_have_the_view() {
     assert_eq!(fork(&open).code(), Some(0));
     let mut other = Other::start();
     assert_eq!(other.does("write", &file), "");
-    assert_eq!((&view[..] == &bytes[..], view.proof()), (true, Proof::Copy));
+    assert_eq!((view[..] == bytes[..], view.proof()), (true, Proof::Copy));
     // A copy is memory like any other, and children have it.
     let same = || i32::from(view[..] != bytes[..]);
     assert_eq!(fork(&same).code(), Some(0));
 }
 
-/// Runs a test of this program once more with `bytes` in a file, in a process that may die: `Err` is
-/// what became of it, with what it said; `Ok` says that this is that process, and which the file is.
+/// Runs a test of this program once more with `bytes` in a file, in a process that may die: `Err`
+/// is what became of it, with what it said; `Ok` says that this is that process, and which the file
+/// is.
 #[cfg(target_os = "linux")]
 fn in_a_process_of_its_own(test: &str, bytes: &[u8]) -> Result<PathBuf, (Option<i32>, String)> {
     use std::os::unix::process::ExitStatusExt;
@@ -375,8 +376,8 @@ fn a_view_that_cannot_be_copied_is_taken_away() {
     panic!("a byte was seen: {}", view[0]);
 }
 
-/// A process that was stopped for longer than the kernel waits finds that out, and ends. Needs root,
-/// and a setting of the whole machine: `GRANULE_TEST_MACHINE=1`.
+/// A process that was stopped for longer than the kernel waits finds that out, and ends. Needs
+/// root, and a setting of the whole machine: `GRANULE_TEST_MACHINE=1`.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_that_was_stopped_for_too_long_ends() {
@@ -460,7 +461,7 @@ fn a_file_with_verity_needs_no_lease() {
         return;
     }
     let view = Frozen::of_file(&reader, FreezePolicy::Require).expect("kept for good");
-    assert_eq!((&view[..] == &pattern(LEN)[..], view.proof()), (true, Proof::Verity));
+    assert_eq!((view[..] == pattern(LEN), view.proof()), (true, Proof::Verity));
 }
 
 /// Windows refuses writers, and nobody waits.

@@ -20,7 +20,7 @@ use std::path::Path;
 ///
 /// | system | what others get who open the file | what it rests on |
 /// |---|---|---|
-/// | Linux | wait, until this is dropped or detached | a write lease: nobody else has the file open |
+/// | Linux | wait, until this is dropped or detached | a write lease: nobody else has it open |
 /// | Windows | are refused (error 32) | share mode 0: the same |
 /// | macOS, FreeBSD | | nothing: `Unsupported` |
 ///
@@ -35,8 +35,8 @@ use std::path::Path;
 /// /proc/sys/fs/lease-break-time (22 seconds) unless it was made shorter, gets the file as it is at
 /// that moment, half-done work included, and the view is detached: same addresses, same bytes, but
 /// memory of this process alone, whose writes are in no file any more.
-/// [`is_detached`](Self::is_detached) and every later [`flush`](Self::flush) tell. So whoever has to
-/// know that his work has arrived flushes once more at its end.
+/// [`is_detached`](Self::is_detached) and every later [`flush`](Self::flush) tell. So whoever has
+/// to know that his work has arrived flushes once more at its end.
 ///
 /// What was said of [`Frozen`](super::Frozen) about leases is true here, too: where they are to be
 /// had, a process that is stopped as a whole for too long, forks, and writes below the file system.

@@ -38,8 +38,8 @@ pub enum FreezePolicy {
 /// |---|---|---|
 /// | Linux | [`Sealed`](Proof::Sealed) | memory (memfd_create) sealed for good |
 /// | | [`Verity`](Proof::Verity) | fs-verity, for good |
-/// | | [`Lease`](Proof::Lease) | nobody has the file open for writing, nor a view that can be written; who wants to waits |
-/// | Windows | [`ShareMode`](Proof::ShareMode) | the same, and who wants to is refused (error 32) |
+/// | | [`Lease`](Proof::Lease) | nobody can write to it; who wants to waits |
+/// | Windows | [`ShareMode`](Proof::ShareMode) | the same; who wants to is refused (error 32) |
 /// | any | [`Copy`](Proof::Copy) | the bytes were read into memory of this process |
 ///
 /// # Leases
@@ -58,8 +58,8 @@ pub enum FreezePolicy {
 ///   7/8 of that, or for which there is no memory, is given up: the pages are taken away, a message
 ///   says so on standard error, and a touch ends the process. So it never sees other bytes.
 /// - A process that is stopped as a whole for longer than that (SIGSTOP, a debugger) while somebody
-///   waits loses the lease. When it goes on it finds that out within some hundredths of a second and
-///   ends itself; a thread that runs before can see changed bytes. Where that can happen use
+///   waits loses the lease. When it goes on it finds that out within some hundredths of a second
+///   and ends itself; a thread that runs before can see changed bytes. Where that can happen use
 ///   [`FreezePolicy::Copy`].
 /// - open(2) with O_RDONLY and O_TRUNC, whose effect POSIX leaves undefined, is not held back: the
 ///   file is empty then, and a touch of the view ends the process (SIGBUS). It sees no other bytes.

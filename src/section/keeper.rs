@@ -78,13 +78,15 @@ pub(super) fn break_time() -> Duration {
 /// Puts an entry into the keeper's care.
 pub(super) fn add(entry: &'static Entry) {
     let mut registry = lock();
+    if registry.first.is_null() {
+        CHANGED.notify_all(); // the keeper sleeps
+    }
     entry.next.set(registry.first);
     // SAFETY: entries in the chain live.
     if let Some(first) = unsafe { registry.first.as_ref() } {
         first.previous.set(entry);
     }
     registry.first = entry;
-    CHANGED.notify_all();
 }
 
 /// Takes an entry out of the keeper's care, as soon as `leave` says in which stage it is left.
@@ -137,6 +139,11 @@ impl Registry {
         })
     }
 
+    /// One whose time has come, and since when somebody waits for it.
+    fn due(&self, now: Instant) -> Option<(&'static Entry, Instant)> {
+        self.entries().find_map(|entry| entry.is_due(now).map(|since| (entry, since)))
+    }
+
     /// Does nothing for an entry that is not in the chain.
     fn unlink(&mut self, entry: &'static Entry) {
         let (previous, next) = (entry.previous.replace(null()), entry.next.replace(null()));
@@ -159,29 +166,41 @@ fn keep() {
     let mut registry = lock();
     registry.keeper = Keeper::Runs(sys::thread_id());
     CHANGED.notify_all();
+    let mut looked = Instant::now();
     loop {
         if registry.first.is_null() {
             registry = wait(registry);
             continue;
         }
         let begin = Instant::now();
-        let due = registry.entries().find(|entry| entry.is_due(begin));
-        let Some(entry) = due else {
-            let rest = PERIOD.max(begin.elapsed() * REST);
-            let waited = CHANGED.wait_timeout(registry, rest);
-            registry = waited.unwrap_or_else(PoisonError::into_inner).0;
-            continue;
-        };
-        let since = entry.begin();
-        drop(registry);
-        // What is not done by then the kernel does not wait for.
-        entry.make_private(since + break_time() * 7 / 8);
-        registry = lock();
-        registry.unlink(entry);
-        entry.end();
-        // Whoever drops the view waits for this.
-        CHANGED.notify_all();
+        // All of them, before the first is moved: each has its time from when it was seen.
+        registry.entries().for_each(|entry| entry.look(looked));
+        looked = begin;
+        let took = begin.elapsed();
+        while let Some((entry, since)) = registry.due(begin) {
+            registry = move_away(registry, entry, since);
+        }
+        let waited = CHANGED.wait_timeout(registry, PERIOD.max(took * REST));
+        registry = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
+}
+
+/// Has a view moved, with the registry unlocked meanwhile.
+fn move_away(
+    registry: MutexGuard<'static, Registry>,
+    entry: &'static Entry,
+    since: Instant,
+) -> MutexGuard<'static, Registry> {
+    entry.begin();
+    drop(registry);
+    // What is not done by then the kernel does not wait for.
+    entry.make_private(since + break_time() * 7 / 8);
+    let mut registry = lock();
+    registry.unlink(entry);
+    entry.end();
+    // Whoever drops the view waits for this.
+    CHANGED.notify_all();
+    registry
 }
 
 /// The guard of the registry, from before a fork until after it.

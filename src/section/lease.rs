@@ -104,6 +104,8 @@ pub(super) struct Entry {
     /// How long somebody who wants the file waits before the view is moved, in milliseconds.
     patience: AtomicU64,
     stage: AtomicU8,
+    /// When it was made.
+    since: Instant,
     /// When it was first seen that somebody wants the file. This and the rest are read and written
     /// with the registry locked.
     wanted: Cell<Option<Instant>>,
@@ -125,23 +127,28 @@ impl Entry {
         self.generation == sys::generation()
     }
 
-    /// True if it is time to move the view. With the registry locked.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    /// Looks whether somebody wants the file, who did not at `looked`. With the registry locked.
+    pub(super) fn look(&self, looked: Instant) {
         // SAFETY: (1) an entry of the registry has its lease.
-        if !unsafe { sys::lease_is_wanted(self.file, self.access) } {
-            return false;
+        let ask = || unsafe { sys::lease_is_wanted(self.file, self.access) };
+        if self.wanted.get().is_none() && ask() {
+            // At the earliest. What is taken for too long is given up too early, and not too late.
+            self.wanted.set(Some(looked.max(self.since)));
         }
-        let since = self.wanted.get().unwrap_or(now);
-        self.wanted.set(Some(since));
+    }
+
+    /// Since when somebody wants the file, if it is time to move the view. With the registry
+    /// locked.
+    pub(super) fn is_due(&self, now: Instant) -> Option<Instant> {
+        let since = self.wanted.get()?;
         let patience = Duration::from_millis(self.patience.load(Ordering::Relaxed));
-        now.saturating_duration_since(since) >= patience
+        (now.saturating_duration_since(since) >= patience).then_some(since)
     }
 
     /// The keeper begins to move it. With the registry locked, which it need not be meanwhile.
-    pub(super) fn begin(&self) -> Instant {
+    pub(super) fn begin(&self) {
         self.is_busy.set(true);
         self.stage.store(MOVING, Ordering::Release);
-        self.wanted.get().unwrap_or_else(Instant::now)
     }
 
     /// The keeper is done with it. With the registry locked.
@@ -302,6 +309,7 @@ impl Leased {
             generation: sys::generation(),
             patience: AtomicU64::new(0),
             stage: AtomicU8::new(HELD),
+            since: Instant::now(),
             wanted: Cell::new(None),
             is_busy: Cell::new(false),
             previous: Cell::new(null()),

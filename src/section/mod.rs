@@ -19,8 +19,20 @@
 //! |---|---|---|---|
 //! | raw, read | [`View`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | racy | [`Racy`] | a safe `fn` | nothing: it has words, and no slices |
+//! | frozen | `Frozen` | a safe `fn` | nothing: the system keeps the file still, or it is copied |
+//! | exclusive | `Exclusive` | a safe `fn` | nothing: the system keeps everybody else out |
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
+//!
+//! The last two need the feature `std`. What they rest on, and what keeps others away while they
+//! live:
+//!
+//! | | Linux | Windows | macOS, FreeBSD |
+//! |---|---|---|---|
+//! | `Frozen` | seal, fs-verity, or lease: writers wait | share mode: writers are refused | copy |
+//! | `Exclusive` | a write lease: everybody waits | share mode: everybody is refused | - |
+//! | else | an error; for `Frozen` a copy, if it may be | the same | the same |
+//! | a disk that fails | ends the process | ends the process | cannot harm a copy |
 //!
 //! # Values instead of bytes
 //! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).

@@ -100,9 +100,9 @@ pub(crate) unsafe fn standing_proof(file: usize) -> Result<Option<Proof>, Errno>
     Ok(is_verity.then_some(Proof::Verity))
 }
 
-/// Takes a lease: nobody writes to the file, or with [`Access::Write`] nobody else opens it. EAGAIN:
-/// somebody has it open. EACCES: another user's file. EOPNOTSUPP: a file of which a lease proves
-/// nothing. Calls: fstatfs, for tmpfs fstat, fcntl(F_SETOWN_EX), fcntl(F_SETLEASE).
+/// Takes a lease: nobody writes to the file, or with [`Access::Write`] nobody else opens it.
+/// EAGAIN: somebody has it open. EACCES: another user's file. EOPNOTSUPP: a file of which a lease
+/// proves nothing. Calls: fstatfs, for tmpfs fstat, fcntl(F_SETOWN_EX), fcntl(F_SETLEASE).
 ///
 /// # Safety
 /// 1. `file` is open, for this, for reading, or with [`Access::Write`] for both.
