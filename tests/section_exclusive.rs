@@ -19,8 +19,8 @@ fn other_process() {
 }
 
 /// The file for ourselves; `None`, with a message, where that is not to be had.
-fn claimed(claimed: io::Result<Exclusive>) -> Option<Exclusive> {
-    let error = match claimed {
+fn claimed(claim: impl Fn() -> io::Result<Exclusive>) -> Option<Exclusive> {
+    let error = match section_other::when_left(claim, |error| told(error) == Some(IN_USE)) {
         Ok(view) => return Some(view),
         Err(error) => error,
     };
@@ -28,6 +28,8 @@ fn claimed(claimed: io::Result<Exclusive>) -> Option<Exclusive> {
     assert_eq!(told(&error), Some((Op::Hold, ErrorKind::Unsupported)));
     None
 }
+
+const IN_USE: (Op, ErrorKind) = (Op::Hold, ErrorKind::InUse);
 
 fn told(error: &io::Error) -> Option<(Op, ErrorKind)> {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
@@ -38,7 +40,7 @@ fn told(error: &io::Error) -> Option<(Op, ErrorKind)> {
 fn what_is_written_is_in_the_file() {
     let mut bytes = pattern(LEN);
     let file = OwnFile::new(&bytes);
-    let Some(mut view) = claimed(Exclusive::open(&file)) else { return };
+    let Some(mut view) = claimed(|| Exclusive::open(&file)) else { return };
     assert!(view[..] == bytes[..]);
     for place in [0, 4096, 65_536, LEN - 1] {
         view[place] = !view[place];
@@ -62,13 +64,13 @@ fn what_is_written_is_in_the_file() {
 #[test]
 fn a_file_is_made_and_emptied() {
     let file = OwnFile::new(b"old");
-    let Some(mut view) = claimed(Exclusive::create(&file, 70_000)) else { return };
+    let Some(mut view) = claimed(|| Exclusive::create(&file, 70_000)) else { return };
     assert!(view.len() == 70_000 && view.iter().all(|&byte| byte == 0));
     view[69_999] = 1;
     drop(view);
     assert_eq!((file.content().len(), file.content()[69_999]), (70_000, 1));
     std::fs::remove_file(&file).expect("nobody has it");
-    let view = claimed(Exclusive::create(&file, 0)).expect("as above");
+    let view = claimed(|| Exclusive::create(&file, 0)).expect("as above");
     assert!(view.is_empty());
     view.flush(0..0, Durability::Full).expect("nothing to do");
     let error = view.flush(0..1, Durability::Full).expect_err("nothing is there");
@@ -84,13 +86,13 @@ fn a_file_is_made_and_emptied() {
 fn whoever_has_the_file_is_in_the_way() {
     let bytes = pattern(LEN);
     let file = OwnFile::new(&bytes);
-    if claimed(Exclusive::open(&file)).is_none() {
+    if claimed(|| Exclusive::open(&file)).is_none() {
         return;
     }
     let refused = |why: &str| {
         for result in [Exclusive::open(&file), Exclusive::create(&file, 1)] {
             let error = result.expect_err(why);
-            assert_eq!(told(&error), Some((Op::Hold, ErrorKind::InUse)), "{why}: {error}");
+            assert_eq!(told(&error), Some(IN_USE), "{why}: {error}");
         }
         assert!(file.content() == bytes, "{why}");
     };
@@ -106,7 +108,7 @@ fn whoever_has_the_file_is_in_the_way() {
         refused("our own frozen view");
     } else {
         // It gives way: it has the file no more.
-        assert!(claimed(Exclusive::open(&file)).is_some());
+        assert!(claimed(|| Exclusive::open(&file)).is_some());
     }
     assert!(frozen[..] == bytes[..]);
     drop(frozen);
@@ -116,7 +118,7 @@ fn whoever_has_the_file_is_in_the_way() {
         refused(what);
         assert_eq!(other.does("close", &file), "");
     }
-    assert!(claimed(Exclusive::open(&file)).is_some());
+    assert!(claimed(|| Exclusive::open(&file)).is_some());
 }
 
 /// Who wants the file waits until the view is dropped, and sees all that was written.
@@ -126,7 +128,7 @@ fn others_wait_until_the_view_is_dropped() {
     let mut other = Other::start();
     for round in 0..20u8 {
         let file = OwnFile::new(&pattern(LEN));
-        let Some(mut view) = claimed(Exclusive::open(&file)) else { return };
+        let Some(mut view) = claimed(|| Exclusive::open(&file)) else { return };
         other.tell("read", &file);
         while !view.is_wanted() {
             std::thread::yield_now();
@@ -151,7 +153,7 @@ fn a_view_is_detached_when_patience_is_over() {
     {
         let bytes = pattern(LEN);
         let file = OwnFile::new(&bytes);
-        let Some(mut view) = claimed(Exclusive::open(&file)) else { return };
+        let Some(mut view) = claimed(|| Exclusive::open(&file)) else { return };
         view.set_patience(std::time::Duration::ZERO);
         other.tell(way, &file);
         let mut count = 0u64;
@@ -189,7 +191,7 @@ fn a_view_is_detached_when_patience_is_over() {
 #[test]
 fn a_child_does_not_have_the_view() {
     let file = OwnFile::new(&pattern(LEN));
-    let Some(mut view) = claimed(Exclusive::open(&file)) else { return };
+    let Some(mut view) = claimed(|| Exclusive::open(&file)) else { return };
     // SAFETY: the child makes plain system calls and ends.
     let process = unsafe { libc::fork() };
     assert!(process >= 0);
@@ -215,7 +217,7 @@ fn a_child_does_not_have_the_view() {
 #[test]
 fn everybody_is_refused() {
     let file = OwnFile::new(&pattern(LEN));
-    let mut view = claimed(Exclusive::open(&file)).expect("nobody has it");
+    let mut view = claimed(|| Exclusive::open(&file)).expect("nobody has it");
     let mut other = Other::start();
     for way in ["read", "empty", "shorten", "write", "keep-reading"] {
         assert!(other.does(way, &file).contains("os error 32"), "{way}");

@@ -23,16 +23,20 @@ fn other_process() {
 
 /// The file held still without a copy; `None`, with a message, where that is not to be had.
 fn held(file: &Path) -> Option<Frozen> {
-    match Frozen::open_with(file, FreezePolicy::Require) {
+    let of_ours = |error: &std::io::Error| {
+        let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+        error.map(|error| (error.op(), error.kind()))
+    };
+    let freeze = || Frozen::open_with(file, FreezePolicy::Require);
+    let in_use = Some((Op::Hold, ErrorKind::InUse));
+    match section_other::when_left(freeze, |error| of_ours(error) == in_use) {
         Ok(frozen) => {
             assert_ne!(frozen.proof(), Proof::Copy);
             Some(frozen)
         }
         Err(error) => {
             println!("skipped: {error}");
-            let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
-            let told = error.map(|error| (error.op(), error.kind()));
-            assert_eq!(told, Some((Op::Hold, ErrorKind::Unsupported)));
+            assert_eq!(of_ours(&error), Some((Op::Hold, ErrorKind::Unsupported)));
             None
         }
     }

@@ -67,6 +67,8 @@ pub enum FreezePolicy {
 ///   has not finished with when the copy is made, it reads from the file.
 /// - The child of a `fork` does not have the view: a touch ends it. It can open the file again.
 ///   (After `clone`, which runs no handlers, its addresses are free: do not use the view there.)
+/// - A process that is being started has, for a moment, all files that its parent has: a file that
+///   was just written can be `InUse` although its writer has closed it.
 /// - Nothing helps against who writes to the disk itself, below the file system.
 ///
 /// Everywhere a disk or a network that fails under a page ends the process, as with every mapped

@@ -118,6 +118,23 @@ fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
     Ok(String::new())
 }
 
+/// Tries again while somebody has the file. Processes that other tests start have, for a moment,
+/// all files that are being written here: until they run their own program, or end.
+pub(crate) fn when_left<T>(
+    attempt: impl Fn() -> io::Result<T>,
+    is_in_use: impl Fn(&io::Error) -> bool,
+) -> io::Result<T> {
+    for _ in 0..2000 {
+        match attempt() {
+            Err(error) if is_in_use(&error) => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            told => return told,
+        }
+    }
+    attempt()
+}
+
 /// A number that says whether two files are equal.
 pub(crate) fn sum(content: &[u8]) -> u64 {
     content.iter().fold(7, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
