@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod holds;
 
 pub(crate) use call::Call;
 use core::fmt;
@@ -68,6 +69,10 @@ pub enum Op {
     Resize,
     /// Read or write bytes of a view that others may change.
     Access,
+    /// See the bytes of a view as values of another type.
+    Cast,
+    /// Make sure that nobody changes a file, or that nobody else has it.
+    Hold,
 }
 
 impl Op {
@@ -101,6 +106,8 @@ impl Op {
             Op::Flush => "flush",
             Op::Resize => "resize",
             Op::Access => "access",
+            Op::Cast => "cast",
+            Op::Hold => "hold",
         }
     }
 }
@@ -131,6 +138,10 @@ pub enum ErrorKind {
     DiskFull,
     /// The file has become shorter than what is mapped of it.
     Truncated,
+    /// Somebody else has the file open.
+    InUse,
+    /// Somebody else wanted the file, and the view has it no more.
+    Detached,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -190,8 +201,8 @@ impl Error {
     }
 
     /// The first address of the range (0 when the system was to choose it); of
-    /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize) and
-    /// [`Access`](Op::Access) the offset in the file.
+    /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize),
+    /// [`Access`](Op::Access), [`Cast`](Op::Cast) and [`Hold`](Op::Hold) the offset in the file.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -219,7 +230,7 @@ impl Error {
 
     /// Of these verbs `addr` is an offset in a file.
     const fn is_about_a_file(&self) -> bool {
-        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access)
+        matches!(self.op, Op::Map | Op::Flush | Op::Resize | Op::Access | Op::Cast | Op::Hold)
     }
 
     const fn reason(&self) -> &'static str {
@@ -244,6 +255,12 @@ impl Error {
             }
             ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
                 "the second one does not begin where the first one ends"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Cast) => {
+                "the length of the view is no multiple of the size of the type"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Cast) => {
+                "the view does not begin at a multiple of the alignment of the type"
             }
             ErrorKind::OutOfRange if self.is_about_a_file() => {
                 "the range is inverted or leaves the section, or the file is too long for addresses"
@@ -281,7 +298,7 @@ impl Error {
             ErrorKind::BadState => "the pages are in another state",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
-            ErrorKind::Other => "the system refused",
+            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => "the system refused",
         }
     }
 
@@ -303,6 +320,10 @@ impl Error {
                 "give a range that lies inside the reservation, and room for one answer at least"
             }
             (Op::Mirror, ErrorKind::OutOfRange) => "give a length that fits twice",
+            (Op::Cast, ErrorKind::OutOfRange) => "view whole values of the type only",
+            (Op::Cast, ErrorKind::Misaligned) => {
+                "begin the view at such an offset, or copy the bytes"
+            }
             (Op::Map | Op::Flush | Op::Resize | Op::Access, ErrorKind::OutOfRange) => {
                 "give a range that lies inside the section, or map the file in parts"
             }
@@ -353,7 +374,9 @@ impl Error {
             ErrorKind::BadState => "query the range, and commit it first",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
-            ErrorKind::Other => "look the number up in the system's manual",
+            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => {
+                "look the number up in the system's manual"
+            }
         }
     }
 }
@@ -366,13 +389,15 @@ impl fmt::Display for Error {
         } else if self.addr != 0 {
             write!(out, " at {:#x}", self.addr)?;
         }
-        write!(out, ": {}", self.reason())?;
+        let reason = holds::reason(self.op, self.kind).unwrap_or_else(|| self.reason());
+        write!(out, ": {reason}")?;
         match (self.call(), self.code) {
             (Some(call), code) => write!(out, " ({call}: os error {code})")?,
             (None, 0) => {}
             (None, code) => write!(out, " (os error {code})")?,
         }
-        write!(out, "; {}", self.next_step())
+        let step = holds::next_step(self.op, self.kind).unwrap_or_else(|| self.next_step());
+        write!(out, "; {step}")
     }
 }
 
@@ -406,7 +431,10 @@ impl From<Error> for std::io::Error {
             ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
             ErrorKind::DiskFull => std::io::ErrorKind::StorageFull,
             ErrorKind::Truncated => std::io::ErrorKind::UnexpectedEof,
-            ErrorKind::BadState | ErrorKind::Other => std::io::ErrorKind::Other,
+            ErrorKind::InUse => std::io::ErrorKind::ResourceBusy,
+            ErrorKind::BadState | ErrorKind::Detached | ErrorKind::Other => {
+                std::io::ErrorKind::Other
+            }
         };
         std::io::Error::new(kind, error)
     }

@@ -2,7 +2,7 @@
 //! committed, page by page.
 
 use super::mapped::{Keeps, Mapped};
-use super::{Access, Section};
+use super::{Access, Pod, Section, pod};
 use crate::addr::{align_down, align_up};
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Durability, Errno, Sharing};
@@ -66,6 +66,24 @@ impl CowView {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.mapped.offset()
+    }
+
+    /// The bytes as values of another type.
+    ///
+    /// # Errors
+    /// - `Misaligned`: the view does not begin at a multiple of the type's alignment.
+    /// - `OutOfRange`: its length is no multiple of the type's size.
+    pub fn as_slice_of<T: Pod>(&self) -> Result<&[T], Error> {
+        pod::cast(self, self.offset())
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// As for [`as_slice_of`](Self::as_slice_of).
+    pub fn as_mut_slice_of<T: Pod>(&mut self) -> Result<&mut [T], Error> {
+        let offset = self.offset();
+        pod::cast_mut(self, offset)
     }
 
     /// The pages that were written since the view was made, committed or discarded, in order and as

@@ -128,14 +128,24 @@ impl Mapped {
 
     /// See [`ViewMut::flush`](super::ViewMut::flush).
     pub(super) fn flush(&self, range: Range<usize>, durability: Durability) -> Result<(), Error> {
+        self.flush_to(self.file, range, durability)
+    }
+
+    /// The same for a view whose file somebody else keeps.
+    pub(super) fn flush_to(
+        &self,
+        file: Backing,
+        range: Range<usize>,
+        durability: Durability,
+    ) -> Result<(), Error> {
         let Some((start, len)) = self.pages(&range, Op::Flush)? else { return Ok(()) };
-        if self.file.file == Backing::NOTHING {
+        if file.file == Backing::NOTHING {
             return Ok(());
         }
         let before = start.addr().get() - self.start.addr().get();
         let offset = self.offset - self.lead as u64 + before as u64;
         // SAFETY: (1) whole pages of this view of the file.
-        unsafe { sys::flush_view(self.file, offset, start, len, durability) }
+        unsafe { sys::flush_view(file, offset, start, len, durability) }
             .map_err(|errno| errno.of(Op::Flush, offset as usize, len))
     }
 }

@@ -19,8 +19,23 @@
 //! |---|---|---|---|
 //! | raw, read | [`View`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | racy | [`Racy`] | a safe `fn` | nothing: it has words, and no slices |
+//! | frozen | `Frozen` | a safe `fn` | nothing: the system keeps the file still, or it is copied |
+//! | exclusive | `Exclusive` | a safe `fn` | nothing: the system keeps everybody else out |
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
+//!
+//! The last two need the feature `std`. What they rest on, and what keeps others away while they
+//! live:
+//!
+//! | | Linux | Windows | macOS, FreeBSD |
+//! |---|---|---|---|
+//! | `Frozen` | seal, fs-verity, or lease: writers wait | share mode: writers are refused | copy |
+//! | `Exclusive` | a write lease: everybody waits | share mode: everybody is refused | - |
+//! | else | an error; for `Frozen` a copy, if it may be | the same | the same |
+//! | a disk that fails | ends the process | ends the process | cannot harm a copy |
+//!
+//! # Values instead of bytes
+//! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).
 //!
 //! # Where the bytes are
 //! In the system's cache of files: no copy is made. What is written stays there when the process
@@ -28,20 +43,40 @@
 
 mod cached;
 mod copy;
+#[cfg(feature = "std")]
+mod exclusive;
+#[cfg(feature = "std")]
+mod frozen;
+#[cfg(feature = "std")]
+mod keeper;
+#[cfg(feature = "std")]
+mod lease;
 mod mapped;
+#[cfg(feature = "std")]
+mod own_copy;
+mod pod;
 mod racy;
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests;
 mod view;
 mod word;
 
+#[cfg(feature = "std")]
+pub use crate::sys::Proof;
 pub use crate::sys::{CacheState, Durability};
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
+#[cfg(feature = "std")]
+pub use exclusive::Exclusive;
+#[cfg(feature = "std")]
+pub use frozen::{FreezePolicy, Frozen};
+pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;
 
+#[cfg(feature = "std")]
+use crate::error::Call;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Errno};
 use core::ops::Range;
@@ -232,6 +267,13 @@ impl Section {
         }
         Ok(len)
     }
+}
+
+/// The error of a file that somebody else has, if that is why it could not be opened.
+#[cfg(feature = "std")]
+fn in_use(error: &std::io::Error) -> Option<Error> {
+    let errno = Errno(error.raw_os_error()?, Call::None);
+    Some(errno.of(Op::Hold, 0, 0)).filter(|error| error.kind() == ErrorKind::InUse)
 }
 
 impl Drop for Section {

@@ -1,7 +1,7 @@
 //! Floor 4, uses floors 0 to 3. Views as slices: the caller keeps still what lies under them.
 
 use super::mapped::{Keeps, Mapped};
-use super::{Access, Section};
+use super::{Access, Pod, Section, pod};
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Durability, Sharing};
 use core::fmt;
@@ -49,6 +49,15 @@ impl View {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.0.offset()
+    }
+
+    /// The bytes as values of another type.
+    ///
+    /// # Errors
+    /// - `Misaligned`: the view does not begin at a multiple of the type's alignment.
+    /// - `OutOfRange`: its length is no multiple of the type's size.
+    pub fn as_slice_of<T: Pod>(&self) -> Result<&[T], Error> {
+        pod::cast(self, self.offset())
     }
 }
 
@@ -138,6 +147,24 @@ impl ViewMut {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.0.offset()
+    }
+
+    /// The bytes as values of another type.
+    ///
+    /// # Errors
+    /// - `Misaligned`: the view does not begin at a multiple of the type's alignment.
+    /// - `OutOfRange`: its length is no multiple of the type's size.
+    pub fn as_slice_of<T: Pod>(&self) -> Result<&[T], Error> {
+        pod::cast(self, self.offset())
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// As for [`as_slice_of`](Self::as_slice_of).
+    pub fn as_mut_slice_of<T: Pod>(&mut self) -> Result<&mut [T], Error> {
+        let offset = self.offset();
+        pod::cast_mut(self, offset)
     }
 
     /// Brings what was written to the pages of `range` to the disk; [`Durability`] says how far.

@@ -24,6 +24,8 @@
 mod cache;
 mod faults;
 pub(crate) mod inject;
+#[cfg(feature = "std")]
+mod lease;
 mod memory;
 #[cfg(test)]
 pub(crate) mod model;
@@ -53,6 +55,8 @@ pub(crate) use windows::*;
 use crate::ds::extents::Extents;
 pub use cache::CacheState;
 pub(crate) use faults::{Answer, Fault, FaultHook};
+#[cfg(feature = "std")]
+pub use lease::Proof;
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 pub use section::Durability;

@@ -205,7 +205,9 @@ impl Win32Error {
                 ErrorKind::TooManyMappings
                 | ErrorKind::Other
                 | ErrorKind::DiskFull
-                | ErrorKind::Truncated,
+                | ErrorKind::Truncated
+                | ErrorKind::InUse
+                | ErrorKind::Detached,
                 _,
             ) => Reason::NoMapping,
         };

@@ -9,6 +9,8 @@ mod generation;
 mod huge;
 mod info;
 mod kept_file;
+#[cfg(feature = "std")]
+mod lease;
 mod listing;
 mod maps;
 mod memory;
@@ -37,6 +39,11 @@ pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };
 pub(crate) use info::{guards, huge_pages, info, limits};
+#[cfg(feature = "std")]
+pub(crate) use lease::{
+    follow_forks, give_lease, into_number, keep_others_out, lease_break_secs, lease_is_wanted,
+    mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
+};
 pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
     ADVICE_OUTLIVES_PAGES, COMMITS_LAZILY, advise, arm, disarm, guard_many, lock, name,

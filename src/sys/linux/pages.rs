@@ -54,6 +54,10 @@ pub(crate) fn error_kind(errno: Errno) -> ErrorKind {
 /// the same number for mappings and for memory: the mappings are counted in /proc/self/maps.
 pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
     match (errno.0, op) {
+        (libc::EAGAIN, Op::Hold) => ErrorKind::InUse,
+        // No /proc, or a file that cannot have leases.
+        (libc::ENOENT | libc::EINVAL | libc::ENOLCK, Op::Hold) => ErrorKind::Unsupported,
+        (libc::EMFILE | libc::ENFILE, Op::Hold) => ErrorKind::Denied,
         (libc::ENOMEM | libc::EAGAIN, _) if mappings_are_used_up() => ErrorKind::TooManyMappings,
         (libc::ENOMEM, Op::Reserve) => ErrorKind::NoAddressSpace,
         (libc::EINVAL, Op::Advise | Op::Reserve) => ErrorKind::Unsupported,

@@ -32,7 +32,7 @@ use crate::error::Call;
 /// | memfd_create | EMFILE, ENOSYS | too many files; a filter |
 /// | ftruncate | ENOMEM | no memory to promise |
 /// | fallocate | ENOSPC, ENOMEM | no memory to promise |
-/// | fstat | ENOMEM | no memory |
+/// | fstat, fstatfs, statx | ENOMEM | no memory |
 /// | msync, fsync, sync_file_range | EIO, ENOSPC | the device; a disk that is full after all |
 /// | userfaultfd | EPERM, ENOSYS, EMFILE | a policy, a kernel without it, too many files |
 ///
@@ -58,7 +58,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Ioctl => &[ENOMEM, EFAULT],
         Call::Fallocate => &[ENOSPC, ENOMEM],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
-        Call::Fstat => &[ENOMEM],
+        Call::Fstat | Call::Fstatfs | Call::Statx => &[ENOMEM],
         Call::Msync | Call::Fsync | Call::SyncFileRange => &[EIO, ENOSPC],
         Call::Userfaultfd => &[EPERM, ENOSYS, EMFILE],
         _ => &[],

@@ -127,7 +127,7 @@ pub(crate) unsafe fn stored_len(backing: Backing) -> Result<u64, Errno> {
     status(backing.mapped()).map(|status| status.st_size as u64)
 }
 
-fn status(file: usize) -> Result<libc::stat, Errno> {
+pub(super) fn status(file: usize) -> Result<libc::stat, Errno> {
     let mut status = MaybeUninit::<libc::stat>::zeroed();
     let target = status.as_mut_ptr().expose_provenance();
     // SAFETY: the kernel fills the structure, which lives through the call and is the kernel's own

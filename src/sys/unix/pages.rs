@@ -48,6 +48,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::ENOSPC | libc::EDQUOT | libc::EFBIG, Op::Map | Op::Flush | Op::Resize) => {
             ErrorKind::DiskFull
         }
+        (libc::EMFILE | libc::ENFILE, Op::Hold) => ErrorKind::Denied,
         (libc::EFBIG | libc::EMFILE | libc::ENFILE, Op::Mirror) => ErrorKind::Denied,
         // The limit of locked memory; EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,

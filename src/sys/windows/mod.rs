@@ -6,6 +6,8 @@
 mod call;
 mod info;
 mod late;
+#[cfg(feature = "std")]
+mod lease;
 mod maps;
 mod memory;
 mod mirror;
@@ -20,6 +22,11 @@ mod vectored;
 mod watch;
 
 pub(crate) use info::{guards, info, limits};
+#[cfg(feature = "std")]
+pub(crate) use lease::{
+    follow_forks, give_lease, into_number, keep_others_out, lease_break_secs, lease_is_wanted,
+    mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
+};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
     ADVICE_OUTLIVES_PAGES, COMMITS_LAZILY, advise, arm, decommit_huge, disarm, guard_many,

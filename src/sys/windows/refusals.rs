@@ -5,8 +5,8 @@ use crate::error::Call;
 use core::ptr::NonNull;
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_COMMITMENT_LIMIT, ERROR_DISK_FULL, ERROR_INVALID_ADDRESS,
-    ERROR_INVALID_PARAMETER, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS, ERROR_NOT_ENOUGH_MEMORY,
-    ERROR_NOT_LOCKED, ERROR_WORKING_SET_QUOTA,
+    ERROR_INVALID_PARAMETER, ERROR_IO_DEVICE, ERROR_NO_SYSTEM_RESOURCES, ERROR_NOACCESS,
+    ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_LOCKED, ERROR_SHARING_VIOLATION, ERROR_WORKING_SET_QUOTA,
 };
 use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, MEM_RESERVE};
 
@@ -31,6 +31,8 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | | ERROR_INVALID_ADDRESS | the wanted ones are taken |
 /// | UnmapViewOfFile | ERROR_NO_SYSTEM_RESOURCES | as for VirtualFree |
 /// | DuplicateHandle | ERROR_NOT_ENOUGH_MEMORY | no memory for the table of handles |
+/// | ReOpenFile | ERROR_SHARING_VIOLATION | somebody has it open for more |
+/// | ReadFile | ERROR_IO_DEVICE | the device |
 /// | GetFileSizeEx | ERROR_NO_SYSTEM_RESOURCES | short of something for a moment |
 /// | SetFileInformationByHandle | ERROR_DISK_FULL | as it says |
 /// | FlushViewOfFile, FlushFileBuffers | ERROR_DISK_FULL | as it says, after all |
@@ -56,6 +58,8 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::CreateFileMapping => &[NO_PROMISE],
         Call::MapViewOfFile | Call::MapViewOfFile3 => &[NO_MEMORY, ERROR_INVALID_ADDRESS as i32],
         Call::DuplicateHandle => &[NO_MEMORY],
+        Call::ReOpenFile => &[ERROR_SHARING_VIOLATION as i32],
+        Call::ReadFile => &[ERROR_IO_DEVICE as i32],
         Call::GetFileSizeEx => &[NO_RESOURCES],
         Call::SetFileInformationByHandle | Call::FlushViewOfFile | Call::FlushFileBuffers => {
             &[ERROR_DISK_FULL as i32]

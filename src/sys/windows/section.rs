@@ -38,7 +38,7 @@ pub(crate) fn number_of(file: &std::fs::File) -> usize {
 }
 
 /// The numbers are handles, which Windows compares and never follows.
-fn handle(number: usize) -> HANDLE {
+pub(super) fn handle(number: usize) -> HANDLE {
     with_exposed_provenance_mut(number)
 }
 

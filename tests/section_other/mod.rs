@@ -1,0 +1,158 @@
+//! For the tests of safe views: another process that does with files what it is told.
+#![allow(dead_code, reason = "every test program uses another part of it")]
+
+use crate::start;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+const ROLE: &str = "GRANULE_TEST_OTHER";
+/// The answers stand between what the test harness prints.
+const ANSWER: &str = "other: ";
+
+/// Another process, until it is dropped.
+pub(crate) struct Other {
+    process: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+}
+
+impl Other {
+    pub(crate) fn start() -> Self {
+        let mut process = start::again()
+            .args(["--exact", "other_process", "--nocapture", "--test-threads=1"])
+            .env(ROLE, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts");
+        let to = process.stdin.take();
+        let from = BufReader::new(process.stdout.take().expect("a pipe"));
+        Other { process, to, from }
+    }
+
+    /// Has it begin.
+    pub(crate) fn tell(&mut self, what: &str, path: &Path) {
+        let to = self.to.as_mut().expect("it listens");
+        writeln!(to, "{what} {}", path.display()).expect("it listens");
+    }
+
+    /// Waits until it is done. What it says is the error of the system, or nothing.
+    pub(crate) fn answer(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            let count = self.from.read_line(&mut line).expect("it writes text");
+            assert!(count > 0, "the other process has ended");
+            if let Some((_, answer)) = line.split_once(ANSWER) {
+                return answer.trim().to_owned();
+            }
+        }
+    }
+
+    /// Both.
+    pub(crate) fn does(&mut self, what: &str, path: &Path) -> String {
+        self.tell(what, path);
+        self.answer()
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop(self.to.take());
+        // It ends with its input. Nobody is there to be told.
+        let _ = self.process.wait();
+    }
+}
+
+/// The life of the other process; in the test itself nothing.
+pub(crate) fn live() {
+    if std::env::var_os(ROLE).is_none() {
+        return;
+    }
+    let mut kept = Vec::new();
+    for line in io::stdin().lines() {
+        let line = line.expect("text");
+        let (what, path) = line.split_once(' ').expect("two words");
+        match act(what, Path::new(path), &mut kept) {
+            Ok(told) => println!("{ANSWER}{told}"),
+            Err(error) => println!("{ANSWER}{error}"),
+        }
+    }
+}
+
+fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
+    let mut writer = File::options();
+    writer.write(true);
+    match what {
+        // The three ways to take bytes away, or to change them.
+        "empty" => drop(writer.truncate(true).open(path)?),
+        "shorten" => truncate(path, 5000)?,
+        "write" => {
+            let mut file = writer.open(path)?;
+            file.seek(SeekFrom::Start(4096))?;
+            file.write_all(&[0xee; 100_000])?;
+        }
+        "replace" => fs::write(path, [0xdd; 50_000])?,
+        "remove" => fs::remove_file(path)?,
+        #[cfg(unix)]
+        "stop-and-write" => {
+            let parent = std::os::unix::process::parent_id() as i32;
+            // SAFETY: stops the test that has asked for it.
+            assert_eq!(unsafe { libc::kill(parent, libc::SIGSTOP) }, 0);
+            let told = fs::write(path, [0xdd; 50_000]);
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::kill(parent, libc::SIGCONT) }, 0);
+            told?;
+        }
+        "read" => {
+            let content = fs::read(path)?;
+            return Ok(format!("{} bytes, sum {}", content.len(), sum(&content)));
+        }
+        // To have it open, until `close`.
+        "keep-reading" => kept.push(File::open(path)?),
+        "keep-writing" => kept.push(writer.read(true).open(path)?),
+        "close" => kept.clear(),
+        _ => panic!("{what}?"),
+    }
+    Ok(String::new())
+}
+
+/// Tries again while somebody has the file. Processes that other tests start have, for a moment,
+/// all files that are being written here: until they run their own program, or end.
+pub(crate) fn when_left<T>(
+    attempt: impl Fn() -> io::Result<T>,
+    is_in_use: impl Fn(&io::Error) -> bool,
+) -> io::Result<T> {
+    for _ in 0..2000 {
+        match attempt() {
+            Err(error) if is_in_use(&error) => {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            told => return told,
+        }
+    }
+    attempt()
+}
+
+/// A number that says whether two files are equal.
+pub(crate) fn sum(content: &[u8]) -> u64 {
+    content.iter().fold(7, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+
+/// By path, without a file of one's own.
+#[cfg(unix)]
+fn truncate(path: &Path, len: i64) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a zero and lives through the call.
+    match unsafe { libc::truncate(path.as_ptr(), len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(windows)]
+fn truncate(path: &Path, len: i64) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_len(len as u64)
+}
