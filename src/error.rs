@@ -254,6 +254,9 @@ impl Error {
             ErrorKind::Misaligned if matches!(self.op, Op::Cast) => {
                 "the view does not begin at a multiple of the alignment of the type"
             }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Resize) => {
+                "that is more than the maximum it was opened with"
+            }
             ErrorKind::OutOfRange if self.is_about_a_file() => {
                 "the range is inverted or leaves the section, or the file is too long for addresses"
             }
@@ -316,7 +319,8 @@ impl Error {
             (Op::Cast, ErrorKind::Misaligned) => {
                 "begin the view at such an offset, or copy the bytes"
             }
-            (Op::Map | Op::Flush | Op::Resize | Op::Access, ErrorKind::OutOfRange) => {
+            (Op::Resize, ErrorKind::OutOfRange) => "open it with a larger maximum",
+            (Op::Map | Op::Flush | Op::Access, ErrorKind::OutOfRange) => {
                 "give a range that lies inside the section, or map the file in parts"
             }
             (Op::Map | Op::Access, ErrorKind::Denied) => {

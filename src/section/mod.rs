@@ -21,6 +21,7 @@
 //! | racy | [`Racy`] | a safe `fn` | nothing: it has words, and no slices |
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
+//! | raw, growing | [`GrowMap`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //!
 //! # Values instead of bytes
 //! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).
@@ -30,6 +31,7 @@
 //! dies, and is lost with the power until it is flushed ([`ViewMut::flush`]).
 
 mod copy;
+mod grow;
 mod mapped;
 mod pod;
 mod racy;
@@ -41,6 +43,7 @@ mod word;
 pub use crate::sys::Durability;
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
+pub use grow::{GrowAppender, GrowBuilder, GrowMap, GrowReader, Recovered};
 pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};

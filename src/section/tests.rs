@@ -1,9 +1,10 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
-use super::{Access, Durability, Section};
+use super::{Access, Durability, GrowMap, Section};
 use crate::error::Call;
 use crate::error::Op;
 use crate::vm::tests::stage::{Absorbed, play};
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::path::PathBuf;
 
 /// A file of the test's own, removed when this is dropped.
@@ -47,7 +48,8 @@ fn views_of_a_file() {
 
 #[test]
 fn views_of_memory() {
-    play(&[], |stage| {
+    let unknown = "a file system that takes no places makes the file longer";
+    play(&[Absorbed::by(Op::Map, Call::Fallocate, unknown).on_some_systems()], |stage| {
         let section = stage.verb(Op::Map, || Section::anonymous(100_000))?;
         // SAFETY: (1) to (3): nobody else knows this memory.
         let mut view = stage.verb(Op::Map, || unsafe { section.view_mut(0..100_000) })?;
@@ -92,6 +94,7 @@ fn a_copy_that_is_committed() {
         rare(Op::Discard, Call::Mmap, stays),
         rare(Op::Discard, Call::Mprotect, stays),
         Absorbed::by(Op::Discard, Call::UnmapViewOfFile, stays),
+        rare(Op::Commit, Call::Fallocate, "the file keeps the length that it has"),
         Absorbed::by(Op::Commit, Call::Pread, looked),
         Absorbed::by(Op::Commit, Call::Madvise, copied),
         rare(Op::Commit, Call::Munlock, copied),
@@ -111,5 +114,44 @@ fn a_copy_that_is_committed() {
         stage.verb(Op::Commit, || view.commit(Durability::Data))?;
         stage.leave(|| drop((section, view)));
         Ok(())
+    });
+}
+
+#[test]
+fn a_map_that_grows() {
+    let zeros = "zeros are written instead";
+    let tried = "it is tried again, with addresses or without";
+    let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
+    let absorbs = [
+        rare(Op::Map, Call::Fallocate, zeros),
+        rare(Op::Resize, Call::Fallocate, zeros),
+        rare(Op::Discard, Call::Fallocate, zeros),
+        rare(Op::Map, Call::VirtualAlloc, tried),
+        rare(Op::Resize, Call::VirtualAlloc, tried),
+        rare(Op::Map, Call::MapViewOfFile, tried),
+        rare(Op::Resize, Call::MapViewOfFile, tried),
+        rare(Op::Resize, Call::Pwrite, "less is asked for, for which there is a place"),
+        rare(Op::Resize, Call::WriteFile, "less is asked for, for which there is a place"),
+    ];
+    play(&absorbs, |stage| {
+        // Windows leaves a file as it is while a view of it could not be taken away.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = OwnFile::new(&std::format!("story-grow-{count}"), 100_000);
+        let how = &mut std::fs::File::options();
+        let file = how.read(true).write(true).open(&path.0).expect("it is there");
+        let builder = GrowMap::builder().max(1 << 20);
+        // SAFETY: (1), (2): the file is this test's own.
+        let mut map = stage.verb(Op::Map, || unsafe { builder.of_file(&file) })?;
+        assert_eq!(map.len(), 100_000);
+        let place = stage.verb(Op::Resize, || map.append(&[1; 400_000]))?;
+        assert_eq!((place, &map[..1], &map[499_999..]), (100_000..500_000, &[7][..], &[1][..]));
+        stage.verb(Op::Discard, || map.punch(50_000..60_000))?;
+        stage.verb(Op::Resize, || map.as_mut_slice(0..70_000).map(|bytes| bytes[55_000] = 1))?;
+        stage.verb(Op::Flush, || map.flush(0..10, Durability::Start))?;
+        stage.verb(Op::Flush, || map.flush(100_000..500_000, Durability::Data))?;
+        stage.verb(Op::Flush, || map.flush(0..500_000, Durability::Full))?;
+        map.truncate(80_000);
+        stage.verb(Op::Resize, || map.close_durably())
     });
 }

@@ -22,6 +22,7 @@
 //! ```
 
 mod faults;
+mod grow;
 pub(crate) mod inject;
 mod memory;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
 pub(crate) use faults::{Answer, Fault, FaultHook};
+pub(crate) use grow::Area;
 pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 pub use section::Durability;

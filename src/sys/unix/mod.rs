@@ -6,6 +6,7 @@
 mod call;
 mod faults;
 mod generation;
+mod grow;
 mod info;
 mod maps;
 mod memory;
@@ -22,6 +23,9 @@ pub(crate) use faults::{
     Context, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
 };
 pub(crate) use generation::generation;
+pub(crate) use grow::{
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+};
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{

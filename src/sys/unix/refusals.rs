@@ -13,6 +13,7 @@ use crate::error::Call;
 /// | shm_open | EMFILE, ENFILE | too many files of the process, of the machine |
 /// | ftruncate | ENOMEM | no memory |
 /// | fcntl | EMFILE | too many files |
+/// | pwrite | ENOSPC | no place on the disk |
 /// | fstat, msync, fsync | EIO | the device |
 /// | sysctl | ENOMEM, EPERM | the list has grown meanwhile; a security policy |
 /// | mach_vm_region | EIO | stands for all numbers of Mach |
@@ -24,6 +25,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::ShmOpen => &[libc::EMFILE, libc::ENFILE],
         Call::Ftruncate => &[libc::ENOMEM],
         Call::Fcntl => &[libc::EMFILE],
+        Call::Pwrite => &[libc::ENOSPC],
         Call::Fstat | Call::Msync | Call::Fsync => &[libc::EIO],
         Call::Sysctl => &[libc::ENOMEM, libc::EPERM],
         Call::MachVmRegion => &[libc::EIO],

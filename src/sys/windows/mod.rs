@@ -4,6 +4,7 @@
 //! up when they are first needed, and each has a fallback (`late.rs`).
 
 mod call;
+mod grow;
 mod info;
 mod late;
 mod maps;
@@ -19,6 +20,9 @@ pub(crate) mod truth;
 mod vectored;
 mod watch;
 
+pub(crate) use grow::{
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+};
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{

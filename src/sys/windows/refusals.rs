@@ -32,7 +32,7 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | UnmapViewOfFile | ERROR_NO_SYSTEM_RESOURCES | as for VirtualFree |
 /// | DuplicateHandle | ERROR_NOT_ENOUGH_MEMORY | no memory for the table of handles |
 /// | GetFileSizeEx | ERROR_NO_SYSTEM_RESOURCES | short of something for a moment |
-/// | SetFileInformationByHandle | ERROR_DISK_FULL | as it says |
+/// | SetFileInformationByHandle, WriteFile | ERROR_DISK_FULL | as it says |
 /// | FlushViewOfFile, FlushFileBuffers | ERROR_DISK_FULL | as it says, after all |
 /// | QueryWorkingSetEx | ERROR_ACCESS_DENIED | a policy |
 /// | AddVectoredExceptionHandler | ERROR_NOT_ENOUGH_MEMORY | no memory for the list of handlers |
@@ -57,9 +57,10 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::MapViewOfFile | Call::MapViewOfFile3 => &[NO_MEMORY, ERROR_INVALID_ADDRESS as i32],
         Call::DuplicateHandle => &[NO_MEMORY],
         Call::GetFileSizeEx => &[NO_RESOURCES],
-        Call::SetFileInformationByHandle | Call::FlushViewOfFile | Call::FlushFileBuffers => {
-            &[ERROR_DISK_FULL as i32]
-        }
+        Call::SetFileInformationByHandle
+        | Call::WriteFile
+        | Call::FlushViewOfFile
+        | Call::FlushFileBuffers => &[ERROR_DISK_FULL as i32],
         Call::QueryWorkingSetEx => &[ERROR_ACCESS_DENIED as i32],
         _ => &[],
     }

@@ -37,7 +37,7 @@ pub(crate) fn number_of(file: &std::fs::File) -> usize {
 }
 
 /// The numbers are handles, which Windows compares and never follows.
-fn handle(number: usize) -> HANDLE {
+pub(super) fn handle(number: usize) -> HANDLE {
     with_exposed_provenance_mut(number)
 }
 
@@ -87,7 +87,7 @@ unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
 
 /// # Safety
 /// 1. `file` is open, or `INVALID_HANDLE_VALUE` for memory of the page file.
-unsafe fn create(file: HANDLE, rights: u32, len: u64) -> Result<usize, Errno> {
+pub(super) unsafe fn create(file: HANDLE, rights: u32, len: u64) -> Result<usize, Errno> {
     let (high, low) = ((len >> 32) as u32, len as u32);
     // SAFETY: (1); no attributes and no name.
     let call = || unsafe { CreateFileMappingW(file, null(), rights, high, low, null()) };
