@@ -27,13 +27,14 @@ enum Verb {
 
 fn verbs() -> impl Strategy<Value = Vec<Verb>> {
     let share = || 0usize..=256;
+    let write = |(from, to, byte)| Verb::Write(from, to, byte);
     let verb = prop_oneof![
         8 => prop_oneof![0usize..5000, 0usize..200_000].prop_map(Verb::Append),
         2 => any::<u64>().prop_map(Verb::Push),
         1 => (0usize..300_000).prop_map(Verb::Reserve),
         1 => share().prop_map(Verb::Truncate),
         2 => (share(), share()).prop_map(|(from, to)| Verb::Punch(from, to)),
-        2 => (share(), share(), any::<u8>()).prop_map(|(from, to, byte)| Verb::Write(from, to, byte)),
+        2 => (share(), share(), any::<u8>()).prop_map(write),
         1 => (share(), share()).prop_map(|(from, to)| Verb::Flush(from, to)),
         1 => Just(Verb::Close),
         1 => Just(Verb::Drop),

@@ -59,6 +59,7 @@ calls! {
     Fallocate = "fallocate",
     Userfaultfd = "userfaultfd",
     Fstat = "fstat",
+    Fstatfs = "fstatfs",
     Msync = "msync",
     Fsync = "fsync",
     SyncFileRange = "sync_file_range",

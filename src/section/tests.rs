@@ -1,11 +1,12 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
-use super::{Access, Durability, GrowMap, Section};
-use crate::error::Call;
-use crate::error::Op;
+use super::{Access, Durability, GrowMap, Section, ViewMut};
+use crate::error::{Call, Error, Op};
+use crate::sys::inject::{Plan, Session};
 use crate::vm::tests::stage::{Absorbed, play};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::path::PathBuf;
+use std::vec::Vec;
 
 /// A file of the test's own, removed when this is dropped.
 struct OwnFile(PathBuf);
@@ -29,7 +30,8 @@ impl Drop for OwnFile {
 fn views_of_a_file() {
     let path = OwnFile::new("story-views", 200_000);
     let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
-    play(&[], |stage| {
+    let touched = Absorbed::by(Op::Populate, Call::Madvise, "the pages are touched instead");
+    play(&[touched.on_some_systems()], |stage| {
         let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
         // SAFETY: (1), (2): the file is this test's own, and does not change.
         let read = stage.verb(Op::Map, || unsafe { section.view(70_000..70_001) })?;
@@ -38,7 +40,8 @@ fn views_of_a_file() {
         let mut copy = stage.verb(Op::Map, || unsafe { section.view_copy(0..10) })?;
         copy[3] = 9;
         // SAFETY: (1) to (3): these bytes are mapped once.
-        let write = stage.verb(Op::Map, || unsafe { section.view_mut(100_000..200_000) })?;
+        let mut write = stage.verb(Op::Map, || unsafe { section.view_mut(100_000..200_000) })?;
+        stage.verb(Op::Populate, || write.prefault(5000..6000))?;
         stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Data))?;
         stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Full))?;
         stage.leave(|| drop((section, read, copy, write)));
@@ -154,4 +157,68 @@ fn a_map_that_grows() {
         map.truncate(80_000);
         stage.verb(Op::Resize, || map.close_durably())
     });
+}
+
+/// What a flush asks the system for, in order.
+fn calls_of(flush: impl FnOnce() -> Result<(), Error>) -> Vec<Call> {
+    let session = Session::open(Plan::NOTHING);
+    flush().expect("the disk is well");
+    session.calls()
+}
+
+/// `Data` waits for the disk, `Full` for the whole file, `Start` for nothing.
+#[test]
+fn a_flush_reaches_the_disk_as_far_as_it_says() {
+    let path = OwnFile::new("flush-calls", 100_000);
+    let how = &mut std::fs::File::options();
+    let file = how.read(true).write(true).open(&path.0).expect("it is there");
+    // SAFETY: (1) to (3): the file is this test's own, and mapped once.
+    let mut view = unsafe { ViewMut::of_file(&file) }.expect("a small file");
+    view[70_000] = 1;
+    let flush = |durability| view.flush(69_000..71_000, durability);
+    let start = calls_of(|| flush(Durability::Start));
+    let data = calls_of(|| flush(Durability::Data));
+    let full = calls_of(|| flush(Durability::Full));
+    let waits = |calls: &[Call]| {
+        [Call::Fsync, Call::FlushFileBuffers].iter().any(|call| calls.contains(call))
+    };
+    assert!(start.len() == 1 && !waits(&start), "{start:?}");
+    assert!(waits(&data) || data == [Call::Msync], "{data:?}");
+    assert!(waits(&full) && full.len() == 2, "{full:?}");
+    for (durability, calls) in [(Durability::Data, data), (Durability::Full, full)] {
+        for nth in 1..=calls.len() {
+            let session = Session::open(Plan { nth, count: 1, choice: 0 });
+            let error = flush(durability).expect_err("the disk is not well");
+            drop(session);
+            assert_eq!((error.op(), error.call()), (Op::Flush, calls[nth - 1].name()));
+        }
+    }
+}
+
+/// The length of what was appended is brought to the disk after the bytes, and once.
+#[test]
+fn a_growing_file_is_flushed_before_its_length() {
+    let path = OwnFile::new("flush-grow", 0);
+    // SAFETY: (1), (2): the file is this test's own.
+    let mut map = unsafe { GrowMap::builder().max(1 << 20).open(&path.0) }.expect("a small file");
+    map.append(&[1; 5000]).expect("there is room");
+    let disk = |calls: &[Call]| {
+        let waits = [Call::Msync, Call::FlushFileBuffers];
+        calls.iter().filter(|call| waits.contains(call)).count()
+    };
+    assert_eq!(disk(&calls_of(|| map.flush(0..5000, Durability::Data))), 2);
+    assert_eq!(disk(&calls_of(|| map.flush(0..5000, Durability::Data))), 1);
+    map.append(&[2; 10]).expect("there is room");
+    assert_eq!(disk(&calls_of(|| map.flush(0..5010, Durability::Data))), 2);
+    // Where the bytes do not reach the disk the length does not say so.
+    map.append(&[3; 10]).expect("there is room");
+    let session = Session::open(Plan { nth: 1, count: 1, choice: 0 });
+    map.flush(0..5020, Durability::Data).expect_err("the disk is not well");
+    drop(session);
+    let left = OwnFile::new("flush-left", 0);
+    std::fs::copy(&path.0, &left.0).expect("there is room");
+    // SAFETY: (1), (2): as above.
+    let again = unsafe { GrowMap::builder().max(1 << 20).open(&left.0) }.expect("a small file");
+    let told = again.recovered().expect("it was not closed");
+    assert_eq!((told.len, told.flushed_len), (5020, 5010));
 }

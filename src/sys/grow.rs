@@ -6,8 +6,8 @@
 //! - An area is extended to multiples of the granularity only.
 
 use super::{
-    Backing, Durability, Errno, extend_area, extend_file, flush_area, punch_hole, release_area,
-    reserve_area, sync_file,
+    Backing, Durability, Errno, extend_area, extend_file, flush_area, populating_pays, punch_hole,
+    release_area, reserve_area, sync_file,
 };
 use core::ptr::NonNull;
 
@@ -36,4 +36,14 @@ const _GROW_CONTRACT: (
     unsafe fn(usize, u64, u64) -> Result<(), Errno>,
     unsafe fn(Backing, &Area, usize, usize, Durability) -> Result<(), Errno>,
     unsafe fn(usize) -> Result<(), Errno>,
-) = (reserve_area, extend_area, release_area, extend_file, punch_hole, flush_area, sync_file);
+    unsafe fn(Backing) -> Result<bool, Errno>,
+) = (
+    reserve_area,
+    extend_area,
+    release_area,
+    extend_file,
+    punch_hole,
+    flush_area,
+    sync_file,
+    populating_pays,
+);

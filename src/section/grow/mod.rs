@@ -75,16 +75,16 @@ use record::Record;
 /// # System calls
 /// | | Linux | Windows |
 /// |---|---|---|
-/// | open | those of [`Section::of_file`](super::Section::of_file) and of a view; mmap | the same; `VirtualAlloc` |
-/// | grow | prlimit64, fcntl, fallocate, pwrite64 | `WriteFile`, `CreateFileMapping`, `VirtualFree`, `MapViewOfFileEx`, `VirtualAlloc` |
+/// | open | those of a section and a view; mmap | the same; `VirtualAlloc` |
+/// | grow | prlimit64, fcntl, fallocate, pwrite64 | `WriteFile`, and for the view those below |
 /// | close | munmap, ftruncate, close | `UnmapViewOfFile`, `SetFileInformationByHandle` |
 ///
 /// Where fallocate is not to be had (Linux), on FreeBSD, and where macOS does not know
 /// F_PREALLOCATE, zeros are written to the room.
 ///
-/// Windows maps what is new behind what is there. If another thread takes just these addresses in
-/// the moment when they are not reserved, it is tried again, and in the end the append fails; what
-/// is there stays.
+/// Windows (`CreateFileMapping`, `VirtualFree`, `MapViewOfFileEx`, `VirtualAlloc`) maps what is new
+/// behind what is there. If another thread takes just these addresses in the moment when they are
+/// not reserved, it is tried again, and in the end the append fails; what is there stays.
 #[doc(alias("mremap", "append-only", "log", "memory-mapped file"))]
 pub struct GrowMap {
     shared: Shared,

@@ -2,14 +2,15 @@
 //! of its bytes count.
 //!
 //! ```text
-//!   |bytes of the user ......|bytes that nobody has written yet ......|record|
-//!   0                       len                                        4 KiB  end of the file
+//!   |bytes of the user ......|bytes that nobody has written yet ....|record|
+//!   0                       len                                      4 KiB
 //! ```
 //! The numbers are stored by the processor, in pages of the file: they outlive the process, however
-//! it ends. Closing cuts the file behind the bytes of the user. A file that was not closed ends with
-//! a record, and the next opener finds it.
+//! it ends. Closing cuts the file behind the bytes of the user. A file that was not closed ends
+//! with a record, and the next opener finds it.
 
 use super::schedule::UNIT;
+use crate::error::Error;
 use crate::section::Section;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +90,7 @@ fn parse(page: &[u8], end: u64) -> Option<Recovered> {
 ///
 /// # Safety
 /// 1. Nobody writes to the file or makes it shorter meanwhile.
-pub(super) unsafe fn find(section: &Section) -> Result<Option<Recovered>, crate::Error> {
+pub(super) unsafe fn find(section: &Section) -> Result<Option<Recovered>, Error> {
     let end = section.len();
     if end == 0 || !end.is_multiple_of(UNIT as u64) {
         return Ok(None);

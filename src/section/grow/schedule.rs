@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   64K  128K  256K  512K  1M ..  64M   128M   192M   256M ..
-//!   |----|-----|-----|-----|--....-|-----|------|------|      what the file takes while it is open
+//!   |----|-----|-----|-----|--....-|-----|------|------|    the file while it is open
 //! ```
-//! It doubles until that is a whole step, and goes on step by step: a small file takes little, and a
-//! large one is extended rarely. The step counts: with one of 1 MiB an append to a file on ext4 takes
-//! four times as long as with one of 64 MiB, because the pages of the cache are smaller.
+//! It doubles until that is a whole step, and goes on step by step: a small file takes little, and
+//! a large one is extended rarely. The step counts: on ext4 steps of 1 MiB make appends several
+//! times as slow as steps of 64 MiB, because the pages of the cache are smaller.
 #![forbid(unsafe_code)]
 
 /// What ends are multiples of: the granularity of Windows, and a multiple of every page.

@@ -7,6 +7,7 @@ use super::mirror::file_len_max;
 use super::raw::syscall;
 use super::section::{fallocate, flush_view, map_view, set_len, unmap_view};
 use crate::error::Call;
+use core::mem::MaybeUninit;
 
 /// Maps `len` bytes of a file, however long it is. What is behind its end becomes bytes when the
 /// file grows. Call: mmap.
@@ -152,6 +153,25 @@ pub(crate) unsafe fn flush_area(
 pub(crate) unsafe fn sync_file(file: usize) -> Result<(), Errno> {
     // SAFETY: (1); the content stays.
     unsafe { syscall(libc::SYS_fsync, [file, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Whether one call for all pages of a view costs less than a fault for each: on file systems that
+/// look after every page that becomes dirty. In memory (tmpfs) it costs more. Call: fstatfs.
+///
+/// # Safety
+/// 1. The backing is open.
+pub(crate) unsafe fn populating_pays(backing: Backing) -> Result<bool, Errno> {
+    if backing.file == Backing::NOTHING {
+        return Ok(false);
+    }
+    let mut status = MaybeUninit::<libc::statfs>::zeroed();
+    let target = status.as_mut_ptr().expose_provenance();
+    // SAFETY: (1); the kernel fills the structure, which lives through the call.
+    unsafe { syscall(libc::SYS_fstatfs, [backing.file, target, 0, 0, 0, 0]) }?;
+    // SAFETY: zeroed and filled; its fields are numbers.
+    let status = unsafe { status.assume_init() };
+    let kinds = [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::BTRFS_SUPER_MAGIC];
+    Ok(kinds.contains(&status.f_type))
 }
 
 #[cfg(test)]

@@ -172,6 +172,14 @@ pub(crate) unsafe fn flush_area(
     unsafe { flush_view(backing, from as u64, start, len, durability) }
 }
 
+/// Pages are touched one by one here, whoever does it.
+///
+/// # Safety
+/// 1. The backing is open.
+pub(crate) unsafe fn populating_pays(_: Backing) -> Result<bool, Errno> {
+    Ok(false)
+}
+
 /// Brings all of a file to the disk, its length and its times. Call: fsync, on macOS
 /// fcntl(F_FULLFSYNC).
 ///

@@ -207,6 +207,14 @@ pub(crate) unsafe fn flush_area(
     if durability == Durability::Start { Ok(()) } else { unsafe { sync_file(backing.file) } }
 }
 
+/// Pages are touched one by one here, whoever does it.
+///
+/// # Safety
+/// 1. The backing is open.
+pub(crate) unsafe fn populating_pays(_: Backing) -> Result<bool, Errno> {
+    Ok(false)
+}
+
 /// Brings all of a file to the disk. Call: FlushFileBuffers.
 ///
 /// # Safety
