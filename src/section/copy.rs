@@ -136,6 +136,7 @@ impl CowView {
             }
         }
         let mut bytes = 0;
+        let mut written: Option<Range<usize>> = None;
         let target = self.twin(Sharing::Write).map_err(as_commit)?;
         for run in self.dirty_ranges() {
             let run = run.map_err(as_commit)?;
@@ -146,7 +147,11 @@ impl CowView {
             // SAFETY: both are mapped, and different addresses; nobody has a slice of the file.
             unsafe { from.copy_to_nonoverlapping(to, run.len()) };
             bytes += run.len();
-            target.flush(run, durability).map_err(as_commit)?;
+            written = Some(written.map_or(run.start, |first| first.start)..run.end);
+        }
+        if let Some(written) = written {
+            // What lies between the runs is clean, and costs nothing.
+            target.flush(written, durability).map_err(as_commit)?;
         }
         self.discard(0..len).map_err(as_commit)?;
         Ok(bytes)
