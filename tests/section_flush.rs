@@ -3,7 +3,7 @@
 mod section_support;
 mod vm_support;
 
-use granule::section::{Durability, GrowMap, Section, ViewMut};
+use granule::section::{Access, Durability, GrowMap, Section, ViewMut};
 use granule::{ErrorKind, Op};
 use section_support::{OwnFile, pattern};
 use std::env;
@@ -99,19 +99,57 @@ fn a_growing_file_is_read_by_others_while_it_grows() {
 }
 
 #[test]
-fn pages_are_brought_in_where_it_pays_and_stay_as_they_are() {
-    let bytes = pattern(500_000);
-    let file = OwnFile::new(&bytes);
+fn what_is_written_through_is_in_view_and_file() {
+    const NAME: &str = "what_is_written_through_is_in_view_and_file";
+    if let Some((round, path)) = role() {
+        let round: usize = round.parse().expect("a number");
+        return assert_eq!(read_at(&path, 70_123, 5000), pattern(5000 + round)[round..]);
+    }
+    let mut wanted = pattern(200_000);
+    let file = OwnFile::new(&wanted);
+    let section = Section::of_file(&file.open(), Access::Write).expect("an open file");
     // SAFETY: (1) to (3): the file is this test's own, and mapped once.
-    let mut view = unsafe { ViewMut::open(&file) }.expect("a small file");
-    let pays = view.prefault(0..500_000).expect("there is room");
-    println!("it was done: {pays}");
-    assert_eq!(view[..], bytes);
-    assert!(!view.prefault(7..7).expect("nothing to do"));
-    let error = view.prefault(0..500_001).expect_err("it lies outside");
-    assert_eq!((error.op(), error.kind()), (Op::Populate, ErrorKind::OutOfRange));
+    let mut view = unsafe { section.view_mut(70_000..200_000) }.expect("inside");
+    view[50] = 1;
+    wanted[70_050] = 1;
+    for (round, durability) in DURABILITIES.into_iter().enumerate() {
+        let bytes = &pattern(5000 + round)[round..];
+        view.write_through(123, bytes, durability).expect("the disk is well");
+        wanted[70_123..75_123].copy_from_slice(bytes);
+        assert_eq!(view[..], wanted[70_000..]);
+        start(NAME, &round.to_string(), &file);
+    }
+    view.write_through(130_000, b"", Durability::Full).expect("nothing to do");
+    for (place, bytes) in [(129_999, &b"ab"[..]), (130_001, b""), (usize::MAX, b"a")] {
+        let error = view.write_through(place, bytes, Durability::Data).expect_err("outside");
+        assert_eq!((error.op(), error.kind()), (Op::Flush, ErrorKind::OutOfRange));
+    }
+    drop(view);
+    assert_eq!(file.content(), wanted);
+}
+
+/// Where each write of a file goes to its end, a view still writes where it lies.
+#[test]
+fn a_file_for_appending_is_written_in_its_place() {
+    let file = OwnFile::new(&pattern(100_000));
+    let how = &mut std::fs::File::options();
+    let appending = how.read(true).append(true).open(&file).expect("it is there");
+    let Ok(section) = Section::of_file(&appending, Access::Write) else {
+        println!("skipped: this system writes nothing else through it");
+        return;
+    };
+    // SAFETY: (1) to (3): the file is this test's own, and mapped once.
+    let mut view = unsafe { section.view_mut(0..100_000) }.expect("inside");
+    view.write_through(5000, b"here", Durability::Data).expect("the disk is well");
+    let content = file.content();
+    assert_eq!((content.len(), &content[5000..5004]), (100_000, &b"here"[..]));
+}
+
+#[test]
+fn memory_is_written_without_a_file() {
     let memory = Section::anonymous(100_000).expect("so much there is");
     // SAFETY: (1) to (3): nobody else knows this memory.
     let mut view = unsafe { memory.view_mut(0..100_000) }.expect("inside");
-    assert!(!view.prefault(0..100_000).expect("nothing to do"), "memory needs none");
+    view.write_through(99_998, b"ab", Durability::Full).expect("inside");
+    assert_eq!(view[99_997..], *b"\0ab");
 }

@@ -291,6 +291,25 @@ fn what_is_no_record_is_content() {
     }
 }
 
+/// Somebody has something to append that would be taken for what this type itself left.
+#[test]
+fn content_that_looks_like_a_record_shortens_nothing() {
+    let file = OwnFile::new(b"");
+    let mut map = open(&file);
+    map.append(b"short").expect("there is room");
+    let forged = file.content();
+    drop(map);
+    let file = OwnFile::new(b"");
+    let mut map = open(&file);
+    map.append(&forged).expect("there is room");
+    map.close().expect("it is left as it is");
+    let mut again = open(&file);
+    assert_eq!(again[..], forged);
+    again.append(b"x").expect("there is room");
+    again.close().expect("it can be cut");
+    assert_eq!(file.content(), [&forged[..], b"x"].concat());
+}
+
 #[test]
 fn flushed_bytes_are_told_as_far_as_there_is_no_gap() {
     let file = OwnFile::new(b"abc");

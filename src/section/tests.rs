@@ -30,8 +30,7 @@ impl Drop for OwnFile {
 fn views_of_a_file() {
     let path = OwnFile::new("story-views", 200_000);
     let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
-    let touched = Absorbed::by(Op::Populate, Call::Madvise, "the pages are touched instead");
-    play(&[touched.on_some_systems()], |stage| {
+    play(&[], |stage| {
         let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
         // SAFETY: (1), (2): the file is this test's own, and does not change.
         let read = stage.verb(Op::Map, || unsafe { section.view(70_000..70_001) })?;
@@ -41,7 +40,7 @@ fn views_of_a_file() {
         copy[3] = 9;
         // SAFETY: (1) to (3): these bytes are mapped once.
         let mut write = stage.verb(Op::Map, || unsafe { section.view_mut(100_000..200_000) })?;
-        stage.verb(Op::Populate, || write.prefault(5000..6000))?;
+        stage.verb(Op::Flush, || write.write_through(10, b"durable", Durability::Data))?;
         stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Data))?;
         stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Full))?;
         stage.leave(|| drop((section, read, copy, write)));
@@ -131,6 +130,7 @@ fn a_map_that_grows() {
         rare(Op::Discard, Call::Fallocate, zeros),
         rare(Op::Map, Call::VirtualAlloc, tried),
         rare(Op::Resize, Call::VirtualAlloc, tried),
+        rare(Op::Resize, Call::VirtualQuery, "the views are looked for step by step"),
         rare(Op::Map, Call::MapViewOfFile, tried),
         rare(Op::Resize, Call::MapViewOfFile, tried),
         rare(Op::Resize, Call::Pwrite, "less is asked for, for which there is a place"),

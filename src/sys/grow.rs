@@ -6,8 +6,8 @@
 //! - An area is extended to multiples of the granularity only.
 
 use super::{
-    Backing, Durability, Errno, extend_area, extend_file, flush_area, populating_pays, punch_hole,
-    release_area, reserve_area, sync_file,
+    Backing, Durability, Errno, extend_area, extend_file, flush_area, punch_hole, release_area,
+    reserve_area, sync_file, sync_range, write_file,
 };
 use core::ptr::NonNull;
 
@@ -36,7 +36,8 @@ const _GROW_CONTRACT: (
     unsafe fn(usize, u64, u64) -> Result<(), Errno>,
     unsafe fn(Backing, &Area, usize, usize, Durability) -> Result<(), Errno>,
     unsafe fn(usize) -> Result<(), Errno>,
-    unsafe fn(Backing) -> Result<bool, Errno>,
+    unsafe fn(usize, &[u8], u64) -> Result<(), Errno>,
+    unsafe fn(usize, u64, usize, Durability) -> Result<(), Errno>,
 ) = (
     reserve_area,
     extend_area,
@@ -45,5 +46,6 @@ const _GROW_CONTRACT: (
     punch_hole,
     flush_area,
     sync_file,
-    populating_pays,
+    write_file,
+    sync_range,
 );

@@ -15,26 +15,16 @@ pub(super) fn run(folder: &Path, turns: usize, random: &mut Random) -> Result<(S
     let own = OwnFile::filled(folder, LEN)?;
     let title = format!("A byte of each page of 512 MiB is written, in {}", folder.display());
     Contest::new(title)
-        .way("ViewMut::prefault", Goal::None, || touch(own.path(), Before::Prefault))
-        .way("ViewMut", Goal::None, || touch(own.path(), Before::Nothing))
-        .way("ViewMut::populate", Goal::None, || touch(own.path(), Before::Populate))
+        .way("ViewMut::populate", Goal::None, || touch(own.path(), true))
+        .way("ViewMut", Goal::None, || touch(own.path(), false))
         .run(turns, random)
 }
 
-/// What is done first; it is in the time.
-enum Before {
-    Nothing,
-    Prefault,
-    Populate,
-}
-
-fn touch(path: &Path, before: Before) -> Result<Found> {
+fn touch(path: &Path, is_populated: bool) -> Result<Found> {
     let mut view = bare::view_mut(path)?;
     let ((), found) = measured(|| {
-        match before {
-            Before::Nothing => {}
-            Before::Prefault => drop(view.prefault(0..LEN)?),
-            Before::Populate => view.populate(0..LEN)?,
+        if is_populated {
+            view.populate(0..LEN)?;
         }
         view.iter_mut().step_by(PAGE).for_each(|byte| *byte = byte.wrapping_add(1));
         Ok(())

@@ -60,7 +60,8 @@ use record::Record;
 /// the last 4 KiB of the file. Whoever opens it next with this type has the content as it was, and
 /// is told so ([`recovered`](Self::recovered)); others see the content, room, and those 4 KiB
 /// until it has been opened and closed again. A file that was closed has the bytes of its user and
-/// nothing else.
+/// nothing else. (One whose last bytes are themselves such a record, at its place, is left as it
+/// was while it was open, so that nobody takes them for one.)
 ///
 /// # If the power fails
 /// What was flushed is there: [`flush`](Self::flush) brings the bytes to the disk first and then
@@ -366,9 +367,10 @@ impl GrowMap {
     fn finish(&mut self, is_durable: bool) -> Result<(), Error> {
         let Writer { area, file, end, .. } = self.writer;
         let len = self.len();
+        let is_to_be_cut = end != 0 && !record::is_at_end_of(self.as_slice());
         // SAFETY: (1) the map is not used again.
         let mut done = unsafe { sys::release_area(area) };
-        if end != 0 {
+        if is_to_be_cut {
             // SAFETY: (1) ours, and open; (2) behind the content is nobody's.
             done = done.and(unsafe { sys::set_len(file.file, len as u64) });
         }

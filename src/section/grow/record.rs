@@ -86,6 +86,12 @@ fn parse(page: &[u8], end: u64) -> Option<Recovered> {
     Some(Recovered { len: len.ok()?, flushed_len: flushed_len.ok()? })
 }
 
+/// Whether content ends as a file does that was not closed.
+pub(super) fn is_at_end_of(content: &[u8]) -> bool {
+    let end = content.len();
+    end >= LEN && end.is_multiple_of(UNIT) && parse(&content[end - LEN..], end as u64).is_some()
+}
+
 /// The record of a file, if it has one.
 ///
 /// # Safety

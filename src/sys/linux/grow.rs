@@ -7,7 +7,6 @@ use super::mirror::file_len_max;
 use super::raw::syscall;
 use super::section::{fallocate, flush_view, map_view, set_len, unmap_view};
 use crate::error::Call;
-use core::mem::MaybeUninit;
 
 /// Maps `len` bytes of a file, however long it is. What is behind its end becomes bytes when the
 /// file grows. Call: mmap.
@@ -56,11 +55,8 @@ pub(crate) unsafe fn extend_file(
     if to > file_len_max() {
         return Err(Errno(libc::EFBIG, Call::None)); // a write beyond it would kill by a signal
     }
-    // SAFETY: (1); asks only.
-    let mode = unsafe { syscall(libc::SYS_fcntl, [file, libc::F_GETFL as usize, 0, 0, 0, 0]) }?;
-    if mode as i32 & libc::O_APPEND != 0 {
-        return Err(Errno(libc::EACCES, Call::None));
-    }
+    // SAFETY: (1).
+    unsafe { refuse_appending(file) }?;
     let place = to - last.len() as u64;
     // SAFETY: (1); the content stays, and the length.
     let done = match unsafe { fallocate(file, libc::FALLOC_FL_KEEP_SIZE, from, to) } {
@@ -78,6 +74,58 @@ pub(crate) unsafe fn extend_file(
         let _ = unsafe { set_len(file, from) };
     }
     done
+}
+
+/// EACCES for a file whose writes all go to its end.
+///
+/// # Safety
+/// 1. `file` is open.
+unsafe fn refuse_appending(file: usize) -> Result<(), Errno> {
+    // SAFETY: (1); asks only.
+    let mode = unsafe { syscall(libc::SYS_fcntl, [file, libc::F_GETFL as usize, 0, 0, 0, 0]) }?;
+    if mode as i32 & libc::O_APPEND == 0 { Ok(()) } else { Err(Errno(libc::EACCES, Call::None)) }
+}
+
+/// Writes bytes to a file past its views, which show them at once. An error without a call: that
+/// is not possible with this file. Calls: fcntl, pwrite64.
+///
+/// # Safety
+/// 1. `file` is open for writing.
+/// 2. Nobody relies on the bytes that were there.
+pub(crate) unsafe fn write_file(file: usize, bytes: &[u8], place: u64) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { refuse_appending(file) }?;
+    // SAFETY: (1), (2).
+    unsafe { write_at(file, bytes, place) }
+}
+
+/// Brings what was written by [`write_file`] to the disk, as [`Durability`] has it. Calls:
+/// sync_file_range, fdatasync or fsync.
+///
+/// # Safety
+/// 1. `file` is open.
+pub(crate) unsafe fn sync_range(
+    file: usize,
+    from: u64,
+    len: usize,
+    durability: Durability,
+) -> Result<(), Errno> {
+    const WRITE: usize = 2;
+    let sync = |number, args| {
+        // SAFETY: (1); the content stays.
+        unsafe { syscall(number, args) }.map(drop)
+    };
+    match durability {
+        Durability::Start => {
+            match sync(libc::SYS_sync_file_range, [file, from as usize, len, WRITE, 0, 0]) {
+                // A file system that cannot begin: nothing was promised.
+                Err(Errno(libc::ENOSYS | libc::EINVAL | libc::ESPIPE, _)) => Ok(()),
+                done => done,
+            }
+        }
+        Durability::Data => sync(libc::SYS_fdatasync, [file, 0, 0, 0, 0, 0]),
+        Durability::Full => sync(libc::SYS_fsync, [file, 0, 0, 0, 0, 0]),
+    }
 }
 
 /// Writes zeros, which take a place on the disk. Call: pwrite64, for each 16 KiB.
@@ -153,25 +201,6 @@ pub(crate) unsafe fn flush_area(
 pub(crate) unsafe fn sync_file(file: usize) -> Result<(), Errno> {
     // SAFETY: (1); the content stays.
     unsafe { syscall(libc::SYS_fsync, [file, 0, 0, 0, 0, 0]) }.map(drop)
-}
-
-/// Whether one call for all pages of a view costs less than a fault for each: on file systems that
-/// look after every page that becomes dirty. In memory (tmpfs) it costs more. Call: fstatfs.
-///
-/// # Safety
-/// 1. The backing is open.
-pub(crate) unsafe fn populating_pays(backing: Backing) -> Result<bool, Errno> {
-    if backing.file == Backing::NOTHING {
-        return Ok(false);
-    }
-    let mut status = MaybeUninit::<libc::statfs>::zeroed();
-    let target = status.as_mut_ptr().expose_provenance();
-    // SAFETY: (1); the kernel fills the structure, which lives through the call.
-    unsafe { syscall(libc::SYS_fstatfs, [backing.file, target, 0, 0, 0, 0]) }?;
-    // SAFETY: zeroed and filled; its fields are numbers.
-    let status = unsafe { status.assume_init() };
-    let kinds = [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::BTRFS_SUPER_MAGIC];
-    Ok(kinds.contains(&status.f_type))
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub use fault::SignalAction;
 pub(crate) use fault::{ABORT, die_by, without_signals};
 pub(crate) use generation::generation;
 pub(crate) use grow::{
-    extend_area, extend_file, flush_area, populating_pays, punch_hole, release_area, reserve_area,
-    sync_file,
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+    sync_range, write_file,
 };
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,

@@ -42,9 +42,9 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_fallocate => Call::Fallocate,
         libc::SYS_userfaultfd => Call::Userfaultfd,
         libc::SYS_fstat => Call::Fstat,
-        libc::SYS_fstatfs => Call::Fstatfs,
         libc::SYS_msync => Call::Msync,
         libc::SYS_fsync => Call::Fsync,
+        libc::SYS_fdatasync => Call::Fdatasync,
         libc::SYS_sync_file_range => Call::SyncFileRange,
         _ => Call::Other,
     }

@@ -35,8 +35,8 @@ use crate::error::Call;
 /// | | EOPNOTSUPP | a file system that does not know it |
 /// | pwrite64 | ENOSPC, EIO | no place on the disk, the device |
 /// | fstat | ENOMEM | no memory |
-/// | fstatfs | EIO | the device |
-/// | msync, fsync, sync_file_range | EIO, ENOSPC | the device; a disk that is full after all |
+/// | msync, fsync, fdatasync | EIO, ENOSPC | the device; a disk that is full after all |
+/// | sync_file_range | EIO, ENOSPC | as above |
 /// | userfaultfd | EPERM, ENOSYS, EMFILE | a policy, a kernel without it, too many files |
 ///
 /// `close` is not here: the file is gone even when it reports an error.
@@ -64,8 +64,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Pwrite => &[ENOSPC, EIO],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
         Call::Fstat => &[ENOMEM],
-        Call::Fstatfs => &[EIO],
-        Call::Msync | Call::Fsync | Call::SyncFileRange => &[EIO, ENOSPC],
+        Call::Msync | Call::Fsync | Call::Fdatasync | Call::SyncFileRange => &[EIO, ENOSPC],
         Call::Userfaultfd => &[EPERM, ENOSYS, EMFILE],
         _ => &[],
     }

@@ -52,12 +52,8 @@ pub(crate) unsafe fn extend_file(
     to: u64,
     last: &[u8],
 ) -> Result<(), Errno> {
-    // SAFETY: (1); asks only.
-    let call = || unsafe { libc::fcntl(file as c_int, libc::F_GETFL) };
-    let mode = checked(Call::Fcntl, [file, 0], || Some(call()).filter(|&mode| mode >= 0))?;
-    if mode & libc::O_APPEND != 0 {
-        return refused(libc::EACCES);
-    }
+    // SAFETY: (1).
+    unsafe { refuse_appending(file) }?;
     let place = to - last.len() as u64;
     // SAFETY: (1).
     let done = match unsafe { take_place(file, to - from) } {
@@ -107,6 +103,45 @@ unsafe fn take_place(file: usize, len: u64) -> Result<bool, Errno> {
 #[cfg(target_os = "freebsd")]
 unsafe fn take_place(_: usize, _: u64) -> Result<bool, Errno> {
     Ok(false)
+}
+
+/// EACCES for a file whose writes all go to its end.
+///
+/// # Safety
+/// 1. `file` is open.
+unsafe fn refuse_appending(file: usize) -> Result<(), Errno> {
+    // SAFETY: (1); asks only.
+    let call = || unsafe { libc::fcntl(file as c_int, libc::F_GETFL) };
+    let mode = checked(Call::Fcntl, [file, 0], || Some(call()).filter(|&mode| mode >= 0))?;
+    if mode & libc::O_APPEND == 0 { Ok(()) } else { refused(libc::EACCES) }
+}
+
+/// Writes bytes to a file past its views, which show them at once. An error without a call: that
+/// is not possible with this file. Calls: fcntl, pwrite.
+///
+/// # Safety
+/// 1. `file` is open for writing.
+/// 2. Nobody relies on the bytes that were there.
+pub(crate) unsafe fn write_file(file: usize, bytes: &[u8], place: u64) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { refuse_appending(file) }?;
+    // SAFETY: (1), (2).
+    unsafe { write_at(file, bytes, place) }
+}
+
+/// Brings what was written by [`write_file`] to the disk, as [`Durability`] has it. Call: fsync, on
+/// macOS fcntl(F_FULLFSYNC); none for `Start`.
+///
+/// # Safety
+/// 1. `file` is open.
+pub(crate) unsafe fn sync_range(
+    file: usize,
+    _: u64,
+    _: usize,
+    durability: Durability,
+) -> Result<(), Errno> {
+    // SAFETY: (1).
+    if durability == Durability::Start { Ok(()) } else { unsafe { sync_file(file) } }
 }
 
 /// Writes zeros, which take a place on the disk. Call: pwrite, for each 16 KiB.
@@ -170,14 +205,6 @@ pub(crate) unsafe fn flush_area(
     let start = unsafe { area.start.add(from) };
     // SAFETY: (1).
     unsafe { flush_view(backing, from as u64, start, len, durability) }
-}
-
-/// Pages are touched one by one here, whoever does it.
-///
-/// # Safety
-/// 1. The backing is open.
-pub(crate) unsafe fn populating_pays(_: Backing) -> Result<bool, Errno> {
-    Ok(false)
 }
 
 /// Brings all of a file to the disk, its length and its times. Call: fsync, on macOS

@@ -24,8 +24,8 @@ pub(crate) use faults::{
 };
 pub(crate) use generation::generation;
 pub(crate) use grow::{
-    extend_area, extend_file, flush_area, populating_pays, punch_hole, release_area, reserve_area,
-    sync_file,
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+    sync_range, write_file,
 };
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};

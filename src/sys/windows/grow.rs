@@ -18,7 +18,7 @@ use super::maps::mapping_at_or_above;
 use super::mirror::unmap;
 use super::pages::{ATTEMPTS, address_from, allocate, free, refused};
 use super::process::yield_now;
-use super::section::{close_backing, create, handle, set_len};
+use super::section::{close_backing, create, handle, set_len, view_step};
 use crate::error::Call;
 use core::ptr::NonNull;
 use windows_sys::Win32::Foundation::{ERROR_INVALID_ADDRESS, ERROR_NOT_SUPPORTED};
@@ -125,9 +125,25 @@ pub(crate) unsafe fn release_area(area: Area) -> Result<(), Errno> {
         // SAFETY: (1) reserved by us.
         done = unsafe { free(behind(&area), 0, MEM_RELEASE) };
     }
-    // SAFETY: (1) each view begins where the one before ends.
-    let views = for_each_view(&area, 0, area.mapped, |view, _| unsafe { unmap(view) });
-    done.and(views)
+    let (start, mut place) = (area.start.addr().get(), 0);
+    while place < area.mapped {
+        let told = mapping_at_or_above(start + place);
+        // Each view begins where the one before ends. Where nobody tells its end, it is looked for.
+        let view = told.ok().flatten().map(|view| view.start.max(start + place)..view.end);
+        let view = view.unwrap_or(start + place..start + place + view_step());
+        if view.start >= start + area.mapped {
+            break;
+        }
+        // SAFETY: inside the area.
+        let first = unsafe { area.start.add(view.start - start) };
+        // SAFETY: (1) a view of ours, or the middle of one that is still there or gone.
+        let unmapped = unsafe { unmap(first) };
+        if told.is_ok() {
+            done = done.and(unmapped);
+        }
+        place = view.end - start;
+    }
+    done
 }
 
 /// Acts on the parts of `from..from + len` that lie in one view each.
@@ -177,6 +193,23 @@ pub(crate) unsafe fn extend_file(
     done
 }
 
+/// Windows does not promise that views show what is written past them.
+///
+/// # Safety
+/// 1. `file` is open for writing.
+/// 2. Nobody relies on the bytes that were there.
+pub(crate) unsafe fn write_file(_: usize, _: &[u8], _: u64) -> Result<(), Errno> {
+    refused(ERROR_NOT_SUPPORTED)
+}
+
+/// Nothing is written past views here.
+///
+/// # Safety
+/// 1. `file` is open.
+pub(crate) unsafe fn sync_range(_: usize, _: u64, _: usize, _: Durability) -> Result<(), Errno> {
+    refused(ERROR_NOT_SUPPORTED)
+}
+
 /// Windows takes no place of a file back while it is mapped.
 ///
 /// # Safety
@@ -205,14 +238,6 @@ pub(crate) unsafe fn flush_area(
     })?;
     // SAFETY: (1) an open file.
     if durability == Durability::Start { Ok(()) } else { unsafe { sync_file(backing.file) } }
-}
-
-/// Pages are touched one by one here, whoever does it.
-///
-/// # Safety
-/// 1. The backing is open.
-pub(crate) unsafe fn populating_pays(_: Backing) -> Result<bool, Errno> {
-    Ok(false)
 }
 
 /// Brings all of a file to the disk. Call: FlushFileBuffers.
