@@ -235,6 +235,7 @@ impl Error {
 
     const fn reason(&self) -> &'static str {
         match self.kind {
+            _ if self.is_about_a_file() => self.reason_of_file(),
             ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
                 "the range is empty, overflows or leaves the addresses of programs"
             }
@@ -256,23 +257,6 @@ impl Error {
             ErrorKind::OutOfRange if matches!(self.op, Op::Join) => {
                 "the second one does not begin where the first one ends"
             }
-            ErrorKind::OutOfRange if matches!(self.op, Op::Cast) => {
-                "the length of the view is no multiple of the size of the type"
-            }
-            ErrorKind::Misaligned if matches!(self.op, Op::Cast) => {
-                "the view does not begin at a multiple of the alignment of the type"
-            }
-            ErrorKind::OutOfRange if self.is_about_a_file() => {
-                "the range is inverted or leaves the section, or the file is too long for addresses"
-            }
-            ErrorKind::BadState if matches!(self.op, Op::Resize) => {
-                "a view of what the file would lose is open"
-            }
-            ErrorKind::Denied if matches!(self.op, Op::Access) => "the section is for reading only",
-            ErrorKind::Denied if matches!(self.op, Op::Map) => {
-                "the file was not opened for it, or the system forbids it"
-            }
-            ErrorKind::Unsupported if matches!(self.op, Op::Map) => "this is no file of bytes",
             ErrorKind::OutOfRange if matches!(self.op, Op::Grow) => {
                 "that is more than the maximum the array was made with"
             }
@@ -285,6 +269,39 @@ impl Error {
             ErrorKind::BadState if matches!(self.op, Op::Written) => {
                 "the writes to the pages are not watched"
             }
+            _ => self.usual_reason(),
+        }
+    }
+
+    /// Of verbs on files.
+    const fn reason_of_file(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::OutOfRange if matches!(self.op, Op::Cast) => {
+                "the length of the view is no multiple of the size of the type"
+            }
+            ErrorKind::Misaligned if matches!(self.op, Op::Cast) => {
+                "the view does not begin at a multiple of the alignment of the type"
+            }
+            ErrorKind::OutOfRange if matches!(self.op, Op::Resize) => {
+                "that is more than the maximum it was opened with"
+            }
+            ErrorKind::OutOfRange => {
+                "the range is inverted or leaves the section, or the file is too long for addresses"
+            }
+            ErrorKind::BadState if matches!(self.op, Op::Resize) => {
+                "a view of what the file would lose is open"
+            }
+            ErrorKind::Denied if matches!(self.op, Op::Access) => "the section is for reading only",
+            ErrorKind::Denied if matches!(self.op, Op::Map) => {
+                "the file was not opened for it, or the system forbids it"
+            }
+            ErrorKind::Unsupported if matches!(self.op, Op::Map) => "this is no file of bytes",
+            _ => self.usual_reason(),
+        }
+    }
+
+    const fn usual_reason(&self) -> &'static str {
+        match self.kind {
             ErrorKind::NoAddressSpace => "no free range of addresses is long enough",
             ErrorKind::NoMemory => "the system will not promise so much memory",
             ErrorKind::TooManyMappings => "too many mappings",
@@ -324,7 +341,8 @@ impl Error {
             (Op::Cast, ErrorKind::Misaligned) => {
                 "begin the view at such an offset, or copy the bytes"
             }
-            (Op::Map | Op::Flush | Op::Resize | Op::Access, ErrorKind::OutOfRange) => {
+            (Op::Resize, ErrorKind::OutOfRange) => "open it with a larger maximum",
+            (Op::Map | Op::Flush | Op::Access, ErrorKind::OutOfRange) => {
                 "give a range that lies inside the section, or map the file in parts"
             }
             (Op::Map | Op::Access, ErrorKind::Denied) => {

@@ -119,53 +119,59 @@ fn the_list_of_plain_types() {
     assert_eq!(bytes_of(&[-1i16]), [255, 255]);
 }
 
-/// Derived with `bytemuck`: views are bytes, and need no adapter.
-#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Muck {
-    key: u64,
-    value: f64,
-}
+/// What other crates call plain data; that it can be cast does not depend on the system.
+#[cfg(target_os = "linux")]
+mod others {
+    use super::*;
 
-#[test]
-fn what_bytemuck_knows_can_be_cast() {
-    let file = OwnFile::new(&[0; 160]);
-    // SAFETY: (1) to (3): the file is this test's own, and mapped once.
-    let mut view = unsafe { ViewMut::open(&file) }.expect("a small file");
-    let values: &mut [Muck] = bytemuck::try_cast_slice_mut(&mut view).expect("10 of 16 bytes");
-    values[9] = Muck { key: 3, value: 0.5 };
-    let again: &[Muck] = bytemuck::try_cast_slice(&view).expect("10 of 16 bytes");
-    assert_eq!(again[9], Muck { key: 3, value: 0.5 });
-    assert_eq!(file.content()[144..], *bytemuck::bytes_of(&again[9]));
-    let odd: Result<&[Muck], _> = bytemuck::try_cast_slice(&view[1..17]);
-    assert_eq!(odd, Err(bytemuck::PodCastError::TargetAlignmentGreaterAndInputNotAligned));
-}
+    /// Derived with `bytemuck`: views are bytes, and need no adapter.
+    #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+    #[repr(C)]
+    struct Muck {
+        key: u64,
+        value: f64,
+    }
 
-/// Derived with `zerocopy`.
-#[derive(
-    Debug,
-    PartialEq,
-    zerocopy::FromBytes,
-    zerocopy::IntoBytes,
-    zerocopy::Immutable,
-    zerocopy::KnownLayout,
-)]
-#[repr(C)]
-struct Zero {
-    key: u32,
-    place: [u16; 2],
-}
+    #[test]
+    fn what_bytemuck_knows_can_be_cast() {
+        let file = OwnFile::new(&[0; 160]);
+        // SAFETY: (1) to (3): the file is this test's own, and mapped once.
+        let mut view = unsafe { ViewMut::open(&file) }.expect("a small file");
+        let values: &mut [Muck] = bytemuck::try_cast_slice_mut(&mut view).expect("10 of 16 bytes");
+        values[9] = Muck { key: 3, value: 0.5 };
+        let again: &[Muck] = bytemuck::try_cast_slice(&view).expect("10 of 16 bytes");
+        assert_eq!(again[9], Muck { key: 3, value: 0.5 });
+        assert_eq!(file.content()[144..], *bytemuck::bytes_of(&again[9]));
+        let odd: Result<&[Muck], _> = bytemuck::try_cast_slice(&view[1..17]);
+        assert_eq!(odd, Err(bytemuck::PodCastError::TargetAlignmentGreaterAndInputNotAligned));
+    }
 
-#[test]
-fn what_zerocopy_knows_can_be_cast() {
-    use zerocopy::{FromBytes, IntoBytes};
-    let file = OwnFile::new(&[0; 80]);
-    // SAFETY: (1) to (3): the file is this test's own, and mapped once.
-    let mut view = unsafe { ViewMut::open(&file) }.expect("a small file");
-    let values = <[Zero]>::mut_from_bytes(&mut view).expect("10 of 8 bytes");
-    values[1] = Zero { key: 9, place: [1, 2] };
-    let again = <[Zero]>::ref_from_bytes(&view).expect("10 of 8 bytes");
-    assert_eq!(again[1], Zero { key: 9, place: [1, 2] });
-    assert_eq!(file.content()[8..16], *again[1].as_bytes());
-    assert!(<[Zero]>::ref_from_bytes(&view[1..]).is_err());
+    /// Derived with `zerocopy`.
+    #[derive(
+        Debug,
+        PartialEq,
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::Immutable,
+        zerocopy::KnownLayout,
+    )]
+    #[repr(C)]
+    struct Zero {
+        key: u32,
+        place: [u16; 2],
+    }
+
+    #[test]
+    fn what_zerocopy_knows_can_be_cast() {
+        use zerocopy::{FromBytes, IntoBytes};
+        let file = OwnFile::new(&[0; 80]);
+        // SAFETY: (1) to (3): the file is this test's own, and mapped once.
+        let mut view = unsafe { ViewMut::open(&file) }.expect("a small file");
+        let values = <[Zero]>::mut_from_bytes(&mut view).expect("10 of 8 bytes");
+        values[1] = Zero { key: 9, place: [1, 2] };
+        let again = <[Zero]>::ref_from_bytes(&view).expect("10 of 8 bytes");
+        assert_eq!(again[1], Zero { key: 9, place: [1, 2] });
+        assert_eq!(file.content()[8..16], *again[1].as_bytes());
+        assert!(<[Zero]>::ref_from_bytes(&view[1..]).is_err());
+    }
 }

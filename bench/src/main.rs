@@ -6,6 +6,7 @@
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
 //! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
 //! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
+//! cargo run --release -p granule-bench -- files      files as memory: calls, and memmap2
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
@@ -13,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod arrays;
+mod files;
 mod flags;
 mod machine;
 mod measure;
@@ -32,7 +34,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str =
-    "usage: granule-bench programs|pairs|report|vm|arrays [--rounds N] [--timeout SECONDS]
+    "usage: granule-bench programs|pairs|report|vm|arrays|files [--rounds N] [--timeout SECONDS]
          [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
@@ -56,6 +58,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "pairs" => pairs::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "report" => report::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
+        "files" => files::run(&flags::Flags::parse(rest, files::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),

@@ -108,8 +108,8 @@ impl CowView {
     /// A disk that is full is found out before the first byte is written. What is written is not
     /// written in one step: a crash in between leaves some pages old and some new.
     ///
-    /// Linux: those of [`dirty_ranges`](Self::dirty_ranges), fallocate, mmap, msync, madvise,
-    /// munmap.
+    /// Linux: those of [`dirty_ranges`](Self::dirty_ranges), fallocate, mmap, pwrite64, and
+    /// sync_file_range, fdatasync or fsync; madvise, munmap.
     /// Windows: `MapViewOfFile`, `FlushViewOfFile`, `FlushFileBuffers`, `UnmapViewOfFile`.
     ///
     /// # Errors
@@ -124,6 +124,10 @@ impl CowView {
             return Err(self.mapped.error(Op::Commit, ErrorKind::Denied, 0, len));
         }
         let as_commit = |error: Error| error.as_part_of(Op::Commit);
+        let offset = self.offset();
+        let failed = |errno: Errno, run: &Range<usize>| {
+            errno.in_step(Op::Flush, Op::Commit, offset as usize + run.start, run.len())
+        };
         let file = self.mapped.file().file;
         for run in self.dirty_ranges() {
             let run = run.map_err(as_commit)?;
@@ -136,17 +140,33 @@ impl CowView {
             }
         }
         let mut bytes = 0;
+        let mut written: Option<Range<usize>> = None;
+        let mut is_past = false;
         let target = self.twin(Sharing::Write).map_err(as_commit)?;
         for run in self.dirty_ranges() {
             let run = run.map_err(as_commit)?;
-            // SAFETY: inside the view.
-            let from = unsafe { self.mapped.as_ptr().add(run.start) };
-            // SAFETY: inside the twin, which is as long.
-            let to = unsafe { target.as_ptr().add(run.start) };
-            // SAFETY: both are mapped, and different addresses; nobody has a slice of the file.
-            unsafe { from.copy_to_nonoverlapping(to, run.len()) };
+            // SAFETY: (1) the section is for writing; a copy has slices of its own pages only.
+            is_past = unsafe { self.mapped.write_past(run.start, &self[run.clone()]) }
+                .map_err(|errno| failed(errno, &run))?;
+            if !is_past {
+                // SAFETY: inside the view.
+                let from = unsafe { self.mapped.as_ptr().add(run.start) };
+                // SAFETY: inside the twin, which is as long.
+                let to = unsafe { target.as_ptr().add(run.start) };
+                // SAFETY: both are mapped, and different addresses; nobody has a slice of the file.
+                unsafe { from.copy_to_nonoverlapping(to, run.len()) };
+            }
             bytes += run.len();
-            target.flush(run, durability).map_err(as_commit)?;
+            written = Some(written.map_or(run.start, |first| first.start)..run.end);
+        }
+        if let Some(written) = written {
+            // What lies between the runs is clean, and costs nothing.
+            if is_past {
+                let synced = self.mapped.sync(written.clone(), durability);
+                synced.map_err(|errno| failed(errno, &written))?;
+            } else {
+                target.flush(written, durability).map_err(as_commit)?;
+            }
         }
         self.discard(0..len).map_err(as_commit)?;
         Ok(bytes)

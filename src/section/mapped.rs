@@ -2,7 +2,7 @@
 
 use super::Section;
 use crate::addr::align_down;
-use crate::error::{Error, ErrorKind, Op};
+use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Durability, Errno, Sharing};
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -147,6 +147,35 @@ impl Mapped {
         // SAFETY: (1) whole pages of this view of the file.
         unsafe { sys::flush_view(file, offset, start, len, durability) }
             .map_err(|errno| errno.of(Op::Flush, offset as usize, len))
+    }
+}
+
+impl Mapped {
+    /// Writes `bytes`, which fit, to the file at `place` of the view, past the view, which shows
+    /// them. False: that is not possible, and nothing was written.
+    ///
+    /// A store through a view makes the whole piece of the cache dirty that it lies in, up to some
+    /// mebibytes; this does not.
+    ///
+    /// # Safety
+    /// 1. The view is one for writing, or a copy whose section is; nobody has a slice of the bytes
+    ///    of the file that are written.
+    pub(super) unsafe fn write_past(&self, place: usize, bytes: &[u8]) -> Result<bool, Errno> {
+        if self.file.file == Backing::NOTHING {
+            return Ok(false);
+        }
+        // SAFETY: (1) ours, and open; (2) by (1).
+        match unsafe { sys::write_file(self.file.file, bytes, self.offset + place as u64) } {
+            Err(errno) if errno.1 == Call::None => Ok(false),
+            done => done.map(|()| true),
+        }
+    }
+
+    /// Brings what was written past the view to the disk.
+    pub(super) fn sync(&self, range: Range<usize>, durability: Durability) -> Result<(), Errno> {
+        let from = self.offset + range.start as u64;
+        // SAFETY: (1) ours, and open.
+        unsafe { sys::sync_range(self.file.file, from, range.len(), durability) }
     }
 }
 

@@ -23,6 +23,7 @@
 //! | exclusive | `Exclusive` | a safe `fn` | nothing: the system keeps everybody else out |
 //! | raw, copy | [`CowView`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //! | raw, write | [`ViewMut`] | an `unsafe fn` | nobody reads, changes or shortens it meanwhile |
+//! | raw, growing | [`GrowMap`] | an `unsafe fn` | nobody changes or shortens the file meanwhile |
 //!
 //! The last two need the feature `std`. What they rest on, and what keeps others away while they
 //! live:
@@ -47,6 +48,7 @@ mod copy;
 mod exclusive;
 #[cfg(feature = "std")]
 mod frozen;
+mod grow;
 #[cfg(feature = "std")]
 mod keeper;
 #[cfg(feature = "std")]
@@ -70,6 +72,7 @@ pub use copy::{CowView, DirtyRanges};
 pub use exclusive::Exclusive;
 #[cfg(feature = "std")]
 pub use frozen::{FreezePolicy, Frozen};
+pub use grow::{GrowAppender, GrowBuilder, GrowMap, GrowReader, Recovered};
 pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};

@@ -23,6 +23,7 @@
 
 mod cache;
 mod faults;
+mod grow;
 pub(crate) mod inject;
 #[cfg(feature = "std")]
 mod lease;
@@ -55,6 +56,7 @@ pub(crate) use windows::*;
 use crate::ds::extents::Extents;
 pub use cache::CacheState;
 pub(crate) use faults::{Answer, Fault, FaultHook};
+pub(crate) use grow::Area;
 #[cfg(feature = "std")]
 pub use lease::Proof;
 pub use memory::{Access, Advice};

@@ -54,6 +54,9 @@ pub(crate) enum Sharing {
 /// | `Data` | msync(MS_SYNC) | `FlushViewOfFile`, `FlushFileBuffers` |
 /// | `Full` | msync(MS_SYNC), fsync | `FlushViewOfFile`, `FlushFileBuffers` |
 ///
+/// On Linux msync(MS_SYNC) is fdatasync of a range: it waits for the bytes, and for the file
+/// system's journal if a place or a length has changed, but not for times.
+///
 /// macOS and FreeBSD: msync with MS_ASYNC for `Start`, MS_SYNC for `Data`, and fsync for `Full`.
 ///
 /// ```

@@ -6,6 +6,7 @@ mod channel;
 mod copies;
 mod fault;
 mod generation;
+mod grow;
 mod huge;
 mod info;
 mod kept_file;
@@ -35,6 +36,10 @@ pub(crate) use copies::{first_copies, forget_copies};
 pub use fault::SignalAction;
 pub(crate) use fault::{ABORT, die_by, without_signals};
 pub(crate) use generation::generation;
+pub(crate) use grow::{
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+    sync_range, write_file,
+};
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };

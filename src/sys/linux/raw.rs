@@ -33,6 +33,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_openat => Call::Openat,
         libc::SYS_read => Call::Read,
         libc::SYS_pread64 => Call::Pread,
+        libc::SYS_pwrite64 => Call::Pwrite,
         libc::SYS_close => Call::Close,
         libc::SYS_fcntl => Call::Fcntl,
         libc::SYS_ioctl => Call::Ioctl,
@@ -45,6 +46,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_statx => Call::Statx,
         libc::SYS_msync => Call::Msync,
         libc::SYS_fsync => Call::Fsync,
+        libc::SYS_fdatasync => Call::Fdatasync,
         libc::SYS_sync_file_range => Call::SyncFileRange,
         _ => Call::Other,
     }

@@ -31,15 +31,19 @@ use crate::error::Call;
 /// | ioctl | ENOMEM, EFAULT | no memory; a page of the buffer could not be had |
 /// | memfd_create | EMFILE, ENOSYS | too many files; a filter |
 /// | ftruncate | ENOMEM | no memory to promise |
-/// | fallocate | ENOSPC, ENOMEM | no memory to promise |
 /// | fstat, fstatfs, statx | ENOMEM | no memory |
-/// | msync, fsync, sync_file_range | EIO, ENOSPC | the device; a disk that is full after all |
+/// | fallocate | ENOSPC, ENOMEM | no place on the disk, no memory to promise |
+/// | | EOPNOTSUPP | a file system that does not know it |
+/// | pwrite64 | ENOSPC, EIO | no place on the disk, the device |
+/// | msync, fsync, fdatasync | EIO, ENOSPC | the device; a disk that is full after all |
+/// | sync_file_range | EIO, ENOSPC | as above |
 /// | userfaultfd | EPERM, ENOSYS, EMFILE | a policy, a kernel without it, too many files |
 ///
 /// `close` is not here: the file is gone even when it reports an error.
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
     use libc::{
-        EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, EPERM,
+        EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS,
+        EOPNOTSUPP, EPERM,
     };
     match call {
         Call::Mmap => &[ENOMEM, EAGAIN],
@@ -56,10 +60,11 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Read | Call::Pread => &[EIO, ENOMEM],
         Call::Fcntl => &[EMFILE],
         Call::Ioctl => &[ENOMEM, EFAULT],
-        Call::Fallocate => &[ENOSPC, ENOMEM],
+        Call::Fallocate => &[ENOSPC, ENOMEM, EOPNOTSUPP],
+        Call::Pwrite => &[ENOSPC, EIO],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
         Call::Fstat | Call::Fstatfs | Call::Statx => &[ENOMEM],
-        Call::Msync | Call::Fsync | Call::SyncFileRange => &[EIO, ENOSPC],
+        Call::Msync | Call::Fsync | Call::Fdatasync | Call::SyncFileRange => &[EIO, ENOSPC],
         Call::Userfaultfd => &[EPERM, ENOSYS, EMFILE],
         _ => &[],
     }

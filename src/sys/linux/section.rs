@@ -165,15 +165,26 @@ pub(crate) unsafe fn allocate_len(file: usize, from: u64, to: u64) -> Result<(),
     if from >= to {
         return Ok(());
     }
-    let args = [file, 0, from as usize, (to - from) as usize, 0, 0];
+    // SAFETY: (1); the content stays.
+    match unsafe { fallocate(file, 0, from, to) } {
+        Err(Errno(libc::EOPNOTSUPP, _)) if status(file)?.st_size as u64 >= to => Ok(()),
+        // SAFETY: (1); (2) it becomes longer.
+        Err(Errno(libc::EOPNOTSUPP, _)) => unsafe { set_len(file, to) },
+        done => done,
+    }
+}
+
+/// Call: fallocate.
+///
+/// # Safety
+/// 1. `file` is open, and nobody needs what `how` takes from `from..to`.
+pub(super) unsafe fn fallocate(file: usize, how: i32, from: u64, to: u64) -> Result<(), Errno> {
+    let args = [file, how as usize, from as usize, (to - from) as usize, 0, 0];
     loop {
-        // SAFETY: (1); the content stays.
+        // SAFETY: (1).
         match unsafe { syscall(libc::SYS_fallocate, args) } {
             // A signal came in between; the kernel has given back what it had taken.
             Err(Errno(libc::EINTR, _)) => {}
-            Err(Errno(libc::EOPNOTSUPP, _)) if status(file)?.st_size as u64 >= to => return Ok(()),
-            // SAFETY: (1); (2) it becomes longer.
-            Err(Errno(libc::EOPNOTSUPP, _)) => return unsafe { set_len(file, to) },
             done => return done.map(drop),
         }
     }

@@ -6,6 +6,7 @@
 mod call;
 mod faults;
 mod generation;
+mod grow;
 mod info;
 #[cfg(feature = "std")]
 mod lease;
@@ -24,6 +25,10 @@ pub(crate) use faults::{
     Context, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
 };
 pub(crate) use generation::generation;
+pub(crate) use grow::{
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+    sync_range, write_file,
+};
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 #[cfg(feature = "std")]
 pub(crate) use lease::{

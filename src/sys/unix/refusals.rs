@@ -14,6 +14,7 @@ use crate::error::Call;
 /// | ftruncate | ENOMEM | no memory |
 /// | fcntl | EMFILE | too many files |
 /// | fstat, pread, msync, fsync | EIO | the device |
+/// | pwrite | ENOSPC | no place on the disk |
 /// | sysctl | ENOMEM, EPERM | the list has grown meanwhile; a security policy |
 /// | mach_vm_region | EIO | stands for all numbers of Mach |
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
@@ -25,6 +26,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Ftruncate => &[libc::ENOMEM],
         Call::Fcntl => &[libc::EMFILE],
         Call::Fstat | Call::Pread | Call::Msync | Call::Fsync => &[libc::EIO],
+        Call::Pwrite => &[libc::ENOSPC],
         Call::Sysctl => &[libc::ENOMEM, libc::EPERM],
         Call::MachVmRegion => &[libc::EIO],
         _ => &[],

@@ -4,6 +4,7 @@
 //! up when they are first needed, and each has a fallback (`late.rs`).
 
 mod call;
+mod grow;
 mod info;
 mod late;
 #[cfg(feature = "std")]
@@ -21,6 +22,10 @@ pub(crate) mod truth;
 mod vectored;
 mod watch;
 
+pub(crate) use grow::{
+    extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
+    sync_range, write_file,
+};
 pub(crate) use info::{guards, info, limits};
 #[cfg(feature = "std")]
 pub(crate) use lease::{

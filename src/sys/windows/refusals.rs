@@ -34,7 +34,7 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | ReOpenFile | ERROR_SHARING_VIOLATION | somebody has it open for more |
 /// | ReadFile | ERROR_IO_DEVICE | the device |
 /// | GetFileSizeEx | ERROR_NO_SYSTEM_RESOURCES | short of something for a moment |
-/// | SetFileInformationByHandle | ERROR_DISK_FULL | as it says |
+/// | SetFileInformationByHandle, WriteFile | ERROR_DISK_FULL | as it says |
 /// | FlushViewOfFile, FlushFileBuffers | ERROR_DISK_FULL | as it says, after all |
 /// | QueryWorkingSetEx | ERROR_ACCESS_DENIED | a policy |
 /// | AddVectoredExceptionHandler | ERROR_NOT_ENOUGH_MEMORY | no memory for the list of handlers |
@@ -61,9 +61,10 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::ReOpenFile => &[ERROR_SHARING_VIOLATION as i32],
         Call::ReadFile => &[ERROR_IO_DEVICE as i32],
         Call::GetFileSizeEx => &[NO_RESOURCES],
-        Call::SetFileInformationByHandle | Call::FlushViewOfFile | Call::FlushFileBuffers => {
-            &[ERROR_DISK_FULL as i32]
-        }
+        Call::SetFileInformationByHandle
+        | Call::WriteFile
+        | Call::FlushViewOfFile
+        | Call::FlushFileBuffers => &[ERROR_DISK_FULL as i32],
         Call::QueryWorkingSetEx => &[ERROR_ACCESS_DENIED as i32],
         _ => &[],
     }

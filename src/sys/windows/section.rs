@@ -88,7 +88,7 @@ unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
 
 /// # Safety
 /// 1. `file` is open, or `INVALID_HANDLE_VALUE` for memory of the page file.
-unsafe fn create(file: HANDLE, rights: u32, len: u64) -> Result<usize, Errno> {
+pub(super) unsafe fn create(file: HANDLE, rights: u32, len: u64) -> Result<usize, Errno> {
     let (high, low) = ((len >> 32) as u32, len as u32);
     // SAFETY: (1); no attributes and no name.
     let call = || unsafe { CreateFileMappingW(file, null(), rights, high, low, null()) };

@@ -1,0 +1,230 @@
+//! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
+
+mod held;
+
+use super::{Access, Durability, GrowMap, Section, ViewMut};
+use crate::error::{Call, Error, Op};
+use crate::sys::inject::{Plan, Session};
+use crate::vm::tests::stage::{Absorbed, play};
+use core::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
+use std::vec::Vec;
+
+/// A file of the test's own, removed when this is dropped.
+pub(super) struct OwnFile(PathBuf);
+
+impl OwnFile {
+    pub(super) fn new(name: &str, len: usize) -> Self {
+        let name = std::format!("granule-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, std::vec![7; len]).expect("the folder takes one");
+        OwnFile(path)
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn views_of_a_file() {
+    let path = OwnFile::new("story-views", 200_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    play(&[], |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        // SAFETY: (1), (2): the file is this test's own, and does not change.
+        let read = stage.verb(Op::Map, || unsafe { section.view(70_000..70_001) })?;
+        assert_eq!(read[..], [7]);
+        // SAFETY: (1), (2): as above.
+        let mut copy = stage.verb(Op::Map, || unsafe { section.view_copy(0..10) })?;
+        copy[3] = 9;
+        // SAFETY: (1) to (3): these bytes are mapped once.
+        let mut write = stage.verb(Op::Map, || unsafe { section.view_mut(100_000..200_000) })?;
+        stage.verb(Op::Flush, || write.write_through(10, b"durable", Durability::Data))?;
+        stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Data))?;
+        stage.verb(Op::Flush, || write.flush(5000..6000, Durability::Full))?;
+        stage.leave(|| drop((section, read, copy, write)));
+        Ok(())
+    });
+}
+
+#[test]
+fn views_of_memory() {
+    let unknown = "a file system that takes no places makes the file longer";
+    play(&[Absorbed::by(Op::Map, Call::Fallocate, unknown).on_some_systems()], |stage| {
+        let section = stage.verb(Op::Map, || Section::anonymous(100_000))?;
+        // SAFETY: (1) to (3): nobody else knows this memory.
+        let mut view = stage.verb(Op::Map, || unsafe { section.view_mut(0..100_000) })?;
+        view[99_999] = 1;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_racy_view() {
+    let path = OwnFile::new("story-racy", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    play(&[], |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        let view = stage.verb(Op::Map, || section.racy::<u32>(0..100_000))?;
+        assert_eq!(view.load(24_999)?, 0x0707_0707);
+        stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_copy_that_is_committed() {
+    let path = OwnFile::new("story-copy", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0).expect("it is there");
+    let looked = "the view is compared with the file instead";
+    let copied = "the file is copied into the pages instead";
+    let stays = "the twin stays; where nothing is refused any more, without memory";
+    let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
+    let absorbs = [
+        Absorbed::by(Op::Written, Call::Pread, looked),
+        rare(Op::Written, Call::Openat, looked),
+        rare(Op::Written, Call::Munmap, stays),
+        rare(Op::Written, Call::Mmap, stays),
+        rare(Op::Written, Call::Mprotect, stays),
+        rare(Op::Written, Call::Madvise, stays),
+        rare(Op::Written, Call::UnmapViewOfFile, stays),
+        rare(Op::Discard, Call::Madvise, copied),
+        rare(Op::Discard, Call::Openat, copied),
+        rare(Op::Discard, Call::Pread, copied),
+        rare(Op::Discard, Call::Munlock, copied),
+        rare(Op::Discard, Call::Munmap, stays),
+        rare(Op::Discard, Call::Mmap, stays),
+        rare(Op::Discard, Call::Mprotect, stays),
+        Absorbed::by(Op::Discard, Call::UnmapViewOfFile, stays),
+        rare(Op::Commit, Call::Fallocate, "the file keeps the length that it has"),
+        Absorbed::by(Op::Commit, Call::Pread, looked),
+        rare(Op::Commit, Call::Madvise, copied),
+        rare(Op::Commit, Call::Openat, copied),
+        rare(Op::Commit, Call::Munlock, copied),
+        Absorbed::by(Op::Commit, Call::Munmap, stays),
+        rare(Op::Commit, Call::Mmap, stays),
+        rare(Op::Commit, Call::Mprotect, stays),
+        Absorbed::by(Op::Commit, Call::UnmapViewOfFile, stays),
+    ];
+    play(&absorbs, |stage| {
+        let section = stage.verb(Op::Map, || Section::of_file(&file, Access::Write))?;
+        // SAFETY: (1), (2): the file is this test's own; no slice of it is used while it changes.
+        let mut view = stage.verb(Op::Map, || unsafe { section.view_copy(0..100_000) })?;
+        view[50_000] = view[50_000].wrapping_add(1);
+        let dirty = stage.verb(Op::Written, || view.dirty_ranges().next().transpose())?;
+        assert!(dirty.is_some_and(|run| run.contains(&50_000)));
+        stage.verb(Op::Discard, || view.discard(0..10))?;
+        stage.verb(Op::Commit, || view.commit(Durability::Data))?;
+        stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_map_that_grows() {
+    let zeros = "zeros are written instead";
+    let tried = "it is tried again, with addresses or without";
+    let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
+    let absorbs = [
+        rare(Op::Map, Call::Fallocate, zeros),
+        rare(Op::Resize, Call::Fallocate, zeros),
+        rare(Op::Discard, Call::Fallocate, zeros),
+        rare(Op::Map, Call::VirtualAlloc, tried),
+        rare(Op::Resize, Call::VirtualAlloc, tried),
+        rare(Op::Resize, Call::VirtualQuery, "the views are looked for step by step"),
+        rare(Op::Map, Call::MapViewOfFile, tried),
+        rare(Op::Resize, Call::MapViewOfFile, tried),
+        rare(Op::Resize, Call::Pwrite, "less is asked for, for which there is a place"),
+        rare(Op::Resize, Call::WriteFile, "less is asked for, for which there is a place"),
+    ];
+    play(&absorbs, |stage| {
+        // Windows leaves a file as it is while a view of it could not be taken away.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = OwnFile::new(&std::format!("story-grow-{count}"), 100_000);
+        let how = &mut std::fs::File::options();
+        let file = how.read(true).write(true).open(&path.0).expect("it is there");
+        let builder = GrowMap::builder().max(1 << 20);
+        // SAFETY: (1), (2): the file is this test's own.
+        let mut map = stage.verb(Op::Map, || unsafe { builder.of_file(&file) })?;
+        assert_eq!(map.len(), 100_000);
+        let place = stage.verb(Op::Resize, || map.append(&[1; 400_000]))?;
+        assert_eq!((place, &map[..1], &map[499_999..]), (100_000..500_000, &[7][..], &[1][..]));
+        stage.verb(Op::Discard, || map.punch(50_000..60_000))?;
+        stage.verb(Op::Resize, || map.as_mut_slice(0..70_000).map(|bytes| bytes[55_000] = 1))?;
+        stage.verb(Op::Flush, || map.flush(0..10, Durability::Start))?;
+        stage.verb(Op::Flush, || map.flush(100_000..500_000, Durability::Data))?;
+        stage.verb(Op::Flush, || map.flush(0..500_000, Durability::Full))?;
+        map.truncate(80_000);
+        stage.verb(Op::Resize, || map.close_durably())
+    });
+}
+
+/// What a flush asks the system for, in order.
+fn calls_of(flush: impl FnOnce() -> Result<(), Error>) -> Vec<Call> {
+    let session = Session::open(Plan::NOTHING);
+    flush().expect("the disk is well");
+    session.calls()
+}
+
+/// `Data` waits for the disk, `Full` for the whole file, `Start` for nothing.
+#[test]
+fn a_flush_reaches_the_disk_as_far_as_it_says() {
+    let path = OwnFile::new("flush-calls", 100_000);
+    let how = &mut std::fs::File::options();
+    let file = how.read(true).write(true).open(&path.0).expect("it is there");
+    // SAFETY: (1) to (3): the file is this test's own, and mapped once.
+    let mut view = unsafe { ViewMut::of_file(&file) }.expect("a small file");
+    view[70_000] = 1;
+    let flush = |durability| view.flush(69_000..71_000, durability);
+    let start = calls_of(|| flush(Durability::Start));
+    let data = calls_of(|| flush(Durability::Data));
+    let full = calls_of(|| flush(Durability::Full));
+    let waits = |calls: &[Call]| {
+        [Call::Fsync, Call::FlushFileBuffers].iter().any(|call| calls.contains(call))
+    };
+    assert!(start.len() == 1 && !waits(&start), "{start:?}");
+    assert!(waits(&data) || data == [Call::Msync], "{data:?}");
+    assert!(waits(&full) && full.len() == 2, "{full:?}");
+    for (durability, calls) in [(Durability::Data, data), (Durability::Full, full)] {
+        for nth in 1..=calls.len() {
+            let session = Session::open(Plan { nth, count: 1, choice: 0 });
+            let error = flush(durability).expect_err("the disk is not well");
+            drop(session);
+            assert_eq!((error.op(), error.call()), (Op::Flush, calls[nth - 1].name()));
+        }
+    }
+}
+
+/// The length of what was appended is brought to the disk after the bytes, and once.
+#[test]
+fn a_growing_file_is_flushed_before_its_length() {
+    let path = OwnFile::new("flush-grow", 0);
+    // SAFETY: (1), (2): the file is this test's own.
+    let mut map = unsafe { GrowMap::builder().max(1 << 20).open(&path.0) }.expect("a small file");
+    map.append(&[1; 5000]).expect("there is room");
+    let disk = |calls: &[Call]| {
+        let waits = [Call::Msync, Call::FlushFileBuffers];
+        calls.iter().filter(|call| waits.contains(call)).count()
+    };
+    assert_eq!(disk(&calls_of(|| map.flush(0..5000, Durability::Data))), 2);
+    assert_eq!(disk(&calls_of(|| map.flush(0..5000, Durability::Data))), 1);
+    map.append(&[2; 10]).expect("there is room");
+    assert_eq!(disk(&calls_of(|| map.flush(0..5010, Durability::Data))), 2);
+    // Where the bytes do not reach the disk the length does not say so.
+    map.append(&[3; 10]).expect("there is room");
+    let session = Session::open(Plan { nth: 1, count: 1, choice: 0 });
+    map.flush(0..5020, Durability::Data).expect_err("the disk is not well");
+    drop(session);
+    let left = OwnFile::new("flush-left", 0);
+    std::fs::copy(&path.0, &left.0).expect("there is room");
+    // SAFETY: (1), (2): as above.
+    let again = unsafe { GrowMap::builder().max(1 << 20).open(&left.0) }.expect("a small file");
+    let told = again.recovered().expect("it was not closed");
+    assert_eq!((told.len, told.flushed_len), (5020, 5010));
+}
