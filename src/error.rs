@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod processes;
 
 pub(crate) use call::Call;
 use core::fmt;
@@ -68,6 +69,14 @@ pub enum Op {
     Resize,
     /// Read or write bytes of a view that others may change.
     Access,
+    /// Make, find or give up memory that has a name, or a seat in it.
+    Share,
+    /// Wait for another process, or wake one.
+    Wait,
+    /// Hand a message to another process.
+    Send,
+    /// Take a message of another process.
+    Receive,
 }
 
 impl Op {
@@ -101,6 +110,10 @@ impl Op {
             Op::Flush => "flush",
             Op::Resize => "resize",
             Op::Access => "access",
+            Op::Share => "share",
+            Op::Wait => "wait",
+            Op::Send => "send",
+            Op::Receive => "receive",
         }
     }
 }
@@ -131,6 +144,18 @@ pub enum ErrorKind {
     DiskFull,
     /// The file has become shorter than what is mapped of it.
     Truncated,
+    /// The name has a character that no system takes, or is empty or too long.
+    BadName,
+    /// There is nothing of that name.
+    NotFound,
+    /// The name, or the seat, belongs to somebody who lives.
+    AlreadyExists,
+    /// The process on the other side has ended, or has closed its side.
+    PeerGone,
+    /// What another process has written there is not what it must be.
+    Corrupt,
+    /// The time is over, and what was waited for has not come.
+    TimedOut,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -191,7 +216,8 @@ impl Error {
 
     /// The first address of the range (0 when the system was to choose it); of
     /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize) and
-    /// [`Access`](Op::Access) the offset in the file.
+    /// [`Access`](Op::Access) the offset in the file, of the verbs between processes the offset in
+    /// the memory.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -223,6 +249,9 @@ impl Error {
     }
 
     const fn reason(&self) -> &'static str {
+        if let Some(reason) = processes::reason(self.op, self.kind) {
+            return reason;
+        }
         match self.kind {
             ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
                 "the range is empty, overflows or leaves the addresses of programs"
@@ -281,11 +310,15 @@ impl Error {
             ErrorKind::BadState => "the pages are in another state",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
-            ErrorKind::Other => "the system refused",
+            // The kinds of `processes`, which has their words, and:
+            _ => "the system refused",
         }
     }
 
     const fn next_step(&self) -> &'static str {
+        if let Some(step) = processes::next_step(self.op, self.kind) {
+            return step;
+        }
         match (self.op, self.kind) {
             (Op::Lock, ErrorKind::Denied) => {
                 "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
@@ -353,7 +386,7 @@ impl Error {
             ErrorKind::BadState => "query the range, and commit it first",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
-            ErrorKind::Other => "look the number up in the system's manual",
+            _ => "look the number up in the system's manual",
         }
     }
 }
@@ -400,8 +433,14 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoAddressSpace | ErrorKind::NoMemory | ErrorKind::TooManyMappings => {
                 std::io::ErrorKind::OutOfMemory
             }
-            ErrorKind::Misaligned | ErrorKind::OutOfRange => std::io::ErrorKind::InvalidInput,
-            ErrorKind::AddressTaken => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::Misaligned | ErrorKind::OutOfRange | ErrorKind::BadName => {
+                std::io::ErrorKind::InvalidInput
+            }
+            ErrorKind::AddressTaken | ErrorKind::AlreadyExists => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::NotFound => std::io::ErrorKind::NotFound,
+            ErrorKind::PeerGone => std::io::ErrorKind::BrokenPipe,
+            ErrorKind::Corrupt => std::io::ErrorKind::InvalidData,
+            ErrorKind::TimedOut => std::io::ErrorKind::TimedOut,
             ErrorKind::Denied => std::io::ErrorKind::PermissionDenied,
             ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
             ErrorKind::DiskFull => std::io::ErrorKind::StorageFull,

@@ -29,6 +29,7 @@
 mod copy;
 mod mapped;
 mod racy;
+pub mod shared;
 #[cfg(test)]
 mod tests;
 mod view;

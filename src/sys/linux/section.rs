@@ -100,7 +100,7 @@ pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<B
 
 /// # Safety
 /// 1. The number is that of an open file, or of none.
-unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
     let args = [number, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
     // SAFETY: (1); makes another number for it.
     unsafe { syscall(libc::SYS_fcntl, args) }
@@ -127,7 +127,7 @@ pub(crate) unsafe fn stored_len(backing: Backing) -> Result<u64, Errno> {
     status(backing.mapped()).map(|status| status.st_size as u64)
 }
 
-fn status(file: usize) -> Result<libc::stat, Errno> {
+pub(super) fn status(file: usize) -> Result<libc::stat, Errno> {
     let mut status = MaybeUninit::<libc::stat>::zeroed();
     let target = status.as_mut_ptr().expose_provenance();
     // SAFETY: the kernel fills the structure, which lives through the call and is the kernel's own

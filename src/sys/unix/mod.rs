@@ -14,6 +14,7 @@ mod pages;
 #[cfg(test)]
 mod refusals;
 mod section;
+mod shared;
 #[cfg(test)]
 pub(crate) mod truth;
 mod watch;
@@ -43,4 +44,14 @@ pub(crate) use section::{
     forget_copies, map_view, memory_backing, patch_view, set_len, stored_len, unmap_view,
     view_step,
 };
+#[cfg(feature = "std")]
+pub(crate) use shared::{AsHandle, OwnedHandle};
+#[cfg(feature = "std")]
+pub(crate) use shared::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
+pub(crate) use shared::{
+    claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
+    open_named, release_claim, ring_bell, unlink_named, wait_bell,
+};
+#[cfg(feature = "std")]
+pub(crate) use shared::{handle_of, number_of_handle, received};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};
