@@ -59,3 +59,10 @@ const _SHARED_CONTRACT: (
     ring_bell,
     monotonic_ns,
 );
+
+/// Handles of the standard library.
+#[cfg(feature = "std")]
+const _HANDLE_CONTRACT: (
+    fn(Backing) -> Result<super::OwnedHandle, Errno>,
+    unsafe fn(usize) -> Result<(Backing, u64), Errno>,
+) = (super::handle_of, super::received);

@@ -5,6 +5,8 @@ mod channel;
 mod copies;
 mod fault;
 mod generation;
+#[cfg(feature = "std")]
+mod handles;
 mod huge;
 mod info;
 mod kept_file;
@@ -32,6 +34,8 @@ pub(crate) use copies::{first_copies, forget_copies};
 pub use fault::SignalAction;
 pub(crate) use fault::{ABORT, die_by, without_signals};
 pub(crate) use generation::generation;
+#[cfg(feature = "std")]
+pub(crate) use handles::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };
@@ -58,16 +62,10 @@ pub(crate) use section::{
     allocate_len, backing_again, close_backing, file_backing, flush_view, map_view, memory_backing,
     patch_view, set_len, stored_len, unmap_view, view_step,
 };
-#[cfg(feature = "std")]
-pub(crate) use shared::{AsHandle, OwnedHandle};
-#[cfg(feature = "std")]
-pub(crate) use shared::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, release_claim, ring_bell, unlink_named, wait_bell,
 };
-#[cfg(feature = "std")]
-pub(crate) use shared::{handle_of, number_of_handle, received};
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,

@@ -9,12 +9,12 @@
 //! They are locks of open files (F_OFD_SETLK): the kernel drops them when the last copy of the file
 //! number is closed, and so when the process dies. A file with the mark that nobody uses is stale.
 
+use super::super::Errno;
 use super::super::section::Backing;
 use super::super::shared::{CLAIMS, Named, Process};
-use super::super::{Access, Errno, inject};
 use super::process::{close, memory_and_swap_len, process_id, read_file};
 use super::raw::syscall;
-use super::section::{allocate_len, duplicate, file_backing, status};
+use super::section::{allocate_len, status};
 use crate::ds::share_name::{LEN_MAX, ShareName};
 use crate::error::Call;
 use core::ffi::CStr;
@@ -412,36 +412,4 @@ pub(crate) fn monotonic_ns() -> u64 {
     // there.
     let _ = unsafe { syscall(libc::SYS_clock_gettime, args) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-}
-
-/// What programs hand to one another.
-#[cfg(feature = "std")]
-pub(crate) use std::os::fd::{AsFd as AsHandle, OwnedFd as OwnedHandle};
-
-/// Its number.
-#[cfg(feature = "std")]
-pub(crate) fn number_of_handle(handle: &impl AsHandle) -> usize {
-    use std::os::fd::AsRawFd;
-    handle.as_fd().as_raw_fd() as usize
-}
-
-/// A number of what views are made of, for somebody else. Call: fcntl.
-#[cfg(feature = "std")]
-pub(crate) fn handle_of(backing: Backing) -> Result<OwnedHandle, Errno> {
-    use std::os::fd::FromRawFd;
-    // SAFETY: (1) open.
-    let number = unsafe { duplicate(backing.mapped()) }?;
-    inject::keep_file(number);
-    // SAFETY: a file number of our own, which is handed over.
-    Ok(unsafe { OwnedHandle::from_raw_fd(number as i32) })
-}
-
-/// Memory that somebody has handed to this process, and its length: any file will do. Calls: those
-/// of `file_backing`.
-///
-/// # Safety
-/// 1. The file is open.
-pub(crate) unsafe fn received(number: usize) -> Result<(Backing, u64), Errno> {
-    // SAFETY: (1).
-    unsafe { file_backing(number, Access::Write) }
 }

@@ -1,13 +1,10 @@
 //! Floor 1. Memory with a name on macOS and FreeBSD: these systems have no locks that end with the
 //! process for it, so that there is none.
 
+use super::super::Errno;
 use super::super::section::Backing;
 use super::super::shared::{Named, Process};
-use super::super::{Access, Errno};
 use super::pages::refused;
-#[cfg(feature = "std")]
-use super::section::duplicate;
-use super::section::file_backing;
 use crate::ds::share_name::ShareName;
 use core::sync::atomic::AtomicU32;
 
@@ -87,35 +84,4 @@ pub(crate) unsafe fn ring_bell(_: usize, _: &AtomicU32, _: u32) {}
 /// Nothing waits here, so that no clock is needed.
 pub(crate) fn monotonic_ns() -> u64 {
     0
-}
-
-/// What programs hand to one another.
-#[cfg(feature = "std")]
-pub(crate) use std::os::fd::{AsFd as AsHandle, OwnedFd as OwnedHandle};
-
-/// Its number.
-#[cfg(feature = "std")]
-pub(crate) fn number_of_handle(handle: &impl AsHandle) -> usize {
-    use std::os::fd::AsRawFd;
-    handle.as_fd().as_raw_fd() as usize
-}
-
-/// A number of what views are made of, for somebody else. Call: fcntl.
-#[cfg(feature = "std")]
-pub(crate) fn handle_of(backing: Backing) -> Result<OwnedHandle, Errno> {
-    use std::os::fd::FromRawFd;
-    // SAFETY: (1) open.
-    let number = unsafe { duplicate(backing.mapped()) }?;
-    // SAFETY: a file number of our own, which is handed over.
-    Ok(unsafe { OwnedHandle::from_raw_fd(number as i32) })
-}
-
-/// Memory that somebody has handed to this process, and its length: a file. Calls: those of
-/// `file_backing`.
-///
-/// # Safety
-/// 1. The file is open.
-pub(crate) unsafe fn received(number: usize) -> Result<(Backing, u64), Errno> {
-    // SAFETY: (1).
-    unsafe { file_backing(number, Access::Write) }
 }

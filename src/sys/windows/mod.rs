@@ -4,6 +4,8 @@
 //! up when they are first needed, and each has a fallback (`late.rs`).
 
 mod call;
+#[cfg(feature = "std")]
+mod handles;
 mod info;
 mod late;
 mod maps;
@@ -20,6 +22,8 @@ pub(crate) mod truth;
 mod vectored;
 mod watch;
 
+#[cfg(feature = "std")]
+pub(crate) use handles::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use info::{guards, info, limits};
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
@@ -43,15 +47,9 @@ pub(crate) use section::{
     forget_copies, map_view, memory_backing, patch_view, set_len, stored_len, unmap_view,
     view_step,
 };
-#[cfg(feature = "std")]
-pub(crate) use shared::{AsHandle, OwnedHandle};
-#[cfg(feature = "std")]
-pub(crate) use shared::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, release_claim, ring_bell, unlink_named, wait_bell,
 };
-#[cfg(feature = "std")]
-pub(crate) use shared::{handle_of, number_of_handle, received};
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -13,7 +13,7 @@ use super::super::section::Backing;
 use super::super::shared::{Named, Process};
 use super::super::{Errno, Sharing};
 use super::call::{checked, set_last_error};
-use super::section::{close_backing, duplicate, handle, map_view, unmap_view};
+use super::section::{close_backing, handle, map_view, unmap_view};
 use crate::ds::share_name::{LEN_MAX, ShareName};
 use crate::error::Call;
 use core::mem::MaybeUninit;
@@ -109,12 +109,12 @@ fn opened(handle: HANDLE) -> usize {
 }
 
 /// Closes one of our handles.
-fn close(number: usize) {
+pub(super) fn close(number: usize) {
     // SAFETY: (1) ours, and not used again.
     unsafe { close_backing(Backing { file: Backing::NOTHING, object: number }) }
 }
 
-const fn section(object: usize) -> Backing {
+pub(super) const fn section(object: usize) -> Backing {
     Backing { file: Backing::NOTHING, object }
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn open_named(name: &ShareName, _: bool) -> Result<(Named, u64), Errn
 }
 
 /// The length of a section in whole pages, by a look at a view of all of it.
-fn len_of(object: usize) -> Result<u64, Errno> {
+pub(super) fn len_of(object: usize) -> Result<u64, Errno> {
     // SAFETY: the section is open; the system picks free addresses.
     let call = || unsafe { MapViewOfFile(handle(object), FILE_MAP_READ, 0, 0, 0) };
     let view = checked(Call::MapViewOfFile, || Some(call()).filter(|view| !view.Value.is_null()))?;
@@ -200,23 +200,6 @@ fn len_of(object: usize) -> Result<u64, Errno> {
     told?;
     // SAFETY: zeroed and filled; its fields are numbers and an address.
     Ok(unsafe { found.assume_init() }.RegionSize as u64)
-}
-
-/// A section that somebody has handed to this process, and its length in whole pages. Calls:
-/// DuplicateHandle and those of [`open_named`] behind the first.
-///
-/// # Safety
-/// 1. The handle is open.
-pub(crate) unsafe fn received(number: usize) -> Result<(Backing, u64), Errno> {
-    // SAFETY: (1).
-    let object = unsafe { duplicate(number) }?;
-    match len_of(object) {
-        Ok(len) => Ok((section(object), len)),
-        Err(errno) => {
-            close(object);
-            Err(errno)
-        }
-    }
 }
 
 /// Windows takes a name away with the last handle, and never before.
@@ -353,27 +336,4 @@ pub(crate) unsafe fn ring_bell(bell: usize, _: &AtomicU32, count: u32) {
 pub(crate) fn monotonic_ns() -> u64 {
     // SAFETY: reads a number.
     unsafe { GetTickCount64() }.saturating_mul(1_000_000)
-}
-
-/// What programs hand to one another.
-#[cfg(feature = "std")]
-pub(crate) use std::os::windows::io::{AsHandle, OwnedHandle};
-
-/// Its number.
-#[cfg(feature = "std")]
-pub(crate) fn number_of_handle(handle: &impl AsHandle) -> usize {
-    use std::os::windows::io::AsRawHandle;
-    handle.as_handle().as_raw_handle().expose_provenance()
-}
-
-/// A handle of what views are made of, for somebody else.
-#[cfg(feature = "std")]
-pub(crate) fn handle_of(backing: Backing) -> Result<OwnedHandle, Errno> {
-    use std::os::windows::io::FromRawHandle;
-    // SAFETY: (1) open.
-    let number = unsafe { duplicate(backing.object) }?;
-    #[cfg(test)]
-    inject::closed(number);
-    // SAFETY: a handle of our own, which is handed over.
-    Ok(unsafe { OwnedHandle::from_raw_handle(handle(number)) })
 }
