@@ -16,7 +16,8 @@ const PAIR: u64 = 64;
 
 /// How often somebody dies. A process under Wine or an emulator takes long to start.
 fn kills() -> u64 {
-    let usual = if cfg!(windows) || std::env::var("GRANULE_TEST_RUNNER").is_ok() { 10 } else { 100 };
+    let usual =
+        if cfg!(windows) || std::env::var("GRANULE_TEST_RUNNER").is_ok() { 10 } else { 40 };
     std::env::var("GRANULE_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
@@ -75,7 +76,7 @@ fn a_player() {
 
 /// Takes numbers in order until there are none; how many.
 fn drain(consumer: &mut Consumer) -> u64 {
-    for number in 0.. {
+    for number in 0u64.. {
         match consumer.receive(LONG) {
             Ok(message) => {
                 let mut bytes = [0; 40];
@@ -139,9 +140,11 @@ fn a_consumer_dies() {
             producer.send(&[7; 40], LONG).expect("somebody listens");
         }
         let told = std::thread::scope(|scope| {
-            let sends = scope.spawn(|| loop {
-                if let Err(error) = producer.send(&[7; 40], LONG) {
-                    return error.kind();
+            let sends = scope.spawn(|| {
+                loop {
+                    if let Err(error) = producer.send(&[7; 40], LONG) {
+                        return error.kind();
+                    }
                 }
             });
             a_moment(&mut random);
