@@ -16,8 +16,7 @@ const PAIR: u64 = 64;
 
 /// How often somebody dies. A process under Wine or an emulator takes long to start.
 fn kills() -> u64 {
-    let usual =
-        if cfg!(windows) || std::env::var("GRANULE_TEST_RUNNER").is_ok() { 10 } else { 40 };
+    let usual = if cfg!(windows) || std::env::var("GRANULE_TEST_RUNNER").is_ok() { 10 } else { 40 };
     std::env::var("GRANULE_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
@@ -152,6 +151,7 @@ fn a_consumer_dies() {
             sends.join().expect("no panic")
         });
         assert_eq!(told, ErrorKind::PeerGone);
+        drop(producer);
         assert_eq!(kind(SharedMemory::open(&name)), ErrorKind::NotFound);
     }
 }

@@ -189,6 +189,7 @@ fn what_was_sent_before_the_end_is_received() {
     assert_eq!(take(&mut consumer).expect("it was sent"), b"two");
     let error = consumer.receive(None).expect_err("nobody can send any more");
     assert_eq!((error.op(), error.kind()), (Op::Receive, ErrorKind::PeerGone));
+    drop(consumer);
     assert_eq!(kind(SharedMemory::open(&name)), ErrorKind::NotFound);
 }
 

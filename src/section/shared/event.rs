@@ -161,7 +161,10 @@ impl Wait for Waiter<'_> {
         self.event.memory.check_len(Op::Wait)?;
         match self.seat {
             None => Ok(false),
-            Some(seat) => self.event.memory.is_seated(seat).map(|is_seated| !is_seated),
+            Some(seat) => match self.event.memory.is_seated(seat) {
+                Ok(is_seated) => Ok(!is_seated),
+                Err(error) => Err(error.as_part_of(Op::Wait)),
+            },
         }
     }
 

@@ -214,7 +214,8 @@ impl<'a> Wait for Waiter<'a> {
         let Lock { memory, offset, .. } = self.lock;
         memory.check_len(Op::Wait)?;
         let key = keyed_lock::key_of(self.found);
-        if key != 0 && !Seat::is_taken(memory, seat_number(*offset, key))? {
+        let lives = Seat::is_taken(memory, seat_number(*offset, key));
+        if key != 0 && !lives.map_err(|error| error.as_part_of(Op::Wait))? {
             self.dead = Some(self.found);
         }
         Ok(false)
