@@ -109,7 +109,7 @@ fn nothing_else_lies_where_an_event_or_a_lock_does() {
     assert_eq!(kind(same.lock(PING)), ErrorKind::Corrupt);
     assert_eq!(kind(same.event(LOCK, Reset::Auto)), ErrorKind::Corrupt);
     assert_eq!(kind(same.event(8, Reset::Auto)), ErrorKind::Misaligned);
-    for far in [memory.len(), usize::MAX - 63] {
+    for far in [same.len(), usize::MAX - 63] {
         assert_eq!(kind(same.event(far, Reset::Auto)), ErrorKind::OutOfRange);
         assert_eq!(kind(same.lock(far)), ErrorKind::OutOfRange);
     }

@@ -213,3 +213,92 @@ impl Reader {
         lanes.consumed.store(self.consumed, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(granule_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use std::vec::Vec;
+
+    struct Ring {
+        filled: AtomicU64,
+        consumed: AtomicU64,
+        words: Vec<AtomicU64>,
+    }
+
+    impl Ring {
+        fn new(words: usize) -> Self {
+            let words = (0..words).map(|_| AtomicU64::new(0)).collect();
+            Ring { filled: AtomicU64::new(0), consumed: AtomicU64::new(0), words }
+        }
+
+        fn lanes(&self) -> Lanes<'_> {
+            Lanes { filled: &self.filled, consumed: &self.consumed, words: &self.words }
+        }
+    }
+
+    proptest! {
+        /// A step sends a message of that length, in two parts and shortened, or receives one.
+        #[test]
+        fn what_is_sent_is_received(
+            bits in 2u32..7,
+            steps in prop::collection::vec((0usize..300, any::<u8>(), any::<bool>()), 0..200),
+        ) {
+            let ring = Ring::new(1 << bits);
+            let lanes = ring.lanes();
+            let (mut writer, mut reader) = (Writer::new(), Reader::new());
+            let mut expected: VecDeque<Vec<u8>> = VecDeque::new();
+            for (len, byte, is_send) in steps {
+                let len = len % (lanes.longest() + 1);
+                let room = if is_send { writer.room(&lanes, len).expect("honest") } else { None };
+                if let Some(place) = room {
+                    let bytes: Vec<u8> = (0..len).map(|at| byte.wrapping_add(at as u8)).collect();
+                    let (cut, kept) = (len / 3, len - len / 4);
+                    lanes.copy_in(place.at, 0, &bytes[..cut]);
+                    lanes.copy_in(place.at, cut, &bytes[cut..]);
+                    writer.commit(&lanes, place, kept);
+                    expected.push_back(bytes[..kept].to_vec());
+                } else {
+                    let place = reader.next(&lanes).expect("honest");
+                    prop_assert_eq!(place.is_some(), !expected.is_empty());
+                    if let (Some(place), Some(sent)) = (place, expected.pop_front()) {
+                        let mut bytes = std::vec![0; place.len];
+                        let cut = place.len / 2;
+                        let (first, second) = bytes.split_at_mut(cut);
+                        lanes.copy_out(place.at, cut, second);
+                        lanes.copy_out(place.at, 0, first);
+                        prop_assert_eq!(bytes, sent);
+                        reader.release(&lanes, place);
+                    }
+                }
+            }
+        }
+
+        /// Any words at all: a message that lies inside, or none, or an error.
+        #[test]
+        fn no_lie_leads_outside(
+            words in prop::collection::vec(prop_oneof![0u64..80, any::<u64>()], 16),
+            positions in prop::collection::vec(prop_oneof![0u64..40, any::<u64>()], 1..20),
+        ) {
+            let ring = Ring::new(16);
+            let lanes = ring.lanes();
+            let (mut writer, mut reader) = (Writer::new(), Reader::new());
+            for position in positions {
+                for (place, &word) in ring.words.iter().zip(&words) {
+                    place.store(word, Ordering::Relaxed);
+                }
+                ring.filled.store(position, Ordering::Relaxed);
+                ring.consumed.store(position, Ordering::Relaxed);
+                if let Ok(Some(place)) = reader.next(&lanes) {
+                    prop_assert!(place.at + place.len.div_ceil(WORD) <= 16);
+                    reader.release(&lanes, place);
+                }
+                if let Ok(Some(place)) = writer.room(&lanes, 24) {
+                    prop_assert!(place.at + 3 <= 16);
+                    writer.commit(&lanes, place, 24);
+                }
+            }
+        }
+    }
+}

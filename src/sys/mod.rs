@@ -56,7 +56,7 @@ pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 pub use section::Durability;
 pub(crate) use section::{Backing, Sharing};
-pub(crate) use shared::Named;
+pub(crate) use shared::{CLAIMS, Named};
 
 use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};

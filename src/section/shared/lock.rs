@@ -6,6 +6,7 @@ use super::seat::{LOCKS, Seat};
 use super::wait::{Bell, Wait, wait};
 use crate::ds::keyed_lock::{self, KEY_MAX, Try};
 use crate::error::{Error, ErrorKind, Op};
+use crate::sys;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -81,6 +82,8 @@ pub struct LockGuard<'a>(&'a Lock<'a>);
 const fn seat_number(offset: usize, key: u32) -> u64 {
     ((offset / CELL_LEN) as u64 * LOCKS) + LOCKS + key as u64
 }
+
+const _: () = assert!((CELLS_MAX + 1) * LOCKS <= sys::CLAIMS);
 
 impl SharedMemory {
     /// The lock at an offset.
