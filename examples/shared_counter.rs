@@ -90,7 +90,8 @@ fn main() -> Result<()> {
     other.wait()?;
     println!("the child was killed");
     println!("the lock can be had: {}", matches!(lock.lock(None)?, Held::Abandoned(_)));
-    drop((lock, numbers, memory));
+    drop(lock);
+    drop((numbers, memory));
     println!("the name is free: {}", SharedMemory::open(&name).is_err());
     Ok(())
 }

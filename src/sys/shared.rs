@@ -1,4 +1,4 @@
-//! Floor 1, uses floor 0. The fourth page of the door: memory with a name, seats in it, and waiting.
+//! Floor 1, uses floor 0. The fourth page of the door: memory with a name, and waiting in it.
 //!
 //! The contract is that of the folder (see `sys`), with these additions:
 //! - A name is the system's own: programs that know nothing of us find the same bytes there.
@@ -62,6 +62,7 @@ const _SHARED_CONTRACT: (
 
 /// Handles of the standard library.
 #[cfg(feature = "std")]
+#[expect(clippy::type_complexity, reason = "as above")]
 const _HANDLE_CONTRACT: (
     fn(Backing) -> Result<super::OwnedHandle, Errno>,
     unsafe fn(usize) -> Result<(Backing, u64), Errno>,

@@ -21,11 +21,15 @@
 //!
 //! | who dies | the name | the others |
 //! |---|---|---|
-//! | all but one, by any signal | goes when the last one drops its [`SharedMemory`] | go on |
-//! | the last one, by a signal | Linux: stays in /dev/shm, and belongs to nobody: the next `open` removes it and says `NotFound`, the next `create` replaces it. Windows: gone | |
+//! | all but one, by any signal | goes when that one drops its [`SharedMemory`] | go on |
+//! | the last one, by a signal | Windows: goes with it; Linux: see below | |
 //! | anybody after [`unlink`](SharedMemory::unlink) | Linux: is gone already | go on |
-//! | the holder of a [`Lock`] | | get it, and are told so: [`Held::Abandoned`] |
-//! | one side of a ring | is gone since both sides were there | get what was sent, then `PeerGone` |
+//! | the holder of a [`Lock`] | | get it, and are told: [`Held::Abandoned`] |
+//! | one side of a ring | is gone since both came | get what was sent, then `PeerGone` |
+//!
+//! Where the last one is killed on Linux, the name stays in /dev/shm and belongs to nobody: the
+//! next [`open`](SharedMemory::open) removes it and says `NotFound`, the next
+//! [`create`](SharedMemory::create) replaces it.
 //!
 //! A process that is made by `fork` without `exec` shares what its parent holds: its parent's
 //! seats, locks and use of the name live for as long as one of the two does. It should open anew.

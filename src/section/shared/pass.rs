@@ -8,8 +8,8 @@ impl Section {
     /// Another handle of it, to be handed to another process: an `OwnedFd` under Unix, an
     /// `OwnedHandle` on Windows. The other makes a section of it with [`received`](Self::received).
     ///
-    /// Anything that carries handles will do: the standard streams of a child, as here; `SCM_RIGHTS`
-    /// of a Unix socket; `DuplicateHandle` into the other process.
+    /// Anything that carries handles will do: the standard streams of a child, as here;
+    /// `SCM_RIGHTS` of a Unix socket; `DuplicateHandle` into the other process.
     ///
     /// ```no_run
     /// use granule::section::Section;
