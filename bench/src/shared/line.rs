@@ -174,7 +174,11 @@ pub(crate) fn start(words: &Words<'_>) -> Result<(Box<dyn Line>, Child)> {
 pub(crate) fn join(words: &Words<'_>) -> Result<Box<dyn Line>> {
     let (there, back) = (format!("{}-there", words.name), format!("{}-back", words.name));
     Ok(match words.kind {
-        Kind::Events => Box::new(Events::of(SharedMemory::open(words.name)?, true)?),
+        Kind::Events => {
+            let memory = SharedMemory::open(words.name)?;
+            memory.unlink()?; // both are there
+            Box::new(Events::of(memory, true)?)
+        }
         Kind::Ring | Kind::RingInPlace => {
             let in_place = words.kind == Kind::RingInPlace;
             let (there, back) = (Producer::open(&back)?, Consumer::open(&there)?);
