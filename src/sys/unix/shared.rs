@@ -2,7 +2,6 @@
 //! process for it, so that there is none.
 
 use super::super::Errno;
-use super::super::section::Backing;
 use super::super::shared::{Named, Process};
 use super::pages::refused;
 use crate::ds::share_name::ShareName;
