@@ -7,6 +7,7 @@
 
 mod call;
 mod holds;
+mod processes;
 
 pub(crate) use call::Call;
 use core::fmt;
@@ -73,6 +74,14 @@ pub enum Op {
     Cast,
     /// Make sure that nobody changes a file, or that nobody else has it.
     Hold,
+    /// Make, find or give up memory that has a name, or a seat in it.
+    Share,
+    /// Wait for another process, or wake one.
+    Wait,
+    /// Hand a message to another process.
+    Send,
+    /// Take a message of another process.
+    Receive,
 }
 
 impl Op {
@@ -108,6 +117,10 @@ impl Op {
             Op::Access => "access",
             Op::Cast => "cast",
             Op::Hold => "hold",
+            Op::Share => "share",
+            Op::Wait => "wait",
+            Op::Send => "send",
+            Op::Receive => "receive",
         }
     }
 }
@@ -142,6 +155,18 @@ pub enum ErrorKind {
     InUse,
     /// Somebody else wanted the file, and the view has it no more.
     Detached,
+    /// The name has a character that no system takes, or is empty or too long.
+    BadName,
+    /// There is nothing of that name.
+    NotFound,
+    /// The name, or the seat, belongs to somebody who lives.
+    AlreadyExists,
+    /// The process on the other side has ended, or has closed its side.
+    PeerGone,
+    /// What another process has written there is not what it must be.
+    Corrupt,
+    /// The time is over, and what was waited for has not come.
+    TimedOut,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -202,7 +227,8 @@ impl Error {
 
     /// The first address of the range (0 when the system was to choose it); of
     /// [`Map`](Op::Map), [`Flush`](Op::Flush), [`Resize`](Op::Resize),
-    /// [`Access`](Op::Access), [`Cast`](Op::Cast) and [`Hold`](Op::Hold) the offset in the file.
+    /// [`Access`](Op::Access), [`Cast`](Op::Cast) and [`Hold`](Op::Hold) the offset in the file, of
+    /// the verbs between processes the offset in the memory.
     pub const fn addr(&self) -> usize {
         self.addr
     }
@@ -234,6 +260,9 @@ impl Error {
     }
 
     const fn reason(&self) -> &'static str {
+        if let Some(reason) = processes::reason(self.op, self.kind) {
+            return reason;
+        }
         match self.kind {
             _ if self.is_about_a_file() => self.reason_of_file(),
             ErrorKind::OutOfRange if matches!(self.op, Op::Reserve) => {
@@ -315,11 +344,16 @@ impl Error {
             ErrorKind::BadState => "the pages are in another state",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
-            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => "the system refused",
+            // The kinds of `holds`, which has their words, and:
+            // The kinds of `processes`, which has their words, and:
+            _ => "the system refused",
         }
     }
 
     const fn next_step(&self) -> &'static str {
+        if let Some(step) = processes::next_step(self.op, self.kind) {
+            return step;
+        }
         match (self.op, self.kind) {
             (Op::Lock, ErrorKind::Denied) => {
                 "lock less, or raise `ulimit -l` (Windows: the minimum working set)"
@@ -392,9 +426,7 @@ impl Error {
             ErrorKind::BadState => "query the range, and commit it first",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
-            ErrorKind::InUse | ErrorKind::Detached | ErrorKind::Other => {
-                "look the number up in the system's manual"
-            }
+            _ => "look the number up in the system's manual",
         }
     }
 }
@@ -443,8 +475,14 @@ impl From<Error> for std::io::Error {
             ErrorKind::NoAddressSpace | ErrorKind::NoMemory | ErrorKind::TooManyMappings => {
                 std::io::ErrorKind::OutOfMemory
             }
-            ErrorKind::Misaligned | ErrorKind::OutOfRange => std::io::ErrorKind::InvalidInput,
-            ErrorKind::AddressTaken => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::Misaligned | ErrorKind::OutOfRange | ErrorKind::BadName => {
+                std::io::ErrorKind::InvalidInput
+            }
+            ErrorKind::AddressTaken | ErrorKind::AlreadyExists => std::io::ErrorKind::AlreadyExists,
+            ErrorKind::NotFound => std::io::ErrorKind::NotFound,
+            ErrorKind::PeerGone => std::io::ErrorKind::BrokenPipe,
+            ErrorKind::Corrupt => std::io::ErrorKind::InvalidData,
+            ErrorKind::TimedOut => std::io::ErrorKind::TimedOut,
             ErrorKind::Denied => std::io::ErrorKind::PermissionDenied,
             ErrorKind::Unsupported => std::io::ErrorKind::Unsupported,
             ErrorKind::DiskFull => std::io::ErrorKind::StorageFull,

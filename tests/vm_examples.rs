@@ -82,16 +82,25 @@ fn address_space() {
     });
 }
 
-#[test]
-fn dynamic_array() {
-    // It starts itself once more, which a program for another processor cannot do.
+/// A story that starts its program once more, which one for another processor cannot do.
+fn tells_twice(name: &str) {
     if cfg!(target_arch = "aarch64")
         && std::env::var(start::RUNNER).is_ok_and(|with| !with.is_empty())
     {
         println!("skipped: under an emulator a program cannot start itself");
         return;
     }
-    tells("dynamic_array", "");
+    tells(name, "");
+}
+
+#[test]
+fn dynamic_array() {
+    tells_twice("dynamic_array");
+}
+
+#[test]
+fn shared_counter() {
+    tells_twice("shared_counter");
 }
 
 #[test]

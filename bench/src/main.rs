@@ -7,6 +7,7 @@
 //! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
 //! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
 //! cargo run --release -p granule-bench -- files      files as memory: calls, and memmap2
+//! cargo run --release -p granule-bench -- shared     two processes that talk: pipes, sockets
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
@@ -23,6 +24,7 @@ mod pairs_child;
 mod programs;
 mod report;
 mod results;
+mod shared;
 mod statistics;
 mod tools;
 mod vm;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str =
-    "usage: granule-bench programs|pairs|report|vm|arrays|files [--rounds N] [--timeout SECONDS]
+    "usage: granule-bench programs|pairs|report|vm|arrays|files|shared [--rounds N] [--timeout SECONDS]
          [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
@@ -60,10 +62,12 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
         "files" => files::run(&flags::Flags::parse(rest, files::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
+        "shared" => shared::run(&flags::Flags::parse(rest, shared::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),
         "touch" => measure::touch(rest)?,
         "arrays-child" => arrays::child(rest)?,
+        "shared-child" => shared::child(rest)?,
         "pairs-child" => pairs_child::run(rest)?,
         _ => return Err(USAGE.into()),
     }

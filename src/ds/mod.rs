@@ -9,9 +9,12 @@ pub(crate) mod batches;
 pub(crate) mod cfi;
 #[cfg(target_os = "linux")]
 pub(crate) mod depot;
+pub(crate) mod doorbell;
 #[allow(dead_code, reason = "systems without a write watch fill none")]
 pub(crate) mod extents;
 pub(crate) mod in_use;
+pub(crate) mod keyed_lock;
+pub(crate) mod messages;
 pub(crate) mod name;
 #[cfg(target_os = "linux")]
 pub(crate) mod once;
@@ -22,5 +25,6 @@ pub(crate) mod primitive;
 pub(crate) mod ready_stack;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
+pub(crate) mod share_name;
 pub(crate) mod shelf;
 pub(crate) mod text;

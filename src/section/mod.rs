@@ -58,6 +58,7 @@ mod mapped;
 mod own_copy;
 mod pod;
 mod racy;
+pub mod shared;
 #[cfg(all(test, feature = "std"))]
 mod tests;
 mod view;

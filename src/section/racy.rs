@@ -158,6 +158,11 @@ impl<T: Word> Racy<T> {
         Ok(())
     }
 
+    /// The first word, for what else lies in shared memory: its user keeps to atomic accesses.
+    pub(super) const fn as_ptr(&self) -> NonNull<u8> {
+        self.mapped.as_ptr()
+    }
+
     /// How many words.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -32,6 +32,7 @@ mod memory;
 pub(crate) mod model;
 mod reflection;
 mod section;
+mod shared;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -63,6 +64,7 @@ pub use memory::{Access, Advice};
 pub(crate) use memory::{Piece, Stumble};
 pub use section::Durability;
 pub(crate) use section::{Backing, Sharing};
+pub(crate) use shared::{CLAIMS, Named};
 
 use crate::ds::name::Name;
 use crate::error::{Call, Error, ErrorKind, Op};

@@ -201,15 +201,8 @@ impl Win32Error {
             (ErrorKind::BadState, _) => Reason::NotCommitted,
             (ErrorKind::Denied, _) => Reason::NotOurs,
             (ErrorKind::Unsupported, _) => Reason::CannotDo,
-            (
-                ErrorKind::TooManyMappings
-                | ErrorKind::Other
-                | ErrorKind::DiskFull
-                | ErrorKind::Truncated
-                | ErrorKind::InUse
-                | ErrorKind::Detached,
-                _,
-            ) => Reason::NoMapping,
+            // Too many mappings, and what no verb of pages fails with.
+            _ => Reason::NoMapping,
         };
         Self::with_cause(call, reason, error)
     }

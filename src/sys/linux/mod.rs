@@ -7,6 +7,8 @@ mod copies;
 mod fault;
 mod generation;
 mod grow;
+#[cfg(feature = "std")]
+mod handles;
 mod huge;
 mod info;
 mod kept_file;
@@ -23,6 +25,7 @@ pub(crate) mod raw;
 #[cfg(test)]
 mod refusals;
 mod section;
+mod shared;
 mod signals;
 mod touched;
 #[cfg(test)]
@@ -40,6 +43,8 @@ pub(crate) use grow::{
     extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
     sync_range, write_file,
 };
+#[cfg(feature = "std")]
+pub(crate) use handles::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use huge::{
     decommit_huge, huge_len, huge_page_len, prefer_node, reserve_huge, reserve_near,
 };
@@ -70,6 +75,10 @@ pub(crate) use section::number_of;
 pub(crate) use section::{
     allocate_len, backing_again, close_backing, file_backing, flush_view, map_view, memory_backing,
     patch_view, set_len, stored_len, unmap_view, view_step,
+};
+pub(crate) use shared::{
+    claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
+    open_named, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{

@@ -63,6 +63,11 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (libc::EINVAL, Op::Advise | Op::Reserve) => ErrorKind::Unsupported,
         // For `lock` the kernel says ENOMEM at its limit, and EAGAIN when memory is short.
         (libc::ENOMEM, Op::Lock) => ErrorKind::Denied,
+        (libc::ENOENT, Op::Share) => ErrorKind::NotFound,
+        (libc::EEXIST, Op::Share) => ErrorKind::AlreadyExists,
+        (libc::ENOSPC, Op::Share) => ErrorKind::NoMemory,
+        (libc::EFBIG | libc::EMFILE | libc::ENFILE | libc::ELOOP, Op::Share) => ErrorKind::Denied,
+        (libc::ENODEV | libc::EISDIR, Op::Share) => ErrorKind::Denied,
         (libc::EAGAIN, Op::Lock) => ErrorKind::NoMemory,
         (libc::ENOMEM, Op::Map) => ErrorKind::NoAddressSpace,
         (libc::ENODEV, Op::Map) => ErrorKind::Unsupported,

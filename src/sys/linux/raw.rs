@@ -47,6 +47,9 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_msync => Call::Msync,
         libc::SYS_fsync => Call::Fsync,
         libc::SYS_fdatasync => Call::Fdatasync,
+        libc::SYS_linkat => Call::Linkat,
+        libc::SYS_unlinkat => Call::Unlinkat,
+        libc::SYS_futex => Call::Futex,
         libc::SYS_sync_file_range => Call::SyncFileRange,
         _ => Call::Other,
     }

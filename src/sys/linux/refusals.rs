@@ -27,7 +27,10 @@ use crate::error::Call;
 /// | openat | EMFILE, ENFILE | too many files of the process, of the machine |
 /// | | ENOENT | /proc is not there |
 /// | read, pread64 | EIO, ENOMEM | the device; no memory for the text |
-/// | fcntl | EMFILE | too many files |
+/// | fcntl | EMFILE, ENOLCK | too many files, or locks |
+/// | linkat | ENOSPC | no room in the folder |
+/// | unlinkat | EROFS | the file system may only be read |
+/// | futex | ENOSYS | a filter |
 /// | ioctl | ENOMEM, EFAULT | no memory; a page of the buffer could not be had |
 /// | memfd_create | EMFILE, ENOSYS | too many files; a filter |
 /// | ftruncate | ENOMEM | no memory to promise |
@@ -42,8 +45,8 @@ use crate::error::Call;
 /// `close` is not here: the file is gone even when it reports an error.
 pub(crate) const fn refusals(call: Call) -> &'static [i32] {
     use libc::{
-        EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS,
-        EOPNOTSUPP, EPERM,
+        EACCES, EAGAIN, EFAULT, EINVAL, EIO, EMFILE, ENFILE, ENOENT, ENOLCK, ENOMEM, ENOSPC,
+        ENOSYS, EOPNOTSUPP, EPERM, EROFS,
     };
     match call {
         Call::Mmap => &[ENOMEM, EAGAIN],
@@ -58,7 +61,10 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Prctl => &[EINVAL],
         Call::Openat => &[EMFILE, ENFILE, ENOENT],
         Call::Read | Call::Pread => &[EIO, ENOMEM],
-        Call::Fcntl => &[EMFILE],
+        Call::Fcntl => &[EMFILE, ENOLCK],
+        Call::Linkat => &[ENOSPC],
+        Call::Unlinkat => &[EROFS],
+        Call::Futex => &[ENOSYS],
         Call::Ioctl => &[ENOMEM, EFAULT],
         Call::Fallocate => &[ENOSPC, ENOMEM, EOPNOTSUPP],
         Call::Pwrite => &[ENOSPC, EIO],

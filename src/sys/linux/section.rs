@@ -100,7 +100,7 @@ pub(crate) unsafe fn backing_again(backing: Backing, is_whole: bool) -> Result<B
 
 /// # Safety
 /// 1. The number is that of an open file, or of none.
-unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn duplicate(number: usize) -> Result<usize, Errno> {
     let args = [number, libc::F_DUPFD_CLOEXEC as usize, 0, 0, 0, 0];
     // SAFETY: (1); makes another number for it.
     unsafe { syscall(libc::SYS_fcntl, args) }

@@ -7,6 +7,8 @@ mod call;
 mod faults;
 mod generation;
 mod grow;
+#[cfg(feature = "std")]
+mod handles;
 mod info;
 #[cfg(feature = "std")]
 mod lease;
@@ -17,6 +19,7 @@ mod pages;
 #[cfg(test)]
 mod refusals;
 mod section;
+mod shared;
 #[cfg(test)]
 pub(crate) mod truth;
 mod watch;
@@ -29,6 +32,8 @@ pub(crate) use grow::{
     extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
     sync_range, write_file,
 };
+#[cfg(feature = "std")]
+pub(crate) use handles::{AsHandle, OwnedHandle, handle_of, number_of_handle, received};
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 #[cfg(feature = "std")]
 pub(crate) use lease::{
@@ -54,5 +59,9 @@ pub(crate) use section::{
     allocate_len, backing_again, cache_state, close_backing, file_backing, first_copies,
     flush_view, forget_copies, map_view, memory_backing, patch_view, set_len, stored_len,
     unmap_view, view_step,
+};
+pub(crate) use shared::{
+    claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
+    open_named, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -57,7 +57,7 @@ pub(crate) unsafe fn file_backing(file: usize, access: Access) -> Result<(Backin
 
 /// # Safety
 /// 1. `file` is an open file, or no file.
-unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
     // SAFETY: (1); makes another number for it.
     let call = || unsafe { libc::fcntl(file as c_int, libc::F_DUPFD_CLOEXEC, 0) };
     let own = checked(Call::Fcntl, [file, 0], || Some(call()).filter(|&own| own >= 0))?;

@@ -27,6 +27,7 @@ use windows_sys::Win32::System::Memory::{MEM_PRESERVE_PLACEHOLDER, MEM_RELEASE, 
 /// | PrefetchVirtualMemory, DiscardVirtualMemory | ERROR_NOT_ENOUGH_MEMORY | short of memory |
 /// | GetWriteWatch, ResetWriteWatch | ERROR_INVALID_PARAMETER | the range is not watched |
 /// | CreateFileMapping | ERROR_COMMITMENT_LIMIT | no memory to promise |
+/// | OpenFileMapping, CreateSemaphore | ERROR_NOT_ENOUGH_MEMORY | no memory for the handle |
 /// | MapViewOfFile, MapViewOfFile3 | ERROR_NOT_ENOUGH_MEMORY | no addresses |
 /// | | ERROR_INVALID_ADDRESS | the wanted ones are taken |
 /// | UnmapViewOfFile | ERROR_NO_SYSTEM_RESOURCES | as for VirtualFree |
@@ -57,9 +58,9 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::GetWriteWatch | Call::ResetWriteWatch => &[NOT_KNOWN],
         Call::CreateFileMapping => &[NO_PROMISE],
         Call::MapViewOfFile | Call::MapViewOfFile3 => &[NO_MEMORY, ERROR_INVALID_ADDRESS as i32],
-        Call::DuplicateHandle => &[NO_MEMORY],
         Call::ReOpenFile => &[ERROR_SHARING_VIOLATION as i32],
         Call::ReadFile => &[ERROR_IO_DEVICE as i32],
+        Call::DuplicateHandle | Call::OpenFileMapping | Call::CreateSemaphore => &[NO_MEMORY],
         Call::GetFileSizeEx => &[NO_RESOURCES],
         Call::SetFileInformationByHandle
         | Call::WriteFile

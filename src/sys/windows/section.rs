@@ -74,7 +74,7 @@ pub(crate) unsafe fn file_backing(file: usize, access: Access) -> Result<(Backin
 
 /// # Safety
 /// 1. `file` is an open file, or no file.
-unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
+pub(super) unsafe fn duplicate(file: usize) -> Result<usize, Errno> {
     let mut own = null_mut();
     let (us, how) = (process(), DUPLICATE_SAME_ACCESS);
     // SAFETY: (1); makes another handle for it, which no child gets.
