@@ -49,9 +49,7 @@ fn tell(path: &Path) -> std::io::Result<()> {
     let section = Section::of_file(&file, Access::Write)?;
     println!("   {} bytes", section.len());
 
-    println!(
-        "004-10, 004-12. MapViewOfFile: its bytes have addresses now; nothing was read or copied for that"
-    );
+    println!("004-10, 004-12. MapViewOfFile: its bytes have addresses now, nothing was copied");
     // SAFETY: (1), (2): the file is this program's own, and changed below when the view is gone.
     let view = unsafe { section.view(0..section.len()) }?;
     std::io::stdout().write_all(&view)?;

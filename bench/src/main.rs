@@ -35,9 +35,10 @@ use std::process::ExitCode;
 /// What any part of the measuring may fail with: it goes to the user as it is.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str =
-    "usage: granule-bench programs|pairs|report|vm|arrays|files|shared [--rounds N] [--timeout SECONDS]
-         [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
+const USAGE: &str = "\
+usage: granule-bench programs|pairs|report|vm|arrays|files|shared
+    [--rounds N] [--timeout SECONDS] [--only NAME]... [--tools NAME,NAME...]
+    [--scale small|full] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
 const ROUNDS: usize = 5;

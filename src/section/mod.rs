@@ -44,18 +44,10 @@
 
 mod cached;
 mod copy;
-#[cfg(feature = "std")]
-mod exclusive;
-#[cfg(feature = "std")]
-mod frozen;
 mod grow;
 #[cfg(feature = "std")]
-mod keeper;
-#[cfg(feature = "std")]
-mod lease;
+mod held;
 mod mapped;
-#[cfg(feature = "std")]
-mod own_copy;
 mod pod;
 mod racy;
 pub mod shared;
@@ -64,23 +56,18 @@ mod tests;
 mod view;
 mod word;
 
-#[cfg(feature = "std")]
-pub use crate::sys::Proof;
 pub use crate::sys::{CacheState, Durability};
 pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
-#[cfg(feature = "std")]
-pub use exclusive::Exclusive;
-#[cfg(feature = "std")]
-pub use frozen::{FreezePolicy, Frozen};
 pub use grow::{GrowAppender, GrowBuilder, GrowMap, GrowReader, Recovered};
+#[cfg(feature = "std")]
+pub use held::{Exclusive, FreezePolicy, Frozen, Proof};
 pub use pod::{Pod, bytes_of};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;
 
 #[cfg(feature = "std")]
-use crate::error::Call;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Errno};
 use core::ops::Range;
@@ -271,13 +258,6 @@ impl Section {
         }
         Ok(len)
     }
-}
-
-/// The error of a file that somebody else has, if that is why it could not be opened.
-#[cfg(feature = "std")]
-fn in_use(error: &std::io::Error) -> Option<Error> {
-    let errno = Errno(error.raw_os_error()?, Call::None);
-    Some(errno.of(Op::Hold, 0, 0)).filter(|error| error.kind() == ErrorKind::InUse)
 }
 
 impl Drop for Section {

@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &PagesArguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Asks for one cell after the other. The file may change meanwhile: the sums are those of the cells.
+/// Asks for one cell after the other. The file may change meanwhile: the sums are the cells'.
 fn look(section: &Section, file: String) -> Result<Report, granule::Error> {
     let page_len = granule::vm::info().page_len as u64;
     let len = section.len();

@@ -1,7 +1,7 @@
 //! Floor 4, uses floors 0 to 3. Bytes of a file that were read into memory of this process' own.
 
-use super::Section;
 use crate::error::{Error, ErrorKind, Op};
+use crate::section::Section;
 use crate::sys::{self, Errno};
 use crate::vm::{Protection, Reservation};
 use core::ops::Range;

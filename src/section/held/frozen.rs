@@ -2,10 +2,11 @@
 //! caller's, because the system gives one.
 
 use super::lease::{Leased, OwnFile};
-use super::mapped::{Keeps, Mapped};
 use super::own_copy::OwnCopy;
-use super::{Access, Pod, Proof, Section, pod};
+use super::{Proof, in_use};
 use crate::error::{Error, Op};
+use crate::section::mapped::{Keeps, Mapped};
+use crate::section::{Access, Pod, Section, pod};
 use crate::sys::{self, Sharing};
 use core::fmt;
 use core::ops::{Deref, Range};
@@ -244,7 +245,7 @@ impl Held {
         match options.open(path) {
             // SAFETY: (1) opened a moment ago.
             Ok(file) => Ok(Ok(unsafe { Self::new(sys::into_number(file)) })),
-            Err(error) => match super::in_use(&error) {
+            Err(error) => match in_use(&error) {
                 Some(error) => Ok(Err(error)),
                 None => Err(error),
             },

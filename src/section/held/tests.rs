@@ -1,9 +1,9 @@
 //! Held files while the system's calls fail.
 
-use super::OwnFile;
+use super::lease::{Leased, OwnFile as OwnedFile};
 use crate::error::{Call, Error, Op};
-use crate::section::lease::{Leased, OwnFile as OwnedFile};
 use crate::section::mapped::{Keeps, Mapped};
+use crate::section::tests::OwnFile;
 use crate::section::{Access, Durability, Exclusive, FreezePolicy, Frozen, Section};
 use crate::sys::inject::{Ledger, Plan, Session};
 use crate::sys::{self, Sharing};

@@ -2,10 +2,11 @@
 //! promise of the caller's.
 
 use super::lease::{Leased, OwnFile};
-use super::mapped::{Keeps, Mapped};
-use super::{Access, Durability, Pod, Section, keeper, pod};
+use super::{in_use, keeper};
 use crate::error::{Error, ErrorKind, Op};
 use crate::fault::Watch;
+use crate::section::mapped::{Keeps, Mapped};
+use crate::section::{Access, Durability, Pod, Section, pod};
 use crate::sys::{self, Proof, Sharing};
 use core::fmt;
 use core::ops::{Deref, DerefMut, Range};
@@ -211,7 +212,7 @@ impl Exclusive {
 /// Opens a file that nobody else has open.
 fn claim(path: &Path, options: &mut OpenOptions) -> io::Result<OwnFile> {
     sys::keep_others_out(options, Access::Write);
-    let file = options.open(path).map_err(|error| match super::in_use(&error) {
+    let file = options.open(path).map_err(|error| match in_use(&error) {
         Some(error) => error.into(),
         None => error,
     })?;

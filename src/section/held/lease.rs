@@ -16,11 +16,11 @@
 //! any time. Its addresses stay taken, so that a touch ends the child and reads nothing else.
 
 use super::keeper;
-use super::mapped::Mapped;
 use super::own_copy::fill;
 use crate::addr::align_up;
 use crate::error::{Error, ErrorKind, Op};
 use crate::fault::{Fault, Handler, Outcome};
+use crate::section::mapped::Mapped;
 use crate::sys::{self, Access, Advice, Backing, CommitPolicy, Errno, Protection};
 use crate::vm::Reservation;
 use core::cell::Cell;

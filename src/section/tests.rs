@@ -1,7 +1,5 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
-mod held;
-
 use super::{Access, Durability, GrowMap, Section, ViewMut};
 use crate::error::{Call, Error, Op};
 use crate::sys::inject::{Plan, Session};
@@ -11,7 +9,7 @@ use std::path::PathBuf;
 use std::vec::Vec;
 
 /// A file of the test's own, removed when this is dropped.
-pub(super) struct OwnFile(PathBuf);
+pub(super) struct OwnFile(pub(super) PathBuf);
 
 impl OwnFile {
     pub(super) fn new(name: &str, len: usize) -> Self {
