@@ -10,6 +10,7 @@ mod in_place;
 mod journal;
 mod kernel;
 mod memory;
+mod prefault;
 pub mod shape;
 mod spread;
 #[cfg(test)]
