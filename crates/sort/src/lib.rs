@@ -6,6 +6,7 @@
 
 mod engine;
 mod error;
+mod guardian;
 mod in_place;
 mod journal;
 mod kernel;
