@@ -32,16 +32,16 @@
 //!    - b. Live are `first..written` (elements of the bucket) and `read..` the end (not read yet),
 //!      but for the range of the bucket that is the hand, where the next `ahead` ones are not.
 //!    - c. Held are the first `fill` elements of the bucket's block.
-//!    - d. `ahead` is the sum of all `flushed * block + fill` (elements that were read) less the sum
-//!      of all `read - first` (those that the words say so of). It is no word of its own.
+//!    - d. `ahead` is the sum of all `flushed * block + fill` (elements that were read) less the
+//!      sum of all `read - first` (those that the words say so of). It is no word of its own.
 //!
 //!    So as many places are stale as elements are held: by d, the sum of `read + ahead - written`
 //!    is the sum of `fill`. Putting back writes any held element to any stale place. The steps:
 //!    - *An element is read*: it is copied behind the first `fill` ones of its block, where nothing
 //!      counts, and from the hand. The store of `fill + 1` makes it held, and by d the hand is one
 //!      further ahead: the place it came from is stale.
-//!    - *The hand's place is kept*: the store `read += ahead` of the hand leaves every live place as
-//!      it was, and makes `ahead` 0. Only then may `hand` change: with `ahead` 0 it says nothing.
+//!    - *The hand's place is kept*: the store `read += ahead` of the hand leaves all live places as
+//!      they were, and makes `ahead` 0. Only then may `hand` change: it says nothing then.
 //!    - *A block is written*: with `ahead` 0 and `written + block <= read` it is copied to
 //!      `written..`, which is stale. The store of (`flushed + 1`, 0) makes that live, and the block
 //!      empty.
