@@ -65,7 +65,10 @@ pub enum Recovery {
 const PART_LEN_MIN: u64 = 1 << 20;
 
 /// Bytes of room that more makes no faster: the cache of a core.
-const ROOM_LEN_MAX: usize = 448 << 10;
+pub(crate) const ROOM_LEN_MAX: usize = 768 << 10;
+
+/// Bytes of memory that a thread takes besides its area.
+const SCRATCH_LEN: usize = 128 << 10;
 
 /// Sorts a file in place.
 ///
@@ -207,7 +210,7 @@ fn threads_of(options: &Options<'_>) -> usize {
 
 /// As much room for each thread as the memory allows and the file needs.
 fn geometry(width: usize, len: u64, threads: usize, memory: usize) -> Geometry {
-    let share = memory.saturating_sub(HEADER_LEN) / threads;
+    let share = (memory.saturating_sub(HEADER_LEN) / threads).saturating_sub(SCRATCH_LEN);
     // A fifth of an area is words.
     let room_len = (share / 6 * 5).min(ROOM_LEN_MAX);
     let len = usize::try_from(len).unwrap_or(usize::MAX);

@@ -1,12 +1,10 @@
 //! Sorting what is in memory: the same sort, with a journal that nobody keeps.
 
 use crate::engine;
+use crate::in_place::ROOM_LEN_MAX;
 use crate::journal::{Area, Geometry};
 use crate::shape::{Native, Number, Shape};
 use crate::watch::Watch;
-
-/// Room of an area, in bytes: about as much as the cache of a core.
-const ROOM_LEN: usize = 448 << 10;
 
 /// Areas in ordinary memory.
 pub(crate) struct Areas {
@@ -30,7 +28,7 @@ impl Areas {
 
 /// Sorts elements. Those that are equal may change places with each other.
 ///
-/// Takes about 0.5 MiB of memory for each thread.
+/// Takes about 1 MiB of memory for each thread.
 ///
 /// # Panics
 /// When there is a part of an element at the end.
@@ -43,7 +41,7 @@ impl Areas {
 /// ```
 pub fn sort_in_memory<S: Shape>(bytes: &mut [u8], shape: &S, threads: usize) {
     assert_eq!(bytes.len() % shape.width(), 0, "the bytes are whole elements");
-    let geometry = Geometry::for_shape(shape.width(), ROOM_LEN);
+    let geometry = Geometry::for_shape(shape.width(), ROOM_LEN_MAX);
     let mut areas = Areas::new(geometry, threads.max(1));
     let watch = Watch::new(bytes.len() as u64, None, None);
     let sorted = engine::sort(bytes, shape, engine::found(bytes, shape), &mut areas.all(), &watch);

@@ -136,7 +136,7 @@ impl Spread<'_, '_> {
     fn fill<S: Shape>(&mut self, shape: &S, digits: &Digits) -> Option<usize> {
         let (width, block, digits) = (shape.width(), self.block, *digits);
         let (words, read, room) = (self.area.words, self.area.read, &mut *self.area.room);
-        let soon = block - block / 4;
+        let soon = block - (block / 4).max(1);
         let elements = self.data[self.at * width..self.end * width].chunks_exact(width);
         for (count, element) in (1..).zip(elements) {
             let bucket = digits.of(shape.rank(element));
@@ -144,13 +144,14 @@ impl Spread<'_, '_> {
             let slot = (word & FILL) as usize;
             room[(bucket * block + slot) * width..][..width].copy_from_slice(element);
             commit(&words[bucket], word + 1);
+            if slot + 1 == block {
+                self.at += count;
+                return Some(bucket);
+            }
             if slot + 1 == soon {
                 // What the block is going to move out of its way.
                 let next = value(&read[bucket]) as usize * width;
                 prefetch(self.data.get(next..next + block * width).unwrap_or_default());
-            } else if slot + 1 == block {
-                self.at += count;
-                return Some(bucket);
             }
         }
         self.at = self.end;

@@ -61,7 +61,7 @@ macro_rules! number_tests {
     ($($name:ident: $number:ty, $bits:expr, $make:expr;)*) => {$(
         #[test]
         fn $name() {
-            for len in [1, 2, 3, 31, 32, 100, 1001, 5000] {
+            for len in [1, 2, 3, 32, 100, 1001] {
                 check_numbers::<$number>(len, $bits, $make, |number| number.to_ne_bytes().to_vec());
             }
         }
@@ -110,7 +110,7 @@ fn floating_point_has_the_total_order() {
 #[test]
 fn millions_of_numbers_on_several_threads() {
     let data: Vec<u8> = noise(3).take(1 << 20).flat_map(u64::to_ne_bytes).collect();
-    for threads in [1, 2, 5] {
+    for threads in [1, 3] {
         let mut sorted = data.clone();
         sort_in_memory(&mut sorted, &Native::<u64>::new(), threads);
         let mut expected: Vec<u64> = noise(3).take(1 << 20).collect();
