@@ -122,7 +122,7 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     }
     // SAFETY: (1).
     let mut data = unsafe { view(file, path) }?;
-    let recovery = recover_into(&mut data, &metadata, path)?;
+    let recovery = recover_into(&mut data, file, path)?;
     let parts = usize::try_from(len / PART_LEN_MIN).unwrap_or(usize::MAX);
     let threads = threads_of(options).min(parts).max(1);
     let elements = len / width as u64;
@@ -133,7 +133,7 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     }
     let header = Header {
         data_len: len,
-        identity: identity_of(&metadata),
+        identity: identity_of(file).map_err(Error::io("cannot look at", path))?,
         width,
         geometry: geometry(width, len, threads, options.memory),
         areas: threads,
@@ -165,25 +165,20 @@ pub unsafe fn recover(path: &Path) -> Result<Recovery, Error> {
     }
     let file = File::options().read(true).write(true).open(path);
     let file = file.map_err(Error::io("cannot open", path))?;
-    let metadata = file.metadata().map_err(Error::io("cannot look at", path))?;
     // SAFETY: (1).
     let mut data = unsafe { view(&file, path) }?;
-    recover_into(&mut data, &metadata, path)
+    recover_into(&mut data, &file, path)
 }
 
-fn recover_into(
-    data: &mut [u8],
-    metadata: &std::fs::Metadata,
-    path: &Path,
-) -> Result<Recovery, Error> {
+fn recover_into(data: &mut [u8], file: &File, path: &Path) -> Result<Recovery, Error> {
     let Some(mut journal) = Journal::find(path)? else { return Ok(Recovery::Nothing) };
     if let Some(header) = journal.header() {
         let journal = journal.path().to_owned();
-        if header.identity != identity_of(metadata) {
+        if header.identity != identity_of(file).map_err(Error::io("cannot look at", path))? {
             return Err(Error::Foreign { path: path.to_owned(), journal });
         }
-        if header.data_len != metadata.len() {
-            let (before, now) = (header.data_len, metadata.len());
+        let (before, now) = (header.data_len, data.len() as u64);
+        if before != now {
             return Err(Error::Changed { path: path.to_owned(), before, now });
         }
     }

@@ -240,16 +240,26 @@ fn view(file: &File, path: &Path) -> Result<ViewMut, Error> {
     unsafe { ViewMut::of_file(file) }.map_err(Error::map(path))
 }
 
-/// What tells a file from another of the same name.
+/// What tells a file from another of the same name: its device and its number there.
 #[cfg(unix)]
-pub(crate) fn identity_of(metadata: &std::fs::Metadata) -> [u64; 2] {
+pub(crate) fn identity_of(file: &File) -> std::io::Result<[u64; 2]> {
     use std::os::unix::fs::MetadataExt;
-    [metadata.dev(), metadata.ino()]
+    let metadata = file.metadata()?;
+    Ok([metadata.dev(), metadata.ino()])
 }
 
-/// What tells a file from another of the same name.
+/// What tells a file from another of the same name: its volume and its number there.
 #[cfg(windows)]
-pub(crate) fn identity_of(metadata: &std::fs::Metadata) -> [u64; 2] {
-    use std::os::windows::fs::MetadataExt;
-    [metadata.creation_time(), 0]
+pub(crate) fn identity_of(file: &File) -> std::io::Result<[u64; 2]> {
+    use std::os::windows::io::AsRawHandle;
+    use windows_sys::Win32::Storage::FileSystem::{
+        BY_HANDLE_FILE_INFORMATION, GetFileInformationByHandle,
+    };
+    let mut told = BY_HANDLE_FILE_INFORMATION::default();
+    // SAFETY: the file is open, and the structure lives through the call.
+    if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut told) } == 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let number = u64::from(told.nFileIndexHigh) << 32 | u64::from(told.nFileIndexLow);
+    Ok([u64::from(told.dwVolumeSerialNumber), number])
 }

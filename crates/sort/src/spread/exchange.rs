@@ -100,13 +100,14 @@ impl<'a, F: Fn(&[u8]) -> bool + Sync> Sides<'a, F> {
         loop {
             let next = side.lock().unwrap_or_else(PoisonError::into_inner).next(self.width);
             let (bytes, base) = next?;
-            let mut leaving = Vec::with_capacity(bytes.len() / self.width);
-            let elements = bytes.chunks_exact(self.width).enumerate().rev();
-            leaving.extend(
-                elements
-                    .filter(|(_, element)| (self.goes_left)(element) != is_left)
-                    .map(|(place, _)| place as u32),
-            );
+            let len = bytes.len() / self.width;
+            let (mut leaving, mut count) = (vec![0; len], 0);
+            // Without a branch: who leaves is as random as the elements are.
+            for (place, element) in (0..len as u32).zip(bytes.chunks_exact(self.width)).rev() {
+                leaving[count] = place;
+                count += usize::from((self.goes_left)(element) != is_left);
+            }
+            leaving.truncate(count);
             if !leaving.is_empty() {
                 return Some(Piece { bytes, base, leaving });
             }
