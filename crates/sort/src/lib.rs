@@ -3,5 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`shape`] | what one element is, and which of two comes first |
+//! | [`order`] | the orders of numbers and of records with keys |
 
+pub mod order;
 pub mod shape;
