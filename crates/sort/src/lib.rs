@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [`shape`] | what one element is, and which of two comes first |
 //! | [`order`] | the orders of numbers and of records with keys |
+//! | [`lines`] | the order of lines |
+//! | [`external`] | sorting into a new file, in as much memory as there may be |
 
+pub mod external;
+pub mod lines;
 pub mod order;
 pub mod shape;
