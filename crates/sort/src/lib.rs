@@ -10,8 +10,24 @@
 //! | [`limits`] | how much memory and how many threads there are for it |
 
 pub mod check;
+mod engine;
+mod error;
 pub mod external;
+mod in_place;
+mod journal;
+mod kernel;
 pub mod limits;
 pub mod lines;
+mod memory;
 pub mod order;
 pub mod shape;
+mod spread;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod watch;
+
+pub use engine::Found;
+pub use error::Error;
+pub use in_place::{Options, Recovery, Report, recover, sort_file_in_place};
+pub use memory::{sort, sort_in_memory, sort_in_memory_stable, stable_order};

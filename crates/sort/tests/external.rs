@@ -91,11 +91,11 @@ fn records_keep_the_order_of_equal_ones() {
         }
         let mut by: Vec<&[u8]> = bytes.chunks(10).collect();
         by.sort_by_key(|record| record[0]);
-        let done = check(&scratch, &Fixed(records(&["0..1"])), &bytes, &by.concat());
+        let done = check(&scratch, &Fixed::new(records(&["0..1"])), &bytes, &by.concat());
         assert!(runs.contains(&done.runs), "{done:?}");
         assert_eq!((done.elements, done.bytes), (count as u64, bytes.len() as u64));
         by.sort_by(|a, b| b[0].cmp(&a[0]).then(a[6..].cmp(&b[6..])));
-        check(&scratch, &Fixed(records(&["0..1:desc", "6..10"])), &bytes, &by.concat());
+        check(&scratch, &Fixed::new(records(&["0..1:desc", "6..10"])), &bytes, &by.concat());
     }
 }
 
@@ -105,7 +105,7 @@ fn more_runs_than_can_be_merged_at_once() {
     let bytes = Random(2).bytes(12 << 20);
     let mut numbers: Vec<[u8; 8]> = bytes.as_chunks().0.to_vec();
     numbers.sort_by_key(|bytes| u64::from_le_bytes(*bytes));
-    let form = Fixed(Numbers::new("u64".parse().expect("a type")));
+    let form = Fixed::plain(Numbers::new("u64".parse().expect("a type")));
     let done = check(&scratch, &form, &bytes, numbers.as_flattened());
     assert!(done.merges > 1, "{done:?}");
 }
@@ -122,7 +122,7 @@ fn numbers_of_every_type() {
             if descending {
                 expected.reverse();
             }
-            let form = Fixed(Numbers::new(number).descending(descending));
+            let form = Fixed::plain(Numbers::new(number).descending(descending));
             check(&scratch, &form, &bytes, &expected.concat());
         }
     }
@@ -221,7 +221,7 @@ fn what_is_no_file_is_refused() {
     let error = sort(&scratch.0.join("missing"));
     assert!(error.to_string().starts_with("cannot open "), "{error}");
     let path = scratch.file(b"12345");
-    let form = Fixed(Numbers::new("u16".parse().expect("a type")));
+    let form = Fixed::plain(Numbers::new("u16".parse().expect("a type")));
     let error = sort_file(&form, &Job::new(&path)).expect_err("five bytes");
     assert!(error.to_string().contains("5 bytes, which is no multiple of 2"), "{error}");
     assert!(error.to_string().contains("behind offset 4 there are 1 bytes"), "{error}");
@@ -230,7 +230,7 @@ fn what_is_no_file_is_refused() {
     let job = Job { memory: MEMORY_MIN, ..Job::new(&path) };
     let error = sort_file(&Lines::new(), &job).expect_err("a long line");
     assert!(matches!(error, Error::LineTooLong { offset: 0, .. }), "{error}");
-    let form = Fixed(Records::new(1 << 20, []).expect("records"));
+    let form = Fixed::new(Records::new(1 << 20, []).expect("records"));
     let path = scratch.file(&vec![b'a'; 3 << 20]);
     let job = Job { memory: MEMORY_MIN, ..Job::new(&path) };
     let error = sort_file(&form, &job).expect_err("wide records");

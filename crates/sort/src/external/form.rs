@@ -1,6 +1,7 @@
 //! What follows one another in a file: numbers, records or lines.
 
-use super::entry::{Entry, Ties};
+use super::entry::{ENTRY_LEN, Entry, Ties};
+use crate::memory::sort_in_memory;
 use crate::shape::Shape;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::cmp::Ordering;
@@ -74,15 +75,16 @@ pub trait Form: Sync {
         false
     }
 
-    /// Bytes of memory that an element takes beside its own while it is sorted.
+    /// Bytes of memory that an element takes beside its own while it is sorted; 0: it is sorted
+    /// where it is, by [`sort_bytes`](Self::sort_bytes).
     fn entry_len(&self) -> usize {
-        super::entry::ENTRY_LEN
+        ENTRY_LEN
     }
 
-    /// Sorts whole elements where they are, if it can do so without entries.
-    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) -> bool {
+    /// Sorts whole elements without entries.
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
         let _ = (bytes, threads);
-        false
+        unreachable!("a form whose entries have a length is sorted by them");
     }
 
     /// The elements of `bytes` with their ranks, in order of place.
@@ -105,42 +107,66 @@ pub trait Form: Sync {
 /// use granule_sort::order::Records;
 /// # let path = std::env::temp_dir().join(format!("granule-fixed-{}", std::process::id()));
 /// std::fs::write(&path, "b2a2b1a1")?;
-/// sort_file(&Fixed(Records::new(2, ["0..1".parse()?])?), &Job::new(&path))?;
+/// sort_file(&Fixed::new(Records::new(2, ["0..1".parse()?])?), &Job::new(&path))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "a2a1b2b1");
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Fixed<S>(pub S);
+pub struct Fixed<S> {
+    shape: S,
+    is_plain: bool,
+}
+
+impl<S: Shape> Fixed<S> {
+    /// Elements of this shape.
+    pub fn new(shape: S) -> Self {
+        Fixed { shape, is_plain: false }
+    }
+
+    /// Elements of which those that are equal are so in every byte, as numbers are: nobody can
+    /// tell whether they stay in their order.
+    pub fn plain(shape: S) -> Self {
+        Fixed { shape, is_plain: true }
+    }
+}
 
 impl<S: Shape> Form for Fixed<S> {
     fn cut(&self) -> Cut {
-        Cut::Width(self.0.width())
+        Cut::Width(self.shape.width())
     }
 
     #[inline]
     fn rank(&self, element: &[u8]) -> u64 {
-        self.0.rank(element)
+        self.shape.rank(element)
     }
 
     fn rank_decides(&self) -> bool {
-        self.0.rank_decides()
+        self.shape.rank_decides()
     }
 
     fn compare(&self, left: &[u8], right: &[u8]) -> Ordering {
-        self.0.compare(left, right)
+        self.shape.compare(left, right)
+    }
+
+    fn entry_len(&self) -> usize {
+        if self.is_plain { 0 } else { ENTRY_LEN }
+    }
+
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
+        sort_in_memory(bytes, &self.shape, threads);
     }
 
     fn entries(&self, bytes: &[u8], entries: &mut [Entry], first: u32) {
-        let elements = bytes.chunks_exact(self.0.width());
+        let elements = bytes.chunks_exact(self.shape.width());
         for ((entry, element), at) in entries.iter_mut().zip(elements).zip(first..) {
-            *entry = Entry { rank: self.0.rank(element), at, len: 0 };
+            *entry = Entry { rank: self.shape.rank(element), at, len: 0 };
         }
     }
 
     #[inline]
     fn element<'a>(&self, bytes: &'a [u8], entry: &Entry) -> &'a [u8] {
-        let width = self.0.width();
+        let width = self.shape.width();
         &bytes[entry.at as usize * width..][..width]
     }
 }

@@ -17,5 +17,5 @@ mod number;
 mod record;
 
 pub use key::{Key, KeyError};
-pub use number::{Endian, Number, NumberKind, Numbers};
+pub use number::{Endian, Number, NumberKind, Numbers, NumbersOf};
 pub use record::{RecordError, Records};

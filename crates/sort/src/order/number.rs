@@ -216,6 +216,66 @@ impl Shape for Numbers {
     }
 }
 
+/// [`Numbers`] of `LEN` bytes: with the length, and without a branch, the compiler makes the fastest
+/// sort of them.
+///
+/// ```
+/// use granule_sort::order::{Numbers, NumbersOf};
+/// let mut bytes = [5_i16, -3, 4].map(i16::to_be_bytes);
+/// let shape = NumbersOf::<2>::new(Numbers::new("i16be".parse()?)).expect("an i16 has 2 bytes");
+/// granule_sort::sort_in_memory(bytes.as_flattened_mut(), &shape, 1);
+/// assert_eq!(bytes.map(i16::from_be_bytes), [-3, 4, 5]);
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NumbersOf<const LEN: usize> {
+    is_big: bool,
+    /// Bits that are turned in all numbers.
+    turned: u64,
+    /// And in negative ones.
+    turned_in_negative: u64,
+}
+
+impl<const LEN: usize> NumbersOf<LEN> {
+    /// `None` if the numbers are of another length.
+    #[must_use]
+    pub fn new(numbers: Numbers) -> Option<Self> {
+        let Numbers { number, descending } = numbers;
+        let all = u64::MAX >> (64 - 8 * number.len);
+        let sign = all ^ (all >> 1);
+        let (turned, turned_in_negative) = match number.kind {
+            NumberKind::Unsigned => (0, 0),
+            NumberKind::Signed => (sign, 0),
+            NumberKind::Float => (sign, all >> 1),
+        };
+        let turned = if descending { turned ^ all } else { turned };
+        let is_big = number.endian == Endian::Big;
+        (number.len == LEN).then_some(NumbersOf { is_big, turned, turned_in_negative })
+    }
+}
+
+impl<const LEN: usize> Shape for NumbersOf<LEN> {
+    #[inline(always)]
+    fn width(&self) -> usize {
+        LEN
+    }
+
+    #[inline(always)]
+    fn rank(&self, element: &[u8]) -> u64 {
+        let mut word = [0; 8];
+        word[..LEN].copy_from_slice(&element[..LEN]);
+        let little = u64::from_le_bytes(word);
+        let bits = if self.is_big { little.swap_bytes() >> (64 - 8 * LEN) } else { little };
+        let negative = 0_u64.wrapping_sub(bits >> (8 * LEN - 1));
+        bits ^ self.turned ^ (negative & self.turned_in_negative)
+    }
+
+    #[inline(always)]
+    fn rank_decides(&self) -> bool {
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +308,13 @@ mod tests {
                     for right in &$values {
                         let ranks = number.rank(&bytes(left)).cmp(&number.rank(&bytes(right)));
                         assert_eq!(ranks, $compare(left, right), "{left} {right} {endian:?}");
+                        let up = Numbers::new(number);
+                        let down = up.descending(true);
+                        for numbers in [up, down] {
+                            let ranks = [left, right].map(|value| of_len(numbers, &bytes(value)));
+                            let expected = numbers.compare(&bytes(left), &bytes(right));
+                            assert_eq!(ranks[0].cmp(&ranks[1]), expected, "{left} {right}");
+                        }
                     }
                 }
             }
@@ -272,6 +339,16 @@ mod tests {
 
     fn to_le<T: Bytes>(_: T, value: &T) -> Vec<u8> {
         value.le()
+    }
+
+    /// The rank by the shape of a constant length.
+    fn of_len(numbers: Numbers, bytes: &[u8]) -> u64 {
+        match bytes.len() {
+            1 => NumbersOf::<1>::new(numbers).expect("1 byte").rank(bytes),
+            2 => NumbersOf::<2>::new(numbers).expect("2 bytes").rank(bytes),
+            4 => NumbersOf::<4>::new(numbers).expect("4 bytes").rank(bytes),
+            _ => NumbersOf::<8>::new(numbers).expect("8 bytes").rank(bytes),
+        }
     }
 
     #[test]

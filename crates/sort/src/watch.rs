@@ -1,0 +1,42 @@
+//! What a sort looks at while it works: whether it is to stop, and who wants to know how far it is.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The sort was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped;
+
+/// Gets the bytes that are done, and the bytes there are.
+type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
+
+pub(crate) struct Watch<'a> {
+    stop: Option<&'a AtomicBool>,
+    progress: Option<Progress<'a>>,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        total: u64,
+        stop: Option<&'a AtomicBool>,
+        progress: Option<Progress<'a>>,
+    ) -> Self {
+        Watch { stop, progress, done: AtomicU64::new(0), total }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Stopped> {
+        match self.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    /// So many bytes more were moved: twice as many as there are until the end.
+    pub(crate) fn add(&self, bytes: usize) {
+        if let Some(progress) = self.progress {
+            let done = self.done.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+            progress(done.min(self.total) / 2, self.total / 2);
+        }
+    }
+}
