@@ -5,6 +5,7 @@ mod demo;
 mod exit_code;
 mod info;
 mod layers;
+mod sort;
 mod stomp;
 
 use args::{Arguments, Verb};
@@ -29,6 +30,7 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.verb {
         Verb::Stomp(arguments) => stomp::run(&arguments),
+        Verb::Sort(arguments) => sort::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::DemoCrime => {
             demo::commit_crime();

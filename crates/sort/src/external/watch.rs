@@ -7,8 +7,6 @@ pub enum Stage {
     Runs,
     /// The sorted runs are merged.
     Merge,
-    /// It is sorted where it lies.
-    InPlace,
     /// It is read, and compared.
     Check,
 }
