@@ -3,6 +3,7 @@
 use crate::engine::{self, Found};
 use crate::error::Error;
 use crate::journal::{Damaged, Geometry, HEADER_LEN, Header, Journal, identity_of};
+use crate::prefault::prefault;
 use crate::shape::Shape;
 use crate::watch::Watch;
 use core::sync::atomic::AtomicBool;
@@ -130,8 +131,10 @@ pub unsafe fn sort_file_in_place<S: Shape>(
         areas: threads,
     };
     let journal = Journal::create(path, header)?;
+    let prefaulted = prefault(file, &mut data, threads);
     let watch = Watch::new(2 * len, options.stop, options.progress);
     let mut session = Session { data, journal: Some(journal) };
+    prefaulted.map_err(Error::io("cannot bring into memory", path))?;
     session.sort(shape, found, &watch, path)?;
     let now = file.metadata().map_err(Error::io("cannot look at", path))?.len();
     if now != len {

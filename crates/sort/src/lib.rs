@@ -20,6 +20,7 @@ pub mod limits;
 pub mod lines;
 mod memory;
 pub mod order;
+mod prefault;
 pub mod shape;
 mod spread;
 #[cfg(test)]

@@ -84,7 +84,7 @@ pub(crate) struct SortArguments {
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub(crate) threads: Option<usize>,
     /// Only put back what a killed sort of FILE has left beside it.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["form", "check", "output", "in_place", "new_file", "stable"])]
     pub(crate) recover: bool,
     /// Print what was done as one JSON object.
     #[arg(long)]

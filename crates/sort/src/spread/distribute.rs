@@ -15,6 +15,7 @@
 //! clean-up afterwards, is what counting first buys.
 
 use super::Digits;
+use super::prefetch::prefetch;
 use crate::journal::{Area, Field, Phase, commit, copy, value};
 use crate::shape::Shape;
 use crate::watch::{Stopped, Watch};
@@ -99,25 +100,13 @@ impl Spread<'_, '_> {
         digits: &Digits,
         watch: &Watch<'_>,
     ) -> Result<(), Stopped> {
-        let width = shape.width();
-        let words = self.area.words;
         let mut flushes = 0u32;
         loop {
-            while self.at < self.end {
-                let element = &self.data[self.at * width..][..width];
-                let bucket = digits.of(shape.rank(element));
-                let word = value(&words[bucket]);
-                let slot = (word & FILL) as usize;
-                let place = (bucket * self.block + slot) * width;
-                self.area.room[place..][..width].copy_from_slice(element);
-                commit(&words[bucket], word + 1);
-                self.at += 1;
-                if slot + 1 == self.block {
-                    self.flush(bucket);
-                    flushes = flushes.wrapping_add(1);
-                    if flushes % 1024 == 0 {
-                        watch.check()?;
-                    }
+            while let Some(bucket) = self.fill(shape, digits) {
+                self.flush(bucket);
+                flushes = flushes.wrapping_add(1);
+                if flushes.is_multiple_of(1024) {
+                    watch.check()?;
                 }
             }
             self.keep_place();
@@ -125,6 +114,33 @@ impl Spread<'_, '_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Reads elements of the hand's range until a block is full: the bucket of that, or `None` at
+    /// the end of the range.
+    #[inline]
+    fn fill<S: Shape>(&mut self, shape: &S, digits: &Digits) -> Option<usize> {
+        let (width, block, digits) = (shape.width(), self.block, *digits);
+        let (words, read, room) = (self.area.words, self.area.read, &mut *self.area.room);
+        let soon = block - block / 4;
+        let elements = self.data[self.at * width..self.end * width].chunks_exact(width);
+        for (count, element) in (1..).zip(elements) {
+            let bucket = digits.of(shape.rank(element));
+            let word = value(&words[bucket]);
+            let slot = (word & FILL) as usize;
+            room[(bucket * block + slot) * width..][..width].copy_from_slice(element);
+            commit(&words[bucket], word + 1);
+            if slot + 1 == soon {
+                // What the block is going to move out of its way.
+                let next = value(&read[bucket]) as usize * width;
+                prefetch(self.data.get(next..next + block * width).unwrap_or_default());
+            } else if slot + 1 == block {
+                self.at += count;
+                return Some(bucket);
+            }
+        }
+        self.at = self.end;
+        None
     }
 
     /// Writes down how far the hand has read: from here on it counts as none.

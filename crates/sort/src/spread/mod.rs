@@ -3,6 +3,7 @@
 mod digits;
 mod distribute;
 mod exchange;
+mod prefetch;
 
 pub(crate) use digits::Digits;
 pub(crate) use distribute::{FILL, FLUSHED, distribute};
