@@ -6,6 +6,7 @@
 //! cargo run --release -p granule-bench -- report     from the fault to the finished report
 //! cargo run --release -p granule-bench -- vm         page verbs and questions: other crates
 //! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
+//! cargo run --release -p granule-bench -- sort       sorting files: memmap2 and GNU sort
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
@@ -21,6 +22,7 @@ mod pairs_child;
 mod programs;
 mod report;
 mod results;
+mod sort;
 mod statistics;
 mod tools;
 mod vm;
@@ -32,7 +34,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str =
-    "usage: granule-bench programs|pairs|report|vm|arrays [--rounds N] [--timeout SECONDS]
+    "usage: granule-bench programs|pairs|report|vm|arrays|sort [--rounds N] [--timeout SECONDS]
          [--only NAME]... [--tools NAME,NAME...] [--scale small|full] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
@@ -57,9 +59,11 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "report" => report::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
+        "sort" => sort::run(&flags::Flags::parse(rest, sort::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),
         "touch" => measure::touch(rest)?,
+        "sort-child" => sort::child(rest)?,
         "arrays-child" => arrays::child(rest)?,
         "pairs-child" => pairs_child::run(rest)?,
         _ => return Err(USAGE.into()),

@@ -184,7 +184,7 @@ impl<F: Form> Sorting<'_, F> {
             let mut room = Room::default();
             let how = Filling {
                 input: self.input,
-                memory: self.memory,
+                memory: self.elements_memory(self.memory),
                 drop_behind: false,
                 watch: self.watch,
             };
@@ -212,7 +212,18 @@ impl<F: Form> Sorting<'_, F> {
             }
         };
         let entries = count.saturating_mul(self.form.entry_len() as u64);
-        Ok(self.wanted.saturating_add(entries) <= self.memory as u64)
+        Ok(self.wanted.saturating_add(entries) <= self.elements_memory(self.memory) as u64)
+    }
+
+    /// Of some memory, what elements and their entries may take: the rest is for blocks on their
+    /// way to the disk.
+    fn elements_memory(&self, memory: usize) -> usize {
+        memory / 8 * 7
+    }
+
+    /// Bytes of a block on its way to the disk, of each thread.
+    fn block_len(&self) -> usize {
+        self.memory / 8 / self.threads
     }
 
     fn write_at_once(&self, room: &mut Room, output: &NewFile) -> Result<Done, Error> {
@@ -242,6 +253,7 @@ impl<F: Form> Sorting<'_, F> {
             directory: &file.directory,
             wanted: self.wanted,
             drop_behind,
+            block_len: self.block_len(),
             watch: self.watch,
         }
     }

@@ -177,7 +177,7 @@ impl Room {
             let parts = parts(bytes, form.cut(), threads);
             let work = parts.into_iter().map(|(offset, part)| {
                 move || {
-                    let mut sink = Sink::new(target, at + offset as u64, usize::MAX);
+                    let mut sink = Sink::new(target, at + offset as u64);
                     sink.push(part)?;
                     sink.finish()
                 }
@@ -194,7 +194,7 @@ impl Room {
         });
         let work = parts.map(|(start, part)| {
             move || {
-                let mut sink = Sink::new(target, start, usize::MAX);
+                let mut sink = Sink::new(target, start);
                 part.iter().try_for_each(|entry| sink.push(form.element(bytes, entry)))?;
                 sink.finish()
             }

@@ -48,7 +48,7 @@ impl Runs {
             sorting,
             target: sorting.target(&file, true),
             feed: &feed,
-            memory: sorting.memory / makers,
+            memory: sorting.elements_memory(sorting.memory / makers),
             threads: sorting.threads / makers,
         };
         joined((0..makers).map(|_| || maker.work().inspect_err(|_| maker.end_feed())))?;
@@ -104,7 +104,7 @@ impl Runs {
             let from = start;
             start += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
             move || {
-                let mut sink = Sink::new(target, from, buffer_len);
+                let mut sink = Sink::new(target, from);
                 let count = merge(sorting.form, source, &ranges, buffer_len, &mut sink)?;
                 Ok((count, sink.finish()?))
             }

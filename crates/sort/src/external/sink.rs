@@ -6,7 +6,7 @@ use super::watch::Watch;
 use std::fs::File;
 use std::path::Path;
 
-/// Bytes that are written at once.
+/// Bytes that are written at once, at most.
 const BLOCK_LEN: usize = 2 << 20;
 
 /// Where a sink writes, and how.
@@ -18,6 +18,8 @@ pub(crate) struct Target<'a> {
     pub(crate) wanted: u64,
     /// What was written leaves the cache: nobody reads it soon.
     pub(crate) drop_behind: bool,
+    /// Bytes that are collected and written at once; not more than are of use.
+    pub(crate) block_len: usize,
     pub(crate) watch: &'a dyn Watch,
 }
 
@@ -32,9 +34,9 @@ pub(crate) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// A sink with blocks of the usual length, or of `memory` bytes where that is less.
-    pub(crate) fn new(target: Target<'a>, at: u64, memory: usize) -> Self {
-        let block_len = BLOCK_LEN.min(memory).max(1);
+    /// A sink that begins to write at `at`.
+    pub(crate) fn new(target: Target<'a>, at: u64) -> Self {
+        let block_len = BLOCK_LEN.min(target.block_len).max(1);
         Sink { target, at, forgotten: at, block: Vec::with_capacity(block_len), block_len }
     }
 
