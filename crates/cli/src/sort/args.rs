@@ -43,19 +43,19 @@ pub(crate) struct SortArguments {
     #[arg(long, group = "form")]
     pub(crate) lines: bool,
     /// Which byte of a number comes first.
-    #[arg(long, value_enum, requires = "number")]
+    #[arg(long, value_enum, requires = "number", conflicts_with_all = ["record", "lines"])]
     pub(crate) endian: Option<EndianArgument>,
     /// What records are ordered by; once more for where it is equal. Without: all their bytes.
-    #[arg(long, value_name = "KEY", requires = "record")]
+    #[arg(long, value_name = "KEY", requires = "record", conflicts_with_all = ["number", "lines"])]
     pub(crate) key: Vec<Key>,
     /// The highest first.
     #[arg(short, long, visible_alias = "desc")]
     pub(crate) reverse: bool,
     /// Keep one of equal lines.
-    #[arg(short, long, requires = "lines")]
+    #[arg(short, long, requires = "lines", conflicts_with_all = ["number", "record"])]
     pub(crate) unique: bool,
     /// Lines end with a zero byte, not with a line feed.
-    #[arg(short, long, requires = "lines")]
+    #[arg(short, long, requires = "lines", conflicts_with_all = ["number", "record"])]
     pub(crate) zero_terminated: bool,
     /// Leave records with equal keys in their order; takes a new file.
     #[arg(long)]

@@ -4,7 +4,6 @@
 mod against_gnu;
 mod files;
 mod kills;
-mod memory;
 mod refusals;
 
 use std::ffi::OsStr;

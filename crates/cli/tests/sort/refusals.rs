@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 /// Lines that are wrong for a file of 10 bytes, and words of what is said.
-const BAD: [(&[&str], &str); 21] = [
+const BAD: [(&[&str], &str); 22] = [
     (&[], "Say --type u64 (numbers)"),
     (&["--type", "u128"], "no type of numbers"),
     (&["--type", "f16"], "u8 to u64, i8 to i64, f32 or f64"),
@@ -21,7 +21,8 @@ const BAD: [(&[&str], &str); 21] = [
     (&["--record", "5", "--key", "0..2:word"], "neither a type"),
     (&["--key", "0..2"], "--record <N>"),
     (&["--lines", "--type", "u8"], "cannot be used with"),
-    (&["--type", "u8", "--unique"], "--lines"),
+    (&["--type", "u8", "--unique"], "cannot be used with"),
+    (&["--lines", "--key", "0..1"], "cannot be used with"),
     (&["--lines", "--in-place"], "cannot be used with"),
     (&["--lines", "--check", "--output", "x"], "cannot be used with"),
     (&["--lines", "--memory", "1000"], "a sort needs 1M at least"),
