@@ -122,8 +122,10 @@ pub fn sort_file<F: Form>(form: &F, job: &Job<'_>) -> Result<Done, Error> {
     if job.watch.is_stopped() {
         return Err(Error::Stopped);
     }
-    let like = place.like.as_ref().unwrap_or(&input.facts);
-    output.put(&place.target, like)?;
+    let like = place.like.unwrap_or_else(|| input.facts.clone());
+    // Windows replaces no file that is open.
+    drop(input);
+    output.put(&place.target, &like)?;
     Ok(done)
 }
 
