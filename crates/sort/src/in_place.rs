@@ -2,6 +2,7 @@
 
 use crate::engine::{self, Found};
 use crate::error::Error;
+use crate::guardian::Guardian;
 use crate::journal::{Damaged, Geometry, HEADER_LEN, Header, Journal, identity_of};
 use crate::prefault::prefault;
 use crate::shape::Shape;
@@ -19,6 +20,10 @@ pub struct Options<'a> {
     /// Bytes of memory besides the file's own pages, about: most of it is the journal. Wide
     /// elements take more if it is too little for sixteen of them on each thread.
     pub memory: usize,
+    /// Whether a process of its own stands by that puts everything back at once when this one is
+    /// killed. Linux only; elsewhere, or if it is killed, too, recovery is left to [`recover`] and
+    /// the next sort.
+    pub guardian: bool,
     /// Gets the bytes that are done and the bytes there are: more and more, from any thread, often.
     pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
     /// Set by anybody at any time to have the sort stop soon, with [`Error::Stopped`].
@@ -27,7 +32,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { threads: 0, memory: 1 << 20, progress: None, stop: None }
+        Options { threads: 0, memory: 1 << 20, guardian: true, progress: None, stop: None }
     }
 }
 
@@ -57,7 +62,7 @@ pub enum Recovery {
 }
 
 /// Bytes of a thread's part of a file, at least: less is done sooner than a thread has started.
-const PART_LEN_MIN: u64 = 4 << 20;
+const PART_LEN_MIN: u64 = 1 << 20;
 
 /// Bytes of room that more makes no faster: the cache of a core.
 const ROOM_LEN_MAX: usize = 448 << 10;
@@ -131,10 +136,9 @@ pub unsafe fn sort_file_in_place<S: Shape>(
         areas: threads,
     };
     let journal = Journal::create(path, header)?;
-    let prefaulted = prefault(file, &mut data, threads);
+    let mut session = Session { data, journal: Some(journal), guardian: None };
+    session.prepare(file, path, threads, options)?;
     let watch = Watch::new(2 * len, options.stop, options.progress);
-    let mut session = Session { data, journal: Some(journal) };
-    prefaulted.map_err(Error::io("cannot bring into memory", path))?;
     session.sort(shape, found, &watch, path)?;
     let now = file.metadata().map_err(Error::io("cannot look at", path))?.len();
     if now != len {
@@ -214,9 +218,28 @@ fn geometry(width: usize, len: u64, threads: usize, memory: usize) -> Geometry {
 struct Session {
     data: ViewMut,
     journal: Option<Journal>,
+    guardian: Option<Guardian>,
 }
 
 impl Session {
+    /// Brings in what will be needed.
+    fn prepare(
+        &mut self,
+        file: &File,
+        path: &Path,
+        threads: usize,
+        options: &Options<'_>,
+    ) -> Result<(), Error> {
+        if options.guardian
+            && let Some(journal) = &mut self.journal
+        {
+            let guardian = Guardian::start(&mut self.data, journal);
+            self.guardian = Some(guardian.map_err(Error::io("cannot start a guardian for", path))?);
+        }
+        let prefaulted = prefault(file, &mut self.data, threads);
+        prefaulted.map_err(Error::io("cannot bring into memory", path))
+    }
+
     fn sort<S: Shape>(
         &mut self,
         shape: &S,
@@ -233,7 +256,11 @@ impl Session {
     /// Puts back what is not in its place, and removes the journal.
     fn end(&mut self) -> Result<(), Error> {
         let Some(mut journal) = self.journal.take() else { return Ok(()) };
-        match journal.put_back(&mut self.data) {
+        let put_back = journal.put_back(&mut self.data);
+        if let Some(guardian) = self.guardian.take() {
+            guardian.dismiss();
+        }
+        match put_back {
             Ok(_) => journal.remove(),
             Err(Damaged) => Err(Error::Damaged { journal: journal.path().to_owned() }),
         }

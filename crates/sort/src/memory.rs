@@ -36,8 +36,9 @@ impl Areas {
 /// When there is a part of an element at the end.
 ///
 /// ```
+/// use granule_sort::{shape::Native, sort_in_memory};
 /// let mut numbers = [3u32, 1, 2].map(u32::to_ne_bytes);
-/// granule_sort::sort_in_memory(numbers.as_flattened_mut(), &granule_sort::shape::Native::<u32>::new(), 1);
+/// sort_in_memory(numbers.as_flattened_mut(), &Native::<u32>::new(), 1);
 /// assert_eq!(numbers.map(u32::from_ne_bytes), [1, 2, 3]);
 /// ```
 pub fn sort_in_memory<S: Shape>(bytes: &mut [u8], shape: &S, threads: usize) {

@@ -75,12 +75,13 @@ impl Geometry {
     /// An area with about `room_len` bytes of room, for elements of `width` bytes; more, if it
     /// takes more for a few of them.
     pub(crate) fn for_shape(width: usize, room_len: usize) -> Self {
-        let room_len = room_len.max(width.saturating_mul(16)).next_multiple_of(8);
+        let room_len = room_len.max(width.saturating_mul(16)).next_multiple_of(64);
         Geometry { room_len, buckets_max: room_len / BLOCK_LEN_MIN.max(2 * width) }
     }
 
+    /// Whole cache lines of them.
     const fn words(self) -> usize {
-        HEAD_LEN + 3 * self.buckets_max + 1
+        (HEAD_LEN + 3 * self.buckets_max + 1).next_multiple_of(8)
     }
 
     /// Bytes of an area; a multiple of 8.

@@ -1,6 +1,10 @@
 //! Where a test can have the sort die: at every store that recovery relies on, before and behind
 //! it, and in the middle of every copy. Nothing outside tests.
 
+#[cfg(test)]
+pub(crate) use hook::{Crash, after};
+pub(crate) use hook::{point, torn};
+
 #[cfg(not(test))]
 mod hook {
     #[inline(always)]
@@ -49,7 +53,3 @@ mod hook {
         point();
     }
 }
-
-#[cfg(test)]
-pub(crate) use hook::{Crash, after};
-pub(crate) use hook::{point, torn};

@@ -86,7 +86,7 @@ pub(crate) struct Journal {
     header: Option<Header>,
     view: ViewMut,
     /// Holds the lock.
-    _file: File,
+    file: File,
 }
 
 impl Journal {
@@ -113,7 +113,7 @@ impl Journal {
             let _ = std::fs::remove_file(&path); // the first error is the one to tell
         }
         let view = made?;
-        Ok(Journal { path, header: Some(header), view, _file: file })
+        Ok(Journal { path, header: Some(header), view, file })
     }
 
     fn fill(file: &mut File, path: &Path, header: Header) -> Result<ViewMut, Error> {
@@ -151,11 +151,17 @@ impl Journal {
         if header.is_some_and(|header| header.file_len() != view.len()) {
             return Err(Error::Damaged { journal: path });
         }
-        Ok(Some(Journal { path, header, view, _file: file }))
+        Ok(Some(Journal { path, header, view, file }))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What holds the lock.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
     pub(crate) fn header(&self) -> Option<Header> {
@@ -184,7 +190,7 @@ impl Journal {
 
     /// Removes it from the disk.
     pub(crate) fn remove(self) -> Result<(), Error> {
-        let Journal { path, view, _file: file, .. } = self;
+        let Journal { path, view, file, .. } = self;
         drop(view);
         if cfg!(windows) {
             drop(file); // an open file cannot be removed

@@ -66,7 +66,8 @@ mod tests {
             let (low, high) = (ends.0.min(ends.1), ends.0.max(ends.1));
             let high = low + ((high - low) >> narrow);
             let digits = Digits::new(low, high, buckets);
-            let mut ranks: Vec<u64> = ranks.iter().map(|rank| low.wrapping_add(rank >> narrow)).collect();
+            let mut ranks: Vec<u64> =
+                ranks.iter().map(|rank| low.wrapping_add(rank >> narrow)).collect();
             ranks.extend([0, low.saturating_sub(1), low, high, high.saturating_add(1), u64::MAX]);
             ranks.sort_unstable();
             let found: Vec<usize> = ranks.iter().map(|&rank| digits.of(rank)).collect();

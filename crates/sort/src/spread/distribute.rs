@@ -24,6 +24,9 @@ use crate::watch::{Stopped, Watch};
 pub(crate) const FILL: u64 = (1 << 24) - 1;
 pub(crate) const FLUSHED: u32 = FILL.count_ones();
 
+/// Bytes of a block, at most: enough for the memory to deliver it in one go.
+const BLOCK_LEN_MAX: usize = 1088;
+
 /// Brings the elements of `data` into the order of their digits. `starts` are where the ranges of
 /// the buckets begin, and the end. `base` is where `data` begins in the file, in elements.
 pub(crate) fn distribute<S: Shape>(
@@ -36,7 +39,7 @@ pub(crate) fn distribute<S: Shape>(
 ) -> Result<(), Stopped> {
     let width = shape.width();
     let buckets = digits.buckets();
-    let block = (area.room.len() / width / buckets).min(FILL as usize);
+    let block = block_of(area.room.len() / buckets, width);
     assert!(block > 0 && buckets <= area.buckets_max(), "each bucket has room for an element");
     // Of a part of the buckets the starts count from that of the first one.
     let starts: Vec<usize> = starts.iter().map(|start| start - starts[0]).collect();
@@ -71,6 +74,17 @@ pub(crate) fn distribute<S: Shape>(
     spread.run(shape, digits, watch)?;
     spread.finish();
     Ok(())
+}
+
+/// Elements of a block for which there are so many bytes.
+///
+/// Longer ones are of no use. Blocks that are an odd number of cache lines apart do not meet in the
+/// same few sets of the first cache, which has 64.
+fn block_of(len: usize, width: usize) -> usize {
+    const LINE_LEN: usize = 64;
+    let lines = len.min(BLOCK_LEN_MAX) / LINE_LEN;
+    let len = if lines < 3 { len } else { (lines - 1 + lines % 2) * LINE_LEN };
+    (len / width).clamp(1, FILL as usize)
 }
 
 struct Spread<'a, 'b> {
