@@ -7,10 +7,11 @@ use crate::results::{Table, megabytes, seconds};
 use crate::statistics::median;
 
 const HOW: &str = "\
-- every run is a process of its own, on a fresh copy of the file that is on the disk and in the cache
-  (the last part: in the cache no longer), after as much memory was touched and freed
+- every run is a process of its own, on a fresh copy of the file that is on the disk and in the
+  cache (the last part: in the cache no longer), after as much memory was touched and freed
 - what is sorted is checked after every run; a time is that of the whole process, median and least
-- of records GNU sort sees lines with a key (-s -k1.1,1.10); all of it with LC_ALL=C --parallel=2 -S 4G
+- of records GNU sort sees lines with a key (-s -k1.1,1.10); all of it with LC_ALL=C, --parallel=2
+  and -S 4G
 - a new file is brought to the disk (fsync) before it takes its name; GNU sort and what is sorted in
   place are not: what they wrote is in the cache when they end
 ";

@@ -1,5 +1,5 @@
-//! A file of many times the memory is sorted in that memory. A program of its own with one test: the
-//! peak of a process begins with that of the process which started it.
+//! A file of many times the memory is sorted in that memory. A program of its own with one test:
+//! the peak of a process begins with that of the process which started it.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};

@@ -67,15 +67,17 @@ fn group_limit(root: &Path) -> Option<u64> {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         controllers.split(',').any(|name| name == "memory").then_some(path)
     });
-    let limits = [
-        (second, is_second as fn(&str) -> bool, &["memory.max", "memory.high"][..]),
-        (first, is_first, &["memory.limit_in_bytes"][..]),
-    ];
-    let lowest = |(path, is_mount, names): (Option<&str>, fn(&str) -> bool, &[&str])| {
-        let mount = mounts.lines().find(|line| is_mount(line))?;
-        lowest_limit(root, mount, path?, names)
-    };
-    limits.into_iter().filter_map(lowest).min()
+    let mut second_mounts = mounts.lines().filter(|line| is_second(line));
+    let mut first_mounts = mounts.lines().filter(|line| is_first(line));
+    let second = second_mounts
+        .next()
+        .zip(second)
+        .and_then(|(mount, path)| lowest_limit(root, mount, path, &["memory.max", "memory.high"]));
+    let first = first_mounts
+        .next()
+        .zip(first)
+        .and_then(|(mount, path)| lowest_limit(root, mount, path, &["memory.limit_in_bytes"]));
+    second.into_iter().chain(first).min()
 }
 
 /// Whether a line of `mountinfo` is about control groups of version 2.

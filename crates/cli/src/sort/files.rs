@@ -52,8 +52,8 @@ pub(super) fn check_target(path: &Path) -> Result<(), Failure> {
     let names = names_of(path).map_err(|error| Failure::cannot(error.to_string()))?;
     if names > 1 && path.is_file() {
         eprintln!(
-            "granule: warning: {} has {names} names (hard links); this one gets the sorted file, the \
-             others keep the old one. --in-place keeps them together",
+            "granule: warning: {} has {names} names (hard links); this one gets the sorted file, \
+             the others keep the old one. --in-place keeps them together",
             path.display()
         );
     }

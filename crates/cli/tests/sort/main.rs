@@ -1,4 +1,5 @@
-//! `granule sort` from outside: against GNU sort and the standard library, refused, stopped, killed.
+//! `granule sort` from outside: against GNU sort and the standard library, refused, stopped, and
+//! killed.
 #![cfg(target_os = "linux")]
 
 mod against_gnu;

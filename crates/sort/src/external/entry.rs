@@ -162,10 +162,8 @@ fn pivot(entries: &[Entry], threads: usize) -> u64 {
 fn partition(entries: &mut [Entry], is_first: impl Fn(u64) -> bool) -> usize {
     let mut first = 0;
     for index in 0..entries.len() {
-        let entry = entries[index];
-        entries[index] = entries[first];
-        entries[first] = entry;
-        first += usize::from(is_first(entry.rank));
+        entries.swap(index, first);
+        first += usize::from(is_first(entries[first].rank));
     }
     first
 }

@@ -94,8 +94,8 @@ impl fmt::Display for Error {
             }
             Error::DiskFull { directory, wanted } => write!(
                 out,
-                "the disk is full: sorting needs {wanted} bytes in {}; the file is as it was. Make \
-                 room, or name another place with --temp-dir or --output",
+                "the disk is full: sorting needs {wanted} bytes in {}; the file is as it was. \
+                 Make room, or name another place with --temp-dir or --output",
                 directory.display()
             ),
             Error::NoFile { path, what } => {
@@ -103,8 +103,9 @@ impl fmt::Display for Error {
             }
             Error::NotWhole { path, len, width } => write!(
                 out,
-                "{} has {len} bytes, which is no multiple of {width}: behind offset {} there are {} \
-                 bytes that are no whole element. Give the right --record or --type, or cut the file",
+                "{} has {len} bytes, which is no multiple of {width}: behind offset {} there are \
+                 {} bytes that are no whole element. Give the right --record or --type, or cut \
+                 the file",
                 path.display(),
                 len - len % *width as u64,
                 len % *width as u64
@@ -117,8 +118,8 @@ impl fmt::Display for Error {
             ),
             Error::LineTooLong { path, offset, room } => write!(
                 out,
-                "{}: the line at offset {offset} is longer than the {room} bytes that there is room \
-                 for: give more --memory",
+                "{}: the line at offset {offset} is longer than the {room} bytes that there is \
+                 room for: give more --memory",
                 path.display()
             ),
             Error::TooLittleMemory { memory, needed } => write!(

@@ -119,8 +119,8 @@ impl FromStr for Key {
         let mut words = text.split(':');
         let range = words.next().and_then(parse_range).ok_or_else(|| {
             KeyError(format!(
-                "`{text}` does not begin with the bytes of the key: say FROM..TO, for example 0..10 \
-                 for the first ten"
+                "`{text}` does not begin with the bytes of the key: say FROM..TO, for example \
+                 0..10 for the first ten"
             ))
         })?;
         let mut key = Key::bytes(range);

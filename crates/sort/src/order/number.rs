@@ -216,8 +216,8 @@ impl Shape for Numbers {
     }
 }
 
-/// [`Numbers`] of `LEN` bytes: with the length, and without a branch, the compiler makes the fastest
-/// sort of them.
+/// [`Numbers`] of `LEN` bytes: with the length, and without a branch, the compiler makes the
+/// fastest sort of them.
 ///
 /// ```
 /// use granule_sort::order::{Numbers, NumbersOf};

@@ -174,13 +174,17 @@ mod tests {
         prop_oneof![number, bytes]
     }
 
+    fn few_values() -> impl Strategy<Value = u8> {
+        prop::sample::select(vec![0_u8, 1, 127, 128, 255])
+    }
+
     proptest! {
         #[test]
         fn rank_and_comparison_agree(
             keys in prop::collection::vec(any_key(20), 1..4),
             // Few values, so that keys are often equal.
-            left in prop::collection::vec(prop::sample::select(vec![0_u8, 1, 127, 128, 255]), 20),
-            mut right in prop::collection::vec(prop::sample::select(vec![0_u8, 1, 127, 128, 255]), 20),
+            left in prop::collection::vec(few_values(), 20),
+            mut right in prop::collection::vec(few_values(), 20),
             same in 0_usize..20,
         ) {
             right[..same].copy_from_slice(&left[..same]);
