@@ -10,6 +10,7 @@ use std::process::Command;
 const MEMORY: u64 = 8 << 20;
 
 /// Runs a sort; the most that was resident, in bytes.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it, and says more than wait")]
 fn peak(words: &[&str], path: &Path) -> u64 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_granule"));
     command.arg("sort").args(words).args(["-q", "--memory", "8M"]).arg(path);
@@ -30,7 +31,7 @@ fn peak(words: &[&str], path: &Path) -> u64 {
 fn fill(path: &Path) {
     let mut file = File::create(path).expect("room on the disk");
     let mut state = 31_u64;
-    for _ in 0..10 * MEMORY >> 16 {
+    for _ in 0..(10 * MEMORY) >> 16 {
         let block: Vec<u8> = (0..1 << 13)
             .flat_map(|_| {
                 state ^= state << 13;

@@ -223,7 +223,7 @@ mod tests {
         for threads in [1, 2, 3] {
             for len in [0, 1, 2, 50, 1000, 3 * PART] {
                 sorted(random(1).take(len).collect(), threads);
-                sorted(random(2).take(len).map(|n| n % 7 << 32 | n % 5).collect(), threads);
+                sorted(random(2).take(len).map(|n| ((n % 7) << 32) | (n % 5)).collect(), threads);
                 sorted(vec![9 << 32; len], threads);
                 sorted((0..len as u64).rev().map(|n| n << 32).collect(), threads);
                 sorted((0..len as u64).collect(), threads);
