@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 const MEMORY: u64 = 8 << 20;
+/// Stacks, tables of the sort, and buffers that are rounded up: two threads need so much besides.
+const BESIDES: u64 = 4 << 20;
 
 /// Runs a sort; the most that was resident, in bytes.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it, and says more than wait")]
@@ -56,7 +58,7 @@ fn what_is_resident_has_a_bound() {
         fill(&many);
         let (least, most) = (peak(words, &few), peak(words, &many));
         println!("{words:?}: {} KiB above {} KiB", (most - least) >> 10, least >> 10);
-        assert!(least < most && most - least < MEMORY / 4 * 5, "{words:?}: {most} {least}");
+        assert!(least < most && most - least < MEMORY + BESIDES, "{words:?}: {most} {least}");
     }
     fs::remove_dir_all(&folder).expect("it is ours");
 }

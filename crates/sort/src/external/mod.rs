@@ -63,7 +63,8 @@ pub struct Job<'a> {
     pub output: Option<&'a Path>,
     /// Where the runs are; none: beside the output.
     pub temp_dir: Option<&'a Path>,
-    /// Bytes of memory for elements, at least [`MEMORY_MIN`]. Two of the longest lines have to fit.
+    /// Bytes of memory for elements and what is read and written, at least [`MEMORY_MIN`]; each
+    /// thread takes about 2 MiB besides. Two of the longest lines have to fit.
     pub memory: usize,
     /// Threads that work at the same time, at least 1.
     pub threads: usize,
