@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 const MEMORY: u64 = 8 << 20;
-/// Stacks, tables of the sort, and buffers that are rounded up: two threads need so much besides.
-const BESIDES: u64 = 4 << 20;
+/// What two threads take besides: each has two buffers, which grow by huge pages, and tables.
+const BESIDES: u64 = 10 << 20;
 
 /// Runs a sort; the most that was resident, in bytes.
 #[expect(clippy::zombie_processes, reason = "wait4 waits for it, and says more than wait")]
