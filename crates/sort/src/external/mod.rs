@@ -64,7 +64,8 @@ pub struct Job<'a> {
     /// Where the runs are; none: beside the output.
     pub temp_dir: Option<&'a Path>,
     /// Bytes of memory for elements and what is read and written, at least [`MEMORY_MIN`]; each
-    /// thread takes up to 5 MiB besides, because buffers grow by huge pages. Two of the longest lines have to fit.
+    /// thread takes up to 5 MiB besides, because buffers grow by huge pages. Two of the longest
+    /// lines have to fit.
     pub memory: usize,
     /// Threads that work at the same time, at least 1.
     pub threads: usize,
