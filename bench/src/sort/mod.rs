@@ -75,7 +75,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     measured?;
     let text = table::describe(&machine, flags.rounds, &parts);
     let measured = Measured { machine: &machine, seed: data::SEED, parts: &parts };
-    publish(flags.result_name("sort").as_deref(), &text, &measured)
+    // Small files tell little: they have a result only by name.
+    let name = if part == 1 { flags.result_name("sort") } else { flags.name.clone() };
+    publish(name.as_deref(), &text, &measured)
 }
 
 const MEMMAP2: &str = "memmap2 + sort_unstable";
