@@ -65,6 +65,7 @@ stories! {
     page_states
     pages
     ring
+    sort_file
     stable_vec
     use_after_free
     virtual_alloc

@@ -8,6 +8,7 @@
 //! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
 //! cargo run --release -p granule-bench -- files      files as memory: calls, and memmap2
 //! cargo run --release -p granule-bench -- shared     two processes that talk: pipes, sockets
+//! cargo run --release -p granule-bench -- sort       sorting files: memmap2 and GNU sort
 //! ```
 //!
 //! A complete run writes its data and a page to read into `bench/results`; a run of a part
@@ -25,6 +26,7 @@ mod programs;
 mod report;
 mod results;
 mod shared;
+mod sort;
 mod statistics;
 mod tools;
 mod vm;
@@ -36,7 +38,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: granule-bench programs|pairs|report|vm|arrays|files|shared
+usage: granule-bench programs|pairs|report|vm|arrays|files|sort|shared
     [--rounds N] [--timeout SECONDS] [--only NAME]... [--tools NAME,NAME...]
     [--scale small|full] [--name RESULT]";
 
@@ -64,9 +66,11 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "files" => files::run(&flags::Flags::parse(rest, files::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
         "shared" => shared::run(&flags::Flags::parse(rest, shared::ROUNDS)?)?,
+        "sort" => sort::run(&flags::Flags::parse(rest, sort::ROUNDS)?)?,
         // Started by the verbs above, not by people.
         "measure" => return measure::child(rest),
         "touch" => measure::touch(rest)?,
+        "sort-child" => sort::child(rest)?,
         "arrays-child" => arrays::child(rest)?,
         "shared-child" => shared::child(rest)?,
         "pairs-child" => pairs_child::run(rest)?,

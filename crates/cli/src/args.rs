@@ -1,6 +1,7 @@
 //! The command line.
 #![forbid(unsafe_code)]
 
+use crate::sort::{SORT_HELP, SortArguments};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use granule::stomp::options::{DEPTH_MAX, GuardChoice, Options, Placement};
 use std::ffi::OsString;
@@ -34,6 +35,9 @@ pub(crate) enum Verb {
     /// Run a program with every heap block against an inaccessible page, and show the guilty line.
     #[command(after_help = STOMP_HELP)]
     Stomp(Box<StompArguments>),
+    /// Put the numbers, records or lines of a file into order.
+    #[command(after_help = SORT_HELP)]
+    Sort(Box<SortArguments>),
     /// Say what this machine offers, and what it means for you.
     Info(InfoArguments),
     /// Show which pages of a file are in memory, to be written yet, or huge.
@@ -165,7 +169,7 @@ fn parse_quarantine(text: &str) -> Result<usize, String> {
 }
 
 /// Bytes, or a number with K, M, G or T (powers of 1024; `KiB` and `KB` are read the same).
-fn parse_size(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {

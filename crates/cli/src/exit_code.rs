@@ -15,6 +15,10 @@ pub(crate) enum ExitCode {
     Signal(i32),
     /// 99, or what `--error-exitcode` says: at least one crime was found.
     Found(u8),
+    /// 1: the file is not sorted.
+    Unsorted,
+    /// 128 and the number of the signal that `granule` stopped its work for.
+    Stopped(i32),
     /// 125: granule cannot do what was asked; nothing is known about the program.
     Cannot,
     /// 126: the program exists but cannot be executed.
@@ -29,7 +33,10 @@ impl ExitCode {
         match self {
             ExitCode::Success => 0,
             ExitCode::Program(status) | ExitCode::Found(status) => status,
-            ExitCode::Signal(signal) => 128u8.saturating_add(signal as u8),
+            ExitCode::Unsorted => 1,
+            ExitCode::Signal(signal) | ExitCode::Stopped(signal) => {
+                128u8.saturating_add(signal as u8)
+            }
             ExitCode::Cannot => 125,
             ExitCode::NotExecutable => 126,
             ExitCode::NoProgram => 127,

@@ -6,6 +6,7 @@ mod exit_code;
 mod info;
 mod layers;
 mod pages;
+mod sort;
 mod stomp;
 mod style;
 
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.verb {
         Verb::Stomp(arguments) => stomp::run(&arguments),
+        Verb::Sort(arguments) => sort::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Pages(arguments) => pages::run(&arguments),
         Verb::DemoCrime => {

@@ -3,14 +3,24 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`shape`] | what one element is, and which of two comes first |
+//! | [`order`] | the orders of numbers and of records with keys |
+//! | [`lines`] | the order of lines |
+//! | [`external`] | sorting into a new file, in as much memory as there may be |
+//! | [`check`] | whether a file is sorted |
+//! | [`limits`] | how much memory and how many threads there are for it |
 
+pub mod check;
 mod engine;
 mod error;
+pub mod external;
 mod guardian;
 mod in_place;
 mod journal;
 mod kernel;
+pub mod limits;
+pub mod lines;
 mod memory;
+pub mod order;
 mod prefault;
 pub mod shape;
 mod spread;

@@ -114,7 +114,8 @@ impl Toolchain {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
-            .args([verb, "--package", "granule", "--target", target])
+            .args([verb, "--package", "granule", "--package", "granule-sort"])
+            .args(["--target", target])
             .args(["-Z", "build-std=std,panic_unwind"])
             .current_dir(&self.root)
             .env("RUSTC", COMPILER.file)
