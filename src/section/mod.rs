@@ -67,7 +67,6 @@ pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;
 
-#[cfg(feature = "std")]
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Backing, Errno};
 use core::ops::Range;
