@@ -44,6 +44,7 @@
 
 mod cached;
 mod copy;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
 mod grow;
 #[cfg(feature = "std")]
 mod held;

@@ -6,6 +6,7 @@
 mod call;
 mod faults;
 mod generation;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
 mod grow;
 #[cfg(feature = "std")]
 mod handles;

@@ -4,6 +4,7 @@
 //! up when they are first needed, and each has a fallback (`late.rs`).
 
 mod call;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
 mod grow;
 #[cfg(feature = "std")]
 mod handles;
