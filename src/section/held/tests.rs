@@ -8,6 +8,7 @@ use crate::section::{Access, Durability, Exclusive, FreezePolicy, Frozen, Sectio
 use crate::sys::inject::{Ledger, Plan, Session};
 use crate::sys::{self, Sharing};
 use crate::vm::tests::stage::{Absorbed, play};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Whatever is refused on the way to a proof, a copy is made instead.
 #[test]
@@ -105,12 +106,16 @@ fn of_ours(error: std::io::Error) -> Error {
 /// Without a copy every refusal is an error.
 #[test]
 fn an_exclusive_view() {
-    let path = OwnFile::new("story-exclusive", 100_000);
+    let path = OwnFile::new("story-exclusive", 1);
     if let Err(error) = Exclusive::open(&path.0) {
         std::println!("skipped: {error}");
         return;
     }
     play(&[], |stage| {
+        // On Windows a view that could not be taken away keeps everybody out of its file.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = OwnFile::new(&std::format!("story-exclusive-{count}"), 100_000);
         let open = || Exclusive::open(&path.0).map_err(of_ours);
         let view = stage.verb(Op::Hold, open)?;
         stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;

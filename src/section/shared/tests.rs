@@ -44,7 +44,9 @@ const SHORT: Option<Duration> = Some(Duration::from_millis(1));
 
 /// What is left of an earlier play under this name, which a refused call has left there; and the
 /// start of this process, of which 0 is told then.
-const LEFT: [Absorbed; 3] = [
+const LEFT: [Absorbed; 4] = [
+    Absorbed::by(Op::Share, Call::Fallocate, "its length is set, without a promise")
+        .on_some_systems(),
     Absorbed::by(Op::Share, Call::Read, "0 stands for the start of the process").on_some_systems(),
     Absorbed::by(Op::Share, Call::Openat, "what was to be removed is not there").on_some_systems(),
     Absorbed::by(Op::Share, Call::UnmapViewOfFile, "a page stays").on_some_systems(),
