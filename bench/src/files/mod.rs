@@ -66,9 +66,10 @@ const HOW: &str = "\
 - files lie in the folder for temporary files, are in the cache, and clean before each turn
 - all ways by turns in one process, in another order each time
 
-`ours / it` is the median over the turns, of wall time, the first row being ours; the goal is the
-most that it may be. `least` is the fastest turn. `peak` is what was resident at the peak, above
-what was before: pages of the file that are mapped count, and are the cache's, too.
+`ours / it` is the median over the turns, of processor time, and of wall time where a disk is waited
+for; the first row is ours, and the goal is the most that it may be. `least` is the fastest turn of
+the clock on the wall, which other programs of the machine slow down. `peak` is what was resident at
+the peak, above what was before: pages of the file that are mapped count, and are the cache's, too.
 
 ";
 
