@@ -74,7 +74,7 @@ the peak, above what was before: pages of the file that are mapped count, and ar
 ";
 
 const NOT: &str = "\
-Do not conclude that maps are faster than calls: a large buffer appends as fast or faster, and what is
-read once from a disk is read as fast by calls. They have one copy less in memory, addresses that
+Do not conclude that maps are faster than calls: a large buffer appends as fast or faster, and what
+is read once from a disk is read as fast by calls. Maps have one copy less in memory, addresses that
 stay, and no system call for what is in memory already.
 ";
