@@ -66,14 +66,15 @@ const HOW: &str = "\
 - files lie in the folder for temporary files, are in the cache, and clean before each turn
 - all ways by turns in one process, in another order each time
 
-`ours / it` is the median over the turns, of wall time, the first row being ours; the goal is the
-most that it may be. `least` is the fastest turn. `peak` is what was resident at the peak, above
-what was before: pages of the file that are mapped count, and are the cache's, too.
+`ours / it` is the median over the turns, of processor time, and of wall time where a disk is waited
+for; the first row is ours, and the goal is the most that it may be. `least` is the fastest turn of
+the clock on the wall, which other programs of the machine slow down. `peak` is what was resident at
+the peak, above what was before: pages of the file that are mapped count, and are the cache's, too.
 
 ";
 
 const NOT: &str = "\
-Do not conclude that maps are faster than calls: they append as fast as a large buffer, and what is
-read once from a disk is read as fast by calls. They have one copy less in memory, addresses that
+Do not conclude that maps are faster than calls: a large buffer appends as fast or faster, and what
+is read once from a disk is read as fast by calls. Maps have one copy less in memory, addresses that
 stay, and no system call for what is in memory already.
 ";

@@ -29,13 +29,18 @@ use windows_sys::Win32::System::Memory::{
     PAGE_NOACCESS, PAGE_READWRITE,
 };
 
-/// Reserves the addresses; nothing is mapped. Call: VirtualAlloc.
+/// `MEM_TOP_DOWN`, which `windows-sys` has among other things that nobody needs here.
+const TOP_DOWN: u32 = 0x10_0000;
+
+/// Reserves the addresses; nothing is mapped. They are the highest that are free: who asks for none
+/// in particular gets low ones, and so not those that a growth gives up for a moment. Call:
+/// VirtualAlloc.
 ///
 /// # Safety
 /// 1. The backing is open, for reading and writing.
 pub(crate) unsafe fn reserve_area(_: Backing, len: usize) -> Result<Area, Errno> {
     // SAFETY: (1) the system picks free addresses.
-    let start = unsafe { allocate(0, len, MEM_RESERVE, PAGE_NOACCESS) }?;
+    let start = unsafe { allocate(0, len, MEM_RESERVE | TOP_DOWN, PAGE_NOACCESS) }?;
     Ok(Area { start, len, mapped: 0, rest: len })
 }
 
@@ -129,18 +134,17 @@ pub(crate) unsafe fn release_area(area: Area) -> Result<(), Errno> {
     while place < area.mapped {
         let told = mapping_at_or_above(start + place);
         // Each view begins where the one before ends. Where nobody tells its end, it is looked for.
-        let view = told.ok().flatten().map(|view| view.start.max(start + place)..view.end);
+        let view = told.ok().flatten().map(|view| view.allocation_base..view.end);
         let view = view.unwrap_or(start + place..start + place + view_step());
         if view.start >= start + area.mapped {
             break;
         }
         // SAFETY: inside the area.
         let first = unsafe { area.start.add(view.start - start) };
-        // SAFETY: (1) a view of ours, or the middle of one that is still there or gone.
+        // SAFETY: (1) a view of ours, or, where nobody tells, the middle of one.
         let unmapped = unsafe { unmap(first) };
-        if told.is_ok() {
-            done = done.and(unmapped);
-        }
+        // What nobody told, and what did not go, may be there still.
+        done = done.and(unmapped.map_err(|errno| told.err().unwrap_or(errno)));
         place = view.end - start;
     }
     done

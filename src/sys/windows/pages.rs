@@ -75,6 +75,7 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
         (Op::Map, ERROR_NOT_ENOUGH_MEMORY) => ErrorKind::NoAddressSpace,
         (Op::Map | Op::Hold, ERROR_SHARING_VIOLATION) => ErrorKind::InUse,
         (Op::Hold, ERROR_NOT_SUPPORTED) => ErrorKind::Unsupported,
+        (Op::Map | Op::Resize, ERROR_INVALID_ADDRESS) => ErrorKind::AddressTaken,
         (Op::Map, ERROR_BAD_FILE_TYPE) => ErrorKind::Unsupported,
         (Op::Resize, ERROR_USER_MAPPED_FILE) => ErrorKind::BadState,
         (Op::Map | Op::Flush | Op::Resize, ERROR_DISK_FULL | ERROR_HANDLE_DISK_FULL) => {
