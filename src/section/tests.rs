@@ -213,12 +213,16 @@ fn of_ours(error: std::io::Error) -> Error {
 /// Without a copy every refusal is an error.
 #[test]
 fn an_exclusive_view() {
-    let path = OwnFile::new("story-exclusive", 100_000);
+    let path = OwnFile::new("story-exclusive", 10);
     if let Err(error) = Exclusive::open(&path.0) {
         std::println!("skipped: {error}");
         return;
     }
+    let count = core::cell::Cell::new(0);
     play(&[], |stage| {
+        // A view that the system refused to take away keeps its file in use.
+        count.set(count.get() + 1);
+        let path = OwnFile::new(&std::format!("story-exclusive-{}", count.get()), 100_000);
         let open = || Exclusive::open(&path.0).map_err(of_ours);
         let view = stage.verb(Op::Hold, open)?;
         stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
