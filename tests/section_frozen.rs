@@ -9,6 +9,7 @@ use granule::{Error, ErrorKind, Op};
 use section_other::Other;
 use section_support::{OwnFile, pattern};
 use std::fs::File;
+#[cfg(target_os = "linux")]
 use std::io::Write;
 use std::path::Path;
 #[cfg(target_os = "linux")]

@@ -5,11 +5,13 @@
 //! - Files are numbers of ours, opened for this and known to nobody else.
 //! - A proof holds for as long as the file is open. A lease holds until it is given up, or for
 //!   [`lease_break_secs`] after somebody has asked for the file.
-//! - Where there are no leases, `take_lease` refuses, and the functions after it are not called.
+//! - Where there are no leases (`HAS_LEASES`), `take_lease` refuses, and what is about a lease is
+//!   not called.
 
 use super::{
-    Access, Errno, follow_forks, give_lease, into_number, keep_others_out, lease_break_secs,
-    lease_is_wanted, mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
+    Access, Errno, HAS_LEASES, follow_forks, give_lease, into_number, keep_others_out,
+    lease_break_secs, lease_is_wanted, mask_of_keeper, move_over, open_again, read_at,
+    standing_proof, take_lease,
 };
 use core::ptr::NonNull;
 
@@ -52,6 +54,7 @@ const _LEASE_CONTRACT: (
     fn(),
     fn(&mut std::fs::OpenOptions, Access),
     fn(std::fs::File) -> usize,
+    bool,
 ) = (
     open_again,
     standing_proof,
@@ -65,4 +68,5 @@ const _LEASE_CONTRACT: (
     mask_of_keeper,
     keep_others_out,
     into_number,
+    HAS_LEASES,
 );

@@ -43,6 +43,8 @@ pub enum FreezePolicy {
 /// | Windows | [`ShareMode`](Proof::ShareMode) | the same; who wants to is refused (error 32) |
 /// | any | [`Copy`](Proof::Copy) | the bytes were read into memory of this process |
 ///
+/// Of a file on a network drive of Windows it is the server that refuses.
+///
 /// # Leases
 /// Whoever opens a leased file for writing, in any process, or shortens it, is held back by the
 /// kernel. A thread of this library sees that within some hundredths of a second, copies the bytes

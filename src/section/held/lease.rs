@@ -56,6 +56,9 @@ impl OwnFile {
 
     /// Takes a lease, kept by the keeper.
     pub(super) fn lease(&mut self, access: Access) -> Result<(), Error> {
+        if !sys::HAS_LEASES {
+            return Err(Error::new(Op::Hold, ErrorKind::Unsupported, 0, 0, 0));
+        }
         let keeper = keeper::start()?;
         // SAFETY: (1) ours; (2) the keeper.
         unsafe { sys::take_lease(self.number, access, keeper) }

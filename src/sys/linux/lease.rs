@@ -50,6 +50,9 @@ struct Owner {
     id: c_int,
 }
 
+/// This system has leases.
+pub(crate) const HAS_LEASES: bool = true;
+
 /// The same file, opened once more, to be read: a lease belongs to what was opened together. Call:
 /// openat of /proc/self/fd.
 ///

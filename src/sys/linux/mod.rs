@@ -52,8 +52,8 @@ pub(crate) use huge::{
 pub(crate) use info::{guards, huge_pages, info, limits};
 #[cfg(feature = "std")]
 pub(crate) use lease::{
-    follow_forks, give_lease, into_number, keep_others_out, lease_break_secs, lease_is_wanted,
-    mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
+    HAS_LEASES, follow_forks, give_lease, into_number, keep_others_out, lease_break_secs,
+    lease_is_wanted, mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
 };
 pub(crate) use maps::{file_at, mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{

@@ -10,6 +10,9 @@ use core::ffi::c_int;
 use core::ptr::NonNull;
 use std::fs::{File, OpenOptions};
 
+/// These systems hold no writer back.
+pub(crate) const HAS_LEASES: bool = false;
+
 /// Nothing would be won: these systems hold no writer back.
 ///
 /// # Safety

@@ -38,8 +38,8 @@ pub(crate) use handles::{AsHandle, OwnedHandle, handle_of, number_of_handle, rec
 pub(crate) use info::{guards, huge_page_len, huge_pages, info, limits};
 #[cfg(feature = "std")]
 pub(crate) use lease::{
-    follow_forks, give_lease, into_number, keep_others_out, lease_break_secs, lease_is_wanted,
-    mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
+    HAS_LEASES, follow_forks, give_lease, into_number, keep_others_out, lease_break_secs,
+    lease_is_wanted, mask_of_keeper, move_over, open_again, read_at, standing_proof, take_lease,
 };
 pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{

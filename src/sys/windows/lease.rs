@@ -22,6 +22,9 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Storage::FileSystem::{FILE_SHARE_READ, ReOpenFile, ReadFile};
 use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
 
+/// Its opportunistic locks are for servers of files.
+pub(crate) const HAS_LEASES: bool = false;
+
 /// The same file, opened once more, to be read while nobody writes. ERROR_SHARING_VIOLATION:
 /// somebody has it open for more, this process with `file` itself perhaps. Call: ReOpenFile.
 ///
