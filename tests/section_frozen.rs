@@ -292,11 +292,11 @@ fn a_child_does_not_have_the_view() {
     };
     // SAFETY: inside the view.
     let touch = || i32::from(unsafe { view.as_ptr().read_volatile() });
-    if std::env::var_os(start::RUNNER).is_some() {
-        println!("skipped: what the child has; an emulator does not know MADV_DONTFORK");
-    } else {
-        assert_eq!(fork(&touch).signal(), Some(libc::SIGSEGV));
+    let is_emulated = std::env::var_os(start::RUNNER).is_some();
+    if is_emulated {
+        println!("skipped: an emulator knows no MADV_DONTFORK, and no threads in a child");
     }
+    assert!(is_emulated || fork(&touch).signal() == Some(libc::SIGSEGV));
     // A drop in the child gives nothing free that is the parent's.
     let leave = || {
         // SAFETY: read once, and dropped in the child only.
@@ -307,7 +307,7 @@ fn a_child_does_not_have_the_view() {
     assert_eq!(view.proof(), Proof::Lease);
     // The child of the child can have a view of its own, with a keeper of its own.
     let open = || i32::from(held(&file).is_none_or(|own| own[..] != bytes[..]));
-    assert_eq!(fork(&open).code(), Some(0));
+    assert!(is_emulated || fork(&open).code() == Some(0));
     let mut other = Other::start();
     assert_eq!(other.does("write", &file), "");
     assert_eq!((view[..] == bytes[..], view.proof()), (true, Proof::Copy));
