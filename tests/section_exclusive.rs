@@ -6,7 +6,9 @@ mod start;
 
 use granule::section::{Durability, Exclusive, FreezePolicy, Frozen, ViewMut};
 use granule::{Error, ErrorKind, Op};
-use section_other::{Other, sum};
+use section_other::Other;
+#[cfg(any(target_os = "linux", windows))]
+use section_other::sum;
 use section_support::{OwnFile, pattern};
 use std::fs::File;
 use std::io;

