@@ -5,7 +5,7 @@ use super::contest::{Contest, Data, Found, Goal, measured};
 use super::place::OwnFile;
 use crate::Result;
 use crate::statistics::Random;
-use granule::section::{Access, Racy, Section};
+use granule::section::{Access, Frozen, Racy, Section};
 use std::hint::black_box;
 
 const LEN: usize = 1 << 30;
@@ -17,9 +17,11 @@ pub(super) fn run(turns: usize, random: &mut Random) -> Result<(String, Data)> {
     let own = OwnFile::filled(&std::env::temp_dir(), LEN)?;
     let ours = bare::view(own.path())?;
     let theirs = bare::memmap(own.path())?;
+    let frozen = Frozen::open(own.path())?;
     Contest::new("1 GiB that is mapped and in memory is read: slices")
         .way("View", Goal::None, || sum_of(&ours))
         .way("memmap2", Goal::Ratio(1.02), || sum_of(&theirs))
+        .way("Frozen", Goal::None, || sum_of(&frozen))
         .run(turns, random)
 }
 
