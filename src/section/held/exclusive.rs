@@ -142,7 +142,7 @@ impl Exclusive {
     }
 
     /// Brings what was written to the pages of `range` to the disk, as
-    /// [`ViewMut::flush`](super::ViewMut::flush) does.
+    /// [`ViewMut::flush`](crate::section::ViewMut::flush) does.
     ///
     /// # Errors
     /// - As there.

@@ -93,7 +93,7 @@ pub trait Form: Sync {
     /// The element of an entry, with its separator.
     fn element<'a>(&self, bytes: &'a [u8], entry: &Entry) -> &'a [u8];
 
-    /// As [`Ties::rerank`] wants it.
+    /// As `Ties::rerank` wants it.
     fn rerank(&self, bytes: &[u8], entries: &mut [Entry], level: usize) -> bool {
         let _ = (bytes, entries, level);
         false
