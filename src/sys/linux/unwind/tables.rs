@@ -154,9 +154,23 @@ pub(super) fn by_find_object(find: FindObject, address: u64) -> Option<Module> {
     let found = unsafe { found.assume_init() };
     (found.eh_frame != 0).then_some(())?;
     Module::of_image(found.map_start, found.eh_frame)
+        .or_else(|| Module::of_program(found.link_map, found.eh_frame))
 }
 
 impl Module {
+    /// The program itself, which the kernel has mapped: between its parts there may be holes, and
+    /// then what is found is the one part that was asked about, without the headers. The kernel has
+    /// told where these are, and the loader's entry begins with the bias.
+    fn of_program(link_map: u64, table: u64) -> Option<Self> {
+        // SAFETY: any number may be asked for.
+        let headers = unsafe { libc::getauxval(libc::AT_PHDR) };
+        // SAFETY: as above.
+        let count = unsafe { libc::getauxval(libc::AT_PHNUM) };
+        let module = Module { bias: probe_read(link_map)?, headers, count, table };
+        // Another module has its table elsewhere.
+        module.table_mapping().map(|_| module)
+    }
+
     /// A module from its first mapped bytes, which are those of its file, and its table.
     fn of_image(start: u64, table: u64) -> Option<Self> {
         const MAGIC: u32 = u32::from_le_bytes(*b"\x7fELF");
