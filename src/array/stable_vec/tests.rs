@@ -4,7 +4,16 @@
 use super::{StableVec, trim};
 use crate::error::{Call, Error, Op};
 use crate::vm::tests::stage::{Absorbed, Stage, play};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
+
+/// Where addresses run out, as a refusal looks, an array gives back what the whole process has kept:
+/// the reservations of another story, too.
+static STORIES: Mutex<()> = Mutex::new(());
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    STORIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// More than what the arrays of most stories hold, and not the usual maximum: such arrays leave
 /// their reservation to others.
@@ -71,6 +80,7 @@ fn check(array: &mut StableVec<Element>) {
 
 #[test]
 fn growing_and_giving_back() {
+    let _alone = one_at_a_time();
     let mut absorbs = Vec::from(AHEAD);
     absorbs.extend([PLACE, ADVISED]);
     absorbs.extend(ASKED);
@@ -93,6 +103,7 @@ fn growing_and_giving_back() {
 
 #[test]
 fn shrinking_tells() {
+    let _alone = one_at_a_time();
     let emptied = Absorbed::by(Op::Decommit, Call::Mmap, "pages are emptied in place");
     let advised = Absorbed::by(Op::Decommit, Call::Madvise, "huge pages are a wish");
     let mut absorbs = Vec::from(AHEAD);
@@ -113,6 +124,7 @@ fn shrinking_tells() {
 
 #[test]
 fn a_guarded_spare() {
+    let _alone = one_at_a_time();
     let mut absorbs = Vec::from([PLACE]);
     absorbs.extend(ASKED);
     absorbs.extend(GIVEN_BACK);
@@ -131,7 +143,8 @@ fn a_guarded_spare() {
 
 #[test]
 fn reservations_that_are_kept() {
-    /// The process's reservations, which only this story has here.
+    let _alone = one_at_a_time();
+    /// The process's reservations, which only this story has then.
     struct Kept;
     impl Drop for Kept {
         fn drop(&mut self) {
