@@ -64,6 +64,7 @@ calls! {
     Msync = "msync",
     Fsync = "fsync",
     Fdatasync = "fdatasync",
+    Cachestat = "cachestat",
     SyncFileRange = "sync_file_range",
     Linkat = "linkat",
     Unlinkat = "unlinkat",

@@ -33,16 +33,16 @@ impl Section {
     /// A view is made for that and taken away. What is not in memory is not read.
     ///
     /// Linux: those of [`cached`](Self::cached) for each huge page, mmap, madvise
-    /// (MADV_POPULATE_READ), ioctl (PAGEMAP_SCAN), munmap. Elsewhere it is 0, without a question.
+    /// (MADV_POPULATE_READ), ioctl (PAGEMAP_SCAN), munmap. Where there are no huge pages it is 0.
     ///
     /// # Errors
     /// - Those of [`cached`](Self::cached) and [`view`](Self::view).
     pub fn cached_huge(&self, range: Range<u64>) -> Result<u64, Error> {
-        let huge_len = sys::huge_page_len();
-        if huge_len == 0 || self.check(&range)? < huge_len {
+        let as_query = |error: Error| error.as_part_of(Op::Query);
+        let (huge_len, len) = (sys::huge_page_len(), self.check(&range).map_err(as_query)?);
+        if huge_len == 0 || len < huge_len {
             return Ok(0);
         }
-        let as_query = |error: Error| error.as_part_of(Op::Query);
         let view =
             Mapped::new(self, range.clone(), Sharing::Read, Keeps::Nothing).map_err(as_query)?;
         let mut piece = range.start.next_multiple_of(huge_len as u64);
@@ -59,7 +59,7 @@ impl Section {
         }
         let Some((start, len)) = view.pages(&(0..view.len()), Op::Query)? else { return Ok(0) };
         let len = len.next_multiple_of(sys::limits().page_len);
-        // SAFETY: (1) whole pages of a view that is ours.
+        // SAFETY: (1) all of a view that is ours.
         let huge = unsafe { sys::huge_len(start, len) };
         huge.map(|len| len as u64).map_err(|errno| errno.of(Op::Query, range.start as usize, len))
     }

@@ -1,7 +1,8 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
 use super::{Access, Durability, GrowMap, Section, ViewMut};
-use crate::error::{Call, Error, Op};
+use crate::error::{Call, Error, ErrorKind, Op};
+use crate::sys;
 use crate::sys::inject::{Plan, Session};
 use crate::vm::tests::stage::{Absorbed, play};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -71,6 +72,37 @@ fn a_racy_view() {
         assert_eq!(view.load(24_999)?, 0x0707_0707);
         stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
         stage.leave(|| drop((section, view)));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_cached() {
+    let path = OwnFile::new("story-cached", 100_000);
+    let file = std::fs::File::open(&path.0).expect("it is there");
+    let whole = Section::of_file(&file, Access::Read).expect("a small file");
+    let told = match whole.cached(0..100_000) {
+        Ok(told) => told,
+        Err(error) => return std::println!("skipped: {error}"),
+    };
+    assert_eq!(told.resident, 100_000u64.next_multiple_of(sys::limits().page_len as u64));
+    assert_eq!(whole.cached(0..0).expect("nothing to ask"), crate::sys::CacheState::default());
+    assert_eq!(whole.cached(0..100_001).expect_err("outside").kind(), ErrorKind::OutOfRange);
+    let long = OwnFile::new("cached-long", 5 << 20);
+    let file = std::fs::File::open(&long.0).expect("it is there");
+    let section = Section::of_file(&file, Access::Read).expect("a file");
+    let huge = section.cached_huge(1..5 << 20).expect("it was told of the other file");
+    assert!(huge <= 4 << 20, "{huge}: the first and the last piece are not whole");
+    let page_by_page = "mincore tells instead";
+    let absorbs = [
+        Absorbed::by(Op::Query, Call::Cachestat, page_by_page).on_some_systems(),
+        Absorbed::by(Op::Query, Call::Openat, "how long a huge page is").on_some_systems(),
+        Absorbed::by(Op::Query, Call::Read, "as above").on_some_systems(),
+    ];
+    play(&absorbs, |stage| {
+        let now = stage.verb(Op::Query, || whole.cached(0..100_000))?;
+        assert_eq!(now.resident, told.resident);
+        stage.verb(Op::Query, || whole.cached_huge(0..100_000))?;
         Ok(())
     });
 }

@@ -44,7 +44,7 @@ struct Part {
 #[derive(Serialize)]
 struct Way {
     name: &'static str,
-    /// The words before the file; `OUT` is a new file.
+    /// The words before the file; `OUT` is a new file, and our programs go by their names.
     words: Vec<String>,
     /// The most that its time may be of the time of others, by their names.
     goals: &'static [(&'static str, f64)],
@@ -63,14 +63,17 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     let machine = Machine::look();
     let part = if flags.scale == "small" { 16 } else { 1 };
     let granule = tools::granule()?;
-    let mut parts = parts(&granule, part)?;
+    let ourselves = std::env::current_exe()?;
+    let ourselves = ourselves.to_str().ok_or("a path is not text")?;
+    let programs = Programs { granule: &granule, ourselves };
+    let mut parts = parts(part);
     parts.retain(|part| flags.wants_program(part.name));
     if parts.is_empty() {
         return Err("--only is numbers, records, lines or large".into());
     }
     let folder = std::env::temp_dir().join(format!("granule-bench-sort-{}", std::process::id()));
     fs::create_dir(&folder)?;
-    let measured = parts.iter_mut().try_for_each(|part| part.measure(&folder, flags, &granule));
+    let measured = parts.iter_mut().try_for_each(|part| part.measure(&folder, flags, &programs));
     fs::remove_dir_all(&folder)?;
     measured?;
     let text = table::describe(&machine, flags.rounds, &parts);
@@ -80,18 +83,20 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     publish(name.as_deref(), &text, &measured)
 }
 
+/// Programs that are started by their paths, which are of this machine alone.
+const GRANULE: &str = "granule";
+const OURSELVES: &str = "granule-bench";
+
 const MEMMAP2: &str = "memmap2 + sort_unstable";
 const GNU: &str = "GNU sort";
 const NUMBERS: &[&str] = &["--type", "u64"];
 const RECORDS: &[&str] = &["--record", "100", "--key", "0..10"];
 const LINES: &[&str] = &["--lines"];
 
-fn parts(granule: &str, part: usize) -> Result<Vec<Part>> {
-    let bench = std::env::current_exe()?;
-    let bench = bench.to_str().ok_or("a path is not text")?;
-    let memmap2 = |what| Way::new(MEMMAP2, &[bench, "sort-child", what]);
+fn parts(part: usize) -> Vec<Part> {
+    let memmap2 = |what| Way::new(MEMMAP2, &[OURSELVES, "sort-child", what]);
     let granule = |name, form: &[&str], more: &[&str]| {
-        Way::new(name, &[&[granule, "sort", "-q"], form, more].concat())
+        Way::new(name, &[&[GRANULE, "sort", "-q"], form, more].concat())
     };
     // Both threads, a buffer in memory, and the order of bytes.
     let gnu = |more: &[&str]| {
@@ -103,7 +108,7 @@ fn parts(granule: &str, part: usize) -> Result<Vec<Part>> {
     let gib = (1 << 30) / part;
     let records = 5_000_000 / part;
     let lines = 8_400_000 / part;
-    Ok(vec![
+    vec![
         Part {
             ways: vec![
                 memmap2("numbers"),
@@ -146,7 +151,7 @@ fn parts(granule: &str, part: usize) -> Result<Vec<Part>> {
             ],
             ..Part::new("large", "A file of four times the memory, cold", gib, gib / 8, NUMBERS)
         },
-    ])
+    ]
 }
 
 impl Way {
@@ -177,7 +182,7 @@ impl Part {
     }
 
     /// Makes the file, and sorts copies of it in all ways, round by round.
-    fn measure(&mut self, folder: &Path, flags: &Flags, granule: &str) -> Result<()> {
+    fn measure(&mut self, folder: &Path, flags: &Flags, programs: &Programs<'_>) -> Result<()> {
         let group = match self.group.map(Group::new).transpose() {
             Ok(group) => group,
             Err(error) => {
@@ -194,7 +199,7 @@ impl Part {
         }
         self.len = fs::metadata(&source)?.len();
         let before = group.as_ref().map(Group::words).transpose()?.unwrap_or_default();
-        let bench = Bench { folder, source, before, flags, granule };
+        let bench = Bench { folder, source, before, flags, programs };
         // Through the map it takes a while, and there is little to choose from.
         let rounds =
             if self.is_cold { flags.rounds.saturating_sub(2).max(1) } else { flags.rounds };
@@ -221,7 +226,13 @@ struct Bench<'a> {
     /// The words that put a program into the control group.
     before: Vec<String>,
     flags: &'a Flags,
+    programs: &'a Programs<'a>,
+}
+
+/// Where the programs of ours are.
+struct Programs<'a> {
     granule: &'a str,
+    ourselves: &'a str,
 }
 
 impl Bench<'_> {
@@ -244,6 +255,8 @@ impl Bench<'_> {
         let place = out.to_str().ok_or("a path is not text")?;
         command.extend(way.words.iter().map(|word| match word.as_str() {
             "OUT" => place.to_owned(),
+            GRANULE => self.programs.granule.to_owned(),
+            OURSELVES => self.programs.ourselves.to_owned(),
             _ => word.clone(),
         }));
         let status = Command::new(&command[0]).args(&command[1..]).arg(&copy).status()?;
@@ -253,7 +266,7 @@ impl Bench<'_> {
         }
         fs::remove_file(record)?;
         let sorted = if way.writes_a_file() { &out } else { &copy };
-        let mut check = Command::new(self.granule);
+        let mut check = Command::new(self.programs.granule);
         check.args(["sort", "-q", "--check"]).args(part.form).arg(sorted);
         if !check.status()?.success() || fs::metadata(sorted)?.len() != part.len {
             return Err(format!("{}, {}: the file is not sorted", part.name, way.name).into());

@@ -1,64 +1,15 @@
 //! Sorting into a new file, against the sort of the standard library: all at once and in runs, all
 //! forms, and what goes wrong.
 
+mod support;
+
 use granule_sort::external::{Done, Error, Fixed, Form, Job, MEMORY_MIN, Watch, sort_file};
 use granule_sort::lines::Lines;
 use granule_sort::order::{Numbers, Records};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-
-/// A directory that goes away with the test, which leaves nothing in it but what it names.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("granule-sort-{name}-{}", std::process::id()));
-        fs::create_dir(&path).expect("a scratch directory");
-        Scratch(path)
-    }
-
-    fn file(&self, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join("file");
-        fs::write(&path, bytes).expect("room on the disk");
-        path
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).expect("it is there");
-        let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("a plain name");
-        let mut names: Vec<String> = entries.map(|entry| name(entry.expect("readable"))).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let removed = fs::remove_dir_all(&self.0);
-        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
-    }
-}
-
-/// xorshift: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
-    }
-}
+use support::{Random, Scratch};
 
 /// Sorts `bytes` with every number of threads, and compares with what is expected.
 fn check<F: Form>(scratch: &Scratch, form: &F, bytes: &[u8], expected: &[u8]) -> Done {
@@ -135,15 +86,15 @@ fn text(random: &mut Random, len: usize, kind: u64) -> Vec<u8> {
         match kind {
             0 => text.extend(random.next().to_string().bytes()),
             1 => text.extend(std::iter::repeat_n(
-                b'a' + random.below(2) as u8,
-                random.below(40) as usize,
+                b'a' + (random.next() % 2) as u8,
+                (random.next() % 40) as usize,
             )),
             2 => {
                 text.extend(b"https://example.org/a/long/common/beginning/of/all/");
-                text.extend(random.below(5000).to_string().bytes());
+                text.extend((random.next() % 5000).to_string().bytes());
             }
             _ => {
-                let len = random.below(30) as usize;
+                let len = (random.next() % 30) as usize;
                 let line = random.bytes(len);
                 text.extend(line.iter().map(|byte| [0, 1, 255, b'x'][usize::from(byte % 4)]));
             }
@@ -197,7 +148,7 @@ fn odd_texts() {
 fn the_output_may_be_another_file_or_the_same() {
     let scratch = Scratch::new("output");
     let input = scratch.file(b"b\na\n");
-    let output = scratch.0.join("output");
+    let output = scratch.path().join("output");
     for before in [None, Some("what was there before, and is longer")] {
         if let Some(text) = before {
             fs::write(&output, text).expect("writable");
@@ -216,9 +167,9 @@ fn the_output_may_be_another_file_or_the_same() {
 fn what_is_no_file_is_refused() {
     let scratch = Scratch::new("no-file");
     let sort = |path: &Path| sort_file(&Lines::new(), &Job::new(path)).expect_err("no file");
-    let error = sort(&scratch.0);
+    let error = sort(scratch.path());
     assert!(matches!(error, Error::NoFile { what: "a directory", .. }), "{error}");
-    let error = sort(&scratch.0.join("missing"));
+    let error = sort(&scratch.path().join("missing"));
     assert!(error.to_string().starts_with("cannot open "), "{error}");
     let path = scratch.file(b"12345");
     let form = Fixed::plain(Numbers::new("u16".parse().expect("a type")));

@@ -7,8 +7,8 @@ use crate::vm::tests::stage::{Absorbed, Stage, play};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
-/// Where addresses run out, as a refusal looks, an array gives back what the whole process has kept:
-/// the reservations of another story, too.
+/// An array that gets no addresses gives back what the whole process has kept: the reservations of
+/// another story, too.
 static STORIES: Mutex<()> = Mutex::new(());
 
 fn one_at_a_time() -> MutexGuard<'static, ()> {

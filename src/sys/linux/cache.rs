@@ -4,14 +4,11 @@ use super::super::Errno;
 use super::super::cache::CacheState;
 use super::super::section::{Backing, Sharing};
 use super::info::limits;
-use super::raw::syscall;
+use super::raw::{SYS_CACHESTAT, syscall};
 use super::section::{map_view, unmap_view};
 use super::touched::resident;
 use crate::addr::align_down;
 use core::mem::MaybeUninit;
-
-/// The same number on all processors.
-const SYS_CACHESTAT: libc::c_long = 451;
 
 /// `struct cachestat_range`.
 #[repr(C)]

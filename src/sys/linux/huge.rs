@@ -96,7 +96,7 @@ pub(crate) unsafe fn decommit_huge(ptr: NonNull<u8>, len: usize) -> Result<(), E
 /// mapping that reaches beyond the range as if its huge pages lay in the range first.
 ///
 /// # Safety
-/// 1. The range lies in one reservation of ours.
+/// 1. The range lies in one reservation or view of ours.
 pub(crate) unsafe fn huge_len(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     let (start, end) = (ptr.addr().get(), ptr.addr().get() + len);
     match scan_huge(start, end) {

@@ -12,6 +12,9 @@ fn checked(call: Call, value: isize) -> Result<usize, Errno> {
     if (-4095..0).contains(&value) { Err(Errno(-value as i32, call)) } else { Ok(value as usize) }
 }
 
+/// cachestat (Linux 6.5), which the C library's list lacks; the same number on all processors.
+pub(super) const SYS_CACHESTAT: libc::c_long = 451;
+
 /// The name of a system call. Those that no verb of pages makes have no place in the list.
 const fn call_of(number: libc::c_long) -> Call {
     match number {
@@ -47,6 +50,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_msync => Call::Msync,
         libc::SYS_fsync => Call::Fsync,
         libc::SYS_fdatasync => Call::Fdatasync,
+        SYS_CACHESTAT => Call::Cachestat,
         libc::SYS_linkat => Call::Linkat,
         libc::SYS_unlinkat => Call::Unlinkat,
         libc::SYS_futex => Call::Futex,

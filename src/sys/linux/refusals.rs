@@ -23,6 +23,7 @@ use crate::error::Call;
 /// | mbind | ENOMEM, EPERM, ENOSYS | no mapping left, a filter, a kernel without NUMA |
 /// | get_mempolicy, move_pages | ENOSYS, EPERM | a kernel without NUMA, a filter |
 /// | mincore | EAGAIN | short of memory for a moment |
+/// | cachestat | ENOSYS, EPERM | a kernel before 6.5, another user's file |
 /// | prctl | EINVAL | a kernel that does not know the request |
 /// | openat | EMFILE, ENFILE | too many files of the process, of the machine |
 /// | | ENOENT | /proc is not there |
@@ -58,6 +59,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Mbind => &[ENOMEM, EPERM, ENOSYS],
         Call::GetMempolicy | Call::MovePages => &[ENOSYS, EPERM],
         Call::Mincore => &[EAGAIN],
+        Call::Cachestat => &[ENOSYS, EPERM],
         Call::Prctl => &[EINVAL],
         Call::Openat => &[EMFILE, ENFILE, ENOENT],
         Call::Read | Call::Pread => &[EIO, ENOMEM],

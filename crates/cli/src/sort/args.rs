@@ -21,6 +21,7 @@ Numbers and records that fit into memory are sorted where they are, through a ma
 kill at any moment loses nothing (--recover, or the next sort, puts back what was under way), but a
 power failure may. Lines, and all that is larger than memory, go into a new file that takes the
 old one's name when it is on the disk: the file is always the old one or the new one.
+Nobody else may shorten a file while it is sorted in place: that ends the sort.
 
 Exit status:
     0  done, or sorted (--check)    1  not sorted (--check)    125  not done: see the message
