@@ -185,13 +185,13 @@ impl<F: Form> Sorting<'_, F> {
     fn sort_into(&self, output: &NewFile) -> Result<Done, Error> {
         self.watch.begin(Stage::Runs, self.input.len());
         if self.fits()? {
-            let mut room = Room::default();
             let how = Filling {
                 input: self.input,
                 memory: self.elements_memory(self.memory),
                 drop_behind: false,
                 watch: self.watch,
             };
+            let mut room = Room::new(&how);
             let next = room.fill(self.form, 0, &how)?;
             if next == self.input.len() {
                 return self.write_at_once(&mut room, output);

@@ -16,7 +16,7 @@ const BLOCK_LEN: usize = 4 << 20;
 const FEW: usize = 1 << 12;
 
 /// A buffer of elements, and room for their entries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room {
     /// As long as it ever was; only its beginning is in use.
     bytes: StableVec<u8>,
@@ -35,6 +35,18 @@ pub(super) struct Filling<'a> {
 }
 
 impl Room {
+    /// Room for what `how` allows: addresses for no more than that, however many buffers there are.
+    pub(super) fn new(how: &Filling<'_>) -> Self {
+        let file_len = usize::try_from(how.input.len()).unwrap_or(usize::MAX);
+        let most = how.memory.min(file_len);
+        Room {
+            // A line may lack its separator.
+            bytes: StableVec::with_max(most.saturating_add(1)),
+            len: 0,
+            entries: StableVec::with_max((how.memory / size_of::<Entry>()).min(file_len).max(1)),
+        }
+    }
+
     /// Fills the buffer from `offset` on with whole elements, as many as there is memory for, and
     /// says where the next one begins.
     pub(super) fn fill<F: Form>(

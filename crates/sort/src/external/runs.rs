@@ -146,8 +146,8 @@ impl<F: Form> Maker<'_, F> {
     /// Takes the next part of the input, sorts it, writes it; until there is none.
     fn work(&self) -> Result<(), Error> {
         let Sorting { form, input, watch, .. } = *self.sorting;
-        let mut room = Room::default();
         let how = Filling { input, memory: self.memory, drop_behind: true, watch };
+        let mut room = Room::new(&how);
         loop {
             let number = {
                 let mut feed = self.feed();
