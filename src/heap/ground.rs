@@ -212,6 +212,12 @@ impl Ground {
         self.pool.all[start..start + 2 * count].split_at(count)
     }
 
+    /// One word of the bits of a slab's free blocks.
+    #[inline]
+    pub(super) fn word(&self, slab: &Slab, word: usize) -> &'static AtomicU64 {
+        &self.pool.all[slab.bits.get() as usize + word]
+    }
+
     /// Takes `count` granules in a row, the first a multiple of `align`; and says whether they read
     /// zero.
     ///

@@ -6,10 +6,7 @@ use super::core::{CAPACITY, Core, Own};
 use super::ground::Ground;
 use super::report::{Finding, broken};
 use super::slab::{Kind, Links, Slab};
-use crate::ds::primitive::{
-    AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed},
-};
+use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::ds::returned::{self, Told};
 use crate::error::{Error, ErrorKind, Op};
 use core::cell::Cell;
@@ -33,6 +30,24 @@ pub(super) struct Held {
 pub(super) struct Numbered {
     pub(super) granule: usize,
     pub(super) slab: &'static Slab,
+}
+
+/// Blocks of one word of a slab's bits.
+#[derive(Clone, Copy)]
+struct Found {
+    slab: Numbered,
+    word: usize,
+    mask: u64,
+}
+
+impl Found {
+    /// True if the other one is of the same word and another block.
+    #[inline]
+    const fn is_beside(&self, other: &Self) -> bool {
+        self.slab.granule == other.slab.granule
+            && self.word == other.word
+            && self.mask & other.mask == 0
+    }
 }
 
 impl Held {
@@ -190,29 +205,50 @@ impl Held {
         self.own().push(class, block);
     }
 
-    /// Gives the `count` oldest blocks of a cache back to their slabs.
+    /// Gives the `count` oldest blocks of a cache back to their slabs: neighbours, which came in a
+    /// row as a rule, in one step for each word of bits.
     pub(super) fn flush(&self, class: Class, count: usize) {
+        let mut found: Option<Found> = None;
         self.own().take_oldest(class, count, |block| {
             let block = NonNull::new(block).expect("a block of the cache");
-            self.free_block(block);
+            let next = self.find(block, found.map(|found| found.slab));
+            match &mut found {
+                Some(found) if found.is_beside(&next) => found.mask |= next.mask,
+                _ => {
+                    if let Some(old) = found.replace(next) {
+                        self.free_found(&old);
+                    }
+                }
+            }
         });
+        if let Some(last) = found {
+            self.free_found(&last);
+        }
     }
 
-    /// Sets the bit of a block.
-    fn free_block(&self, block: NonNull<u8>) {
+    /// The bit of a block of ours, which probably lies where the last one did.
+    #[inline]
+    fn find(&self, block: NonNull<u8>, last: Option<Numbered>) -> Found {
         let granule = self.ground.granule_of(block).expect("a block of a slab of ours");
-        let from = self.first_of(granule);
-        let offset = self.ground.offset_in(from.granule, block);
-        let number = block_at(offset, from.slab.reciprocal.get());
-        if number * from.slab.size.get() as usize != offset {
+        let slab = match last {
+            Some(last) if last.granule == granule => last,
+            _ => self.first_of(granule),
+        };
+        let offset = self.ground.offset_in(slab.granule, block);
+        let number = block_at(offset, slab.slab.reciprocal.get());
+        if number * slab.slab.size.get() as usize != offset {
             broken(Finding::NotABlock, block);
         }
-        let (word, mask) = (number / BITS, 1 << (number % BITS));
-        if self.ground.bits(from.slab).0[word].load(Relaxed) & mask != 0 {
-            broken(Finding::FreedTwice, block);
+        Found { slab, word: number / BITS, mask: 1 << (number % BITS) }
+    }
+
+    #[inline]
+    fn free_found(&self, found: &Found) {
+        self.free_bits(found.slab, found.word, found.mask);
+        let slab = found.slab.slab;
+        if slab.free.get() == slab.blocks.get() {
+            self.settle(found.slab);
         }
-        self.free_bits(from, word, mask);
-        self.settle(from);
     }
 
     fn first_of(&self, granule: usize) -> Numbered {
@@ -224,22 +260,31 @@ impl Held {
     }
 
     /// Sets bits of a slab; it stands in the list of its class from then on.
+    #[inline]
     fn free_bits(&self, from: Numbered, word: usize, mask: u64) {
-        let Numbered { granule, slab } = from;
-        let bits: &AtomicU64 = &self.ground.bits(slab).0[word];
+        let slab = from.slab;
+        let bits = self.ground.word(slab, word);
         let old = bits.load(Relaxed);
         if old & mask != 0 {
-            let number = word * BITS + (old & mask).trailing_zeros() as usize;
-            let block = self.ground.place(granule).wrapping_add(number * slab.size.get() as usize);
-            broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"));
+            self.freed_twice(from, word, old & mask);
         }
         bits.store(old | mask, Relaxed);
-        slab.cursor.set(slab.cursor.get().min(word as u32));
+        if slab.cursor.get() > word as u32 {
+            slab.cursor.set(word as u32);
+        }
         let before = slab.free.get();
         slab.free.set(before + mask.count_ones());
         if before == 0 {
             self.link(&self.own().slabs[class_of(slab).index()], from, |slab| &slab.in_class);
         }
+    }
+
+    #[cold]
+    fn freed_twice(&self, from: Numbered, word: usize, bits: u64) -> ! {
+        let number = word * BITS + bits.trailing_zeros() as usize;
+        let offset = number * from.slab.size.get() as usize;
+        let block = self.ground.place(from.granule).wrapping_add(offset);
+        broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"))
     }
 
     /// A slab all of whose blocks are free goes back to the ground, if its class has another one.
