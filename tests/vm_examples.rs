@@ -61,7 +61,9 @@ stories! {
     copy_on_write
     granularity
     growing_array
+    heap_per_thread
     layers
+    list_thrown_away
     page_states
     pages
     ring

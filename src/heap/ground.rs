@@ -173,6 +173,13 @@ impl Ground {
         })
     }
 
+    /// A small one for a test, which stays for ever.
+    #[cfg(test)]
+    pub(super) fn of_a_test(is_counted: bool) -> &'static Self {
+        let ground = Self::new(GRANULES_MIN, is_counted).expect("256 MiB of addresses");
+        std::boxed::Box::leak(std::boxed::Box::new(ground))
+    }
+
     /// The granule that an address lies in, if it is one of ours.
     #[inline]
     pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
@@ -274,7 +281,9 @@ impl Ground {
             while self.idle.load(Relaxed) > kept {
                 let dirty = self.dirty[word].load(Relaxed);
                 let Some(run) = self.take_idle(word, dirty) else { break };
-                self.empty(run);
+                if !self.empty(run) {
+                    return;
+                }
             }
         }
     }
@@ -298,14 +307,18 @@ impl Ground {
         None
     }
 
-    /// Empties granules that were taken for that, and gives them back.
-    fn empty(&self, run: Range<usize>) {
+    /// Empties granules that were taken for that, and gives them back; false if the system does not
+    /// take their memory. Then they stay dirty, and are committed again before they are used.
+    fn empty(&self, run: Range<usize>) -> bool {
         let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
-        // Memory that the system does not take back stays dirty: it is used again as it is.
-        if self.memory.empty(bytes).is_ok() {
+        let is_done = self.memory.empty(bytes).is_ok();
+        if is_done {
             self.idle.fetch_sub(clear(self.dirty, &run), Relaxed);
+        } else if let Some(ready) = self.ready {
+            clear(ready, &run);
         }
         self.taken.give(run);
+        is_done
     }
 
     fn make_ready(&self, run: &Range<usize>) -> Result<(), Error> {
@@ -404,4 +417,118 @@ fn clear(bits: &[AtomicU64], range: &Range<usize>) -> usize {
 
 fn count(bits: &[AtomicU64], range: &Range<usize>) -> usize {
     masks(range).map(|(word, mask)| (bits[word].load(Relaxed) & mask).count_ones() as usize).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::class::Class;
+    use super::super::held::Held;
+    use super::*;
+    use crate::sys::inject::{Plan, Session};
+    use std::vec::Vec;
+
+    fn held(ground: &'static Ground) -> Result<Held, Error> {
+        let core = ground.take_core()?;
+        core.begin(core.number(), usize::MAX);
+        // SAFETY: (1) nobody else has it.
+        Ok(unsafe { Held::new(ground, core) })
+    }
+
+    /// Blocks of three sizes, and what they stand on.
+    fn story(ground: &'static Ground) -> Result<(), Error> {
+        let heap = held(ground)?;
+        let blocks = [16, 3000, 20_000].map(|size| heap.allocate(Class::of(size)));
+        let long = heap.allocate_run(1 << 20, 1);
+        let told = blocks.iter().map(|block| block.map(drop)).chain([long.map(drop)]);
+        let told = told.collect::<Result<Vec<_>, _>>().map(drop);
+        for (block, size) in blocks.iter().zip([16, 3000, 20_000]) {
+            if let Ok(block) = *block {
+                // SAFETY: in use and that long: it has to be there.
+                unsafe { block.write_bytes(1, size) };
+                heap.free(Class::of(size), block);
+            }
+        }
+        assert_eq!(heap.validate(), Ok(()));
+        heap.drop_all();
+        ground.rest(heap.core);
+        assert_eq!(ground.taken_count.load(Relaxed), 0);
+        told
+    }
+
+    #[test]
+    fn where_commits_count_each_may_be_refused() {
+        let count = {
+            let ground = Ground::of_a_test(true);
+            let session = Session::open(Plan::NOTHING);
+            story(ground).expect("memory");
+            session.counted()
+        };
+        assert!(count >= 6, "{count} calls: the core, words, slabs and granules");
+        for nth in 1..=count {
+            let ground = Ground::of_a_test(true);
+            let session = Session::open(Plan { nth, count: 1, choice: 0 });
+            let error = story(ground).expect_err("a call was refused");
+            assert_ne!(error.code(), 0, "{error}");
+            story(ground).expect("memory again");
+            drop(session);
+        }
+    }
+
+    #[test]
+    fn free_memory_goes_back_above_what_is_kept() {
+        let ground = Ground::of_a_test(false);
+        let all = GRANULES_MIN - 64;
+        let (first, is_zero) = ground.take(all, 1).expect("room");
+        assert!(is_zero);
+        for granule in first..first + all {
+            // SAFETY: ours, committed, and 64 KiB long.
+            unsafe { ground.place(granule).write(1) };
+        }
+        ground.give(first..first + all / 2);
+        assert!(ground.idle.load(Relaxed) <= KEPT_MIN, "{}", ground.idle.load(Relaxed));
+        ground.give(first + all / 2..first + all);
+        assert!(ground.idle.load(Relaxed) <= KEPT_MIN);
+        ground.empty_idle(0);
+        assert_eq!(ground.idle.load(Relaxed), 0);
+        let (again, is_zero) = ground.take(all, 1).expect("room");
+        assert!(
+            is_zero
+                && (0..all).all(|granule| {
+                    // SAFETY: ours and committed.
+                    unsafe { ground.place(again + granule).read() == 0 }
+                })
+        );
+    }
+
+    #[test]
+    fn memory_that_the_system_does_not_take_stays_in_use() {
+        for is_counted in [false, true] {
+            refuse_to_be_emptied(Ground::of_a_test(is_counted));
+        }
+    }
+
+    fn refuse_to_be_emptied(ground: &'static Ground) {
+        let (first, _) = ground.take(10, 1).expect("room");
+        // SAFETY: ours, committed, and 64 KiB long.
+        unsafe { ground.place(first).write(1) };
+        ground.give(first..first + 10);
+        let session = Session::open(Plan { nth: 1, count: usize::MAX, choice: 0 });
+        ground.empty_idle(0);
+        drop(session);
+        assert_eq!(ground.idle.load(Relaxed), 10);
+        let (first, is_zero) = ground.take(10, 1).expect("room");
+        assert!(!is_zero, "granule {first} was not emptied");
+        // SAFETY: ours, committed, and 64 KiB long.
+        unsafe { ground.place(first).write(2) };
+    }
+
+    #[test]
+    fn when_all_is_taken_it_says_so() {
+        let ground = Ground::of_a_test(false);
+        let error = ground.take(GRANULES_MIN + 1, 1).expect_err("there are fewer");
+        assert_eq!(error.kind(), ErrorKind::NoAddressSpace);
+        let (first, _) = ground.take(GRANULES_MIN, 1).expect("room");
+        assert!(ground.take(1, 1).is_err());
+        ground.give(first..first + GRANULES_MIN);
+    }
 }
