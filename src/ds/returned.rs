@@ -7,12 +7,12 @@
 //! 1. The count is at least the number of bits that are set: it goes up before and down after.
 //! 2. A slab is handed over once while its count is not 0: by whoever raised it from 0, and by the
 //!    owner to himself while some are announced but not yet returned.
-//! 3. Before the owner has collected its bit a block counts as in use, so nobody takes the slab away
-//!    under somebody who frees.
+//! 3. Before the owner has collected its bit a block counts as in use, so nobody takes the slab
+//!    away under somebody who frees.
 //! 4. A bit that is set already is a block that was freed twice.
 //!
-//! The idea of one message for many blocks is snmalloc's (Lietar et al., ISMM 2019); the bits in place
-//! of lists through the blocks are ours: nobody writes into a block that is free.
+//! The idea of one message for many blocks is snmalloc's (Lietar et al., ISMM 2019); the bits in
+//! place of lists through the blocks are ours: nobody writes into a block that is free.
 #![forbid(unsafe_code)]
 
 use super::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -39,8 +39,8 @@ pub(crate) fn give(announced: &AtomicU32, words: &[AtomicU64], word: usize, mask
     if before == 0 { Told::HandOver } else { Told::Nothing }
 }
 
-/// Takes what was returned, word by word, and says whether more is on its way: then the owner has to
-/// come again.
+/// Takes what was returned, word by word, and says whether more is on its way: then the owner has
+/// to come again.
 pub(crate) fn collect(
     announced: &AtomicU32,
     words: &[AtomicU64],

@@ -2,10 +2,10 @@
 //!
 //! One bit for each place; a set bit is a place that somebody has. The numbered rules:
 //! 1. A place is owned by whoever changed its bit from 0 to 1, until he changes it back.
-//! 2. A run is taken word by word, upwards. Whoever finds a place of it taken gives back what he has
-//!    of it, and goes on looking behind that place.
-//! 3. `low` is a hint: no place below its word was free when it was written. It is never trusted:
-//!    a search that finds nothing from there begins again at the first word.
+//! 2. A run is taken word by word, upwards. Whoever finds a place of it taken gives back what he
+//!    has of it, and goes on looking behind that place.
+//! 3. `low` is a hint: no place below its word was free when it was written. It is never trusted: a
+//!    search that finds nothing from there begins again at the first word.
 //! 4. No call waits: it repeats only what another thread's success made void. A process that is
 //!    forked in the middle of a call has lost at most the places of that call.
 //!

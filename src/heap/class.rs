@@ -41,7 +41,8 @@ const fn computed(size: usize) -> u8 {
     if size <= 128 {
         return (8 + (size - 65) / 16) as u8;
     }
-    // The doubling that `size` ends in begins at 2^doubling, and has four steps of 2^(doubling - 2).
+    // The doubling that `size` ends in begins at 2^doubling, and has four steps of 2^(doubling -
+    // 2).
     let doubling = (size - 1).ilog2() as usize;
     let step = (size - 1 - (1 << doubling)) >> (doubling - 2);
     (12 + (doubling - 7) * 4 + step) as u8

@@ -1,16 +1,17 @@
-//! Floor 4, uses floors 0 to 2. What a heap knows of itself, and its two quick ways: a block from the
-//! cache of its class, and a block back to it.
+//! Floor 4, uses floors 0 to 2. What a heap knows of itself, and its two quick ways: a block from
+//! the cache of its class, and a block back to it.
 //!
 //! The cache of a class is a small stack of addresses beside the heap, as in jemalloc; neither way
-//! touches the block or its slab. When it is empty a batch is drawn from one slab of the class, in the
-//! order of addresses; when it is full the older half goes back to the slabs it came from.
+//! touches the block or its slab. When it is empty a batch is drawn from one slab of the class, in
+//! the order of addresses; when it is full the older half goes back to the slabs it came from.
 //!
 //! # Invariants
 //! 1. `Own` is used by one thread at a time: who holds the core. A heap's caller (not `Sync`), the
 //!    holder of its lock, or the thread whose core it is.
-//! 2. Place 0 of a cache is null for ever, places 1 to `top` are blocks: free, of this class, in slabs
-//!    of this core. Their bits are clear: for their slab they are in use.
-//! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has nothing.
+//! 2. Place 0 of a cache is null for ever, places 1 to `top` are blocks: free, of this class, in
+//!    slabs of this core. Their bits are clear: for their slab they are in use.
+//! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
+//!    nothing.
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;

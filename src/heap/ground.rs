@@ -13,8 +13,8 @@
 //! committed when they are taken for the first time: `ready` says which are.
 //!
 //! # Invariants
-//! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives it
-//!    back. A record of a free granule says so before its bit does.
+//! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
+//!    it back. A record of a free granule says so before its bit does.
 //! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
 //! 3. `idle` is about the number of granules that are dirty and not taken. Above the limit they are
 //!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
@@ -42,6 +42,8 @@ const GRANULES: usize = 1 << 24;
 /// The same where all that is committed counts.
 const COUNTED_GRANULES: usize = 1 << 20;
 const GRANULES_MIN: usize = 1 << 12;
+/// How much smaller the next try is: 64 GiB, 4 GiB, 256 MiB. Others want addresses, too.
+const SMALLER: usize = 16;
 
 /// Free memory that stays in any case, in granules.
 const KEPT_MIN: usize = (32 << 20) / GRANULE_LEN;
@@ -131,7 +133,7 @@ impl Ground {
             let is_counted = count <= COUNTED_GRANULES;
             match Self::new(count, is_counted) {
                 Err(error) if count <= GRANULES_MIN => return Err(error),
-                Err(_) => count /= 2,
+                Err(_) => count /= SMALLER,
                 made => return made,
             }
         }

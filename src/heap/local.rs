@@ -119,8 +119,8 @@ impl LocalHeap {
         }
     }
 
-    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a new
-    /// one and this one is given back. What is new has any content, or reads zero in a
+    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a
+    /// new one and this one is given back. What is new has any content, or reads zero in a
     /// [zeroed](HeapOptions::zeroed) heap.
     ///
     /// # Errors

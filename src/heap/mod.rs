@@ -30,8 +30,8 @@
 //! - In front of the slabs stands a cache for each class.
 //! - What other threads give back is a bit, too, and costs the owner one step for 64 blocks.
 //!
-//! Each of these is a file, with numbered rules in front; [`LocalHeap::validate`] names the one that
-//! is broken.
+//! Each of these is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
+//! that is broken.
 
 mod block;
 mod class;

@@ -2,10 +2,10 @@
 //! waits for.
 //!
 //! A thread tries the core that its number falls on, then the others; when all are busy and there
-//! may be one more it makes it. A block goes back to its core at once if that is free at this moment,
-//! else by the slab's bits (`ds::returned`), which takes no lock. So the only wait is for a block when all
-//! cores are busy; in the child of a fork cores that other threads held stay busy for ever, and new ones take their
-//! place.
+//! may be one more it makes it. A block goes back to its core at once if that is free at this
+//! moment, else by the slab's bits (`ds::returned`), which takes no lock. So the only wait is for a
+//! block when all cores are busy; in the child of a fork cores that other threads held stay busy
+//! for ever, and new ones take their place.
 
 use super::block::{Place, copy_content, resized};
 use super::core::Core;
@@ -163,8 +163,8 @@ impl Heap {
 
     /// Gives a block back, from any thread.
     ///
-    /// A block of another heap, an address that is none and, sooner or later, a block that was given
-    /// back twice are reported; the process is aborted then.
+    /// A block of another heap, an address that is none and, sooner or later, a block that was
+    /// given back twice are reported; the process is aborted then.
     ///
     /// # Safety
     /// 1. `block` came from this heap, has not been given back, and is not used again.
@@ -174,8 +174,8 @@ impl Heap {
         self.free_at(place, block);
     }
 
-    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a new
-    /// one and this one is given back. What is new has any content, or reads zero in a
+    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a
+    /// new one and this one is given back. What is new has any content, or reads zero in a
     /// [zeroed](HeapOptions::zeroed) heap.
     ///
     /// # Errors
@@ -233,8 +233,8 @@ impl Heap {
         self.owned(address).is_some()
     }
 
-    /// Calls `visit` with every block in use. Each core is held in its turn, so `visit` must not use
-    /// this heap; blocks that other threads take and give back meanwhile may be shown or not.
+    /// Calls `visit` with every block in use. Each core is held in its turn, so `visit` must not
+    /// use this heap; blocks that other threads take and give back meanwhile may be shown or not.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
         self.cores().for_each(|core| self.wait_for(core).held.walk(&mut visit));

@@ -1,18 +1,19 @@
-//! Floor 4, uses floor 0. What is known of a granule: whose it is, and which of its blocks are free.
+//! Floor 4, uses floor 0. What is known of a granule: whose it is, and which of its blocks are
+//! free.
 //!
 //! One record for each granule, in a table of its own: a block's address gives its record by
 //! arithmetic, without a look at memory. Nothing is kept in the blocks, so an overflow cannot break
 //! the books, and memory that is free is not touched.
 //!
-//! The first line of a record is its owner's; the second is written by whoever frees from elsewhere.
-//! All fields are atomics that are read and written without any order, as plain fields would be:
-//! rule 1 says who may.
+//! The first line of a record is its owner's; the second is written by whoever frees from
+//! elsewhere. All fields are atomics that are read and written without any order, as plain fields
+//! would be: rule 1 says who may.
 //!
 //! # Invariants (`validate` quotes the numbers)
 //! 1. The owner's line is written by its owner alone. `owner` is 0 if the granule is nobody's.
 //! 2. A slab of a class has `blocks` blocks of `size` bytes, the first at its beginning.
-//! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their number;
-//!    no bit is set below word `cursor`, nor at or above block number `blocks`.
+//! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their
+//!    number; no bit is set below word `cursor`, nor at or above block number `blocks`.
 //! 4. A slab stands in its owner's list of its class if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
 //!    first are of kind `Inside`, and know how far away that is.

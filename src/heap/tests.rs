@@ -1,7 +1,7 @@
 //! Floor 4. Heaps against a model, and what they say of themselves.
 
 use super::*;
-use crate::ErrorKind;
+use crate::error::ErrorKind;
 use ::core::alloc::Layout;
 use ::core::ptr::NonNull;
 use proptest::prelude::*;
