@@ -17,7 +17,7 @@ use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
 use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
 use core::cell::Cell;
-use core::ptr::{NonNull, null_mut};
+use core::ptr::NonNull;
 
 /// Places in a cache, the null one included.
 pub(super) const PLACES: usize = 64;
@@ -213,7 +213,7 @@ impl Own {
         self.batches.iter().for_each(|batch| batch.set(0));
         self.slabs.iter().for_each(|slabs| slabs.set(0));
         self.all.set(0);
-        debug_assert!(self.places.iter().all(|places| places[0].get() == null_mut()));
+        debug_assert!(self.places.iter().all(|places| places[0].get().is_null()));
     }
 }
 
