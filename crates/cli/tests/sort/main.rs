@@ -6,6 +6,7 @@ mod against_gnu;
 mod files;
 mod kills;
 mod refusals;
+mod shortened;
 #[path = "../../../sort/tests/support/mod.rs"]
 mod support;
 
