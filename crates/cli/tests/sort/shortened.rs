@@ -121,8 +121,8 @@ fn is_told_of_change(scratch: &Scratch, words: &[&str], is_shortened: bool) -> b
     }
     let text = error_text(&output);
     assert_eq!((output.status.signal(), output.status.code()), (None, Some(125)), "{text}");
-    assert!(text.contains("was changed by somebody else while it was sorted"), "{text}");
-    assert!(text.contains("Sort it again"), "the next step is missing: {text}");
+    assert!(text.contains("was changed by somebody else meanwhile"), "{text}");
+    assert!(text.contains("Try it again"), "the next step is missing: {text}");
     assert!(fs::read(&path).expect("it is there") == left, "it is as they left it");
     true
 }
