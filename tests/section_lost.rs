@@ -71,7 +71,7 @@ fn a_store_that_finds_no_place_is_told() {
         page.fill(7);
     }
     let valid = view.valid_len();
-    assert!(!view.is_intact() && valid >= 1 << 20 && valid <= 4 << 20, "{valid}");
+    assert!(!view.is_intact() && (1 << 20..=4 << 20).contains(&valid), "{valid}");
     assert!(view[..valid].iter().all(|&byte| byte == 7));
     view.flush(0..valid, Durability::Data).expect("so much has a place");
     let error = view.flush(0..8 << 20, Durability::Data).expect_err("and so much has none");

@@ -91,12 +91,12 @@ impl Fault {
     /// Why: a handler that gives rights should answer [`Outcome::NotMine`] to anything else, which
     /// no right helps, or the touch faults for ever.
     ///
-    /// | | Linux | Windows | macOS, FreeBSD |
+    /// | cause | Linux | Windows | macOS, FreeBSD |
     /// |---|---|---|---|
-    /// | [`Right`](Cause::Right) | SIGSEGV: SEGV_MAPERR, SEGV_ACCERR | access violation, guard page | SIGSEGV |
-    /// | [`Page`](Cause::Page) | SIGBUS: BUS_ADRERR, BUS_OBJERR, BUS_MCEERR_AR | in-page error | |
-    /// | [`Other`](Cause::Other) | any other `si_code` | | |
-    /// | `None` | | | SIGBUS, which can be either |
+    /// | [`Right`](Cause::Right) | SEGV_MAPERR, SEGV_ACCERR | access violation, guard | SIGSEGV |
+    /// | [`Page`](Cause::Page) | BUS_ADRERR, _OBJERR, _MCEERR_AR | in-page error | - |
+    /// | [`Other`](Cause::Other) | any other `si_code` | - | - |
+    /// | `None` | - | - | SIGBUS, which can be either |
     ///
     /// ```
     /// use granule::fault::{Cause, Fault, Outcome};

@@ -1,6 +1,6 @@
 //! Floor 4, uses floors 0 to 3. A view whose bytes others may change, and whose file they may
-//! shorten. What happens to lost pages is told in [`lost`](super::lost): an access that was repeated
-//! looks at the note, and is an error.
+//! shorten. What happens to lost pages is told in [`lost`](super::lost): an access that was
+//! repeated looks at the note, and is an error.
 
 use super::lost::Patched;
 use super::mapped::{Keeps, Mapped};

@@ -42,8 +42,8 @@ pub struct Disorder {
 /// ```
 ///
 /// # Errors
-/// Those of reading; a file that has not a whole number of elements; `Changed`, if somebody else has
-/// written to it meanwhile: what was found is true of neither the old content nor the new one.
+/// Those of reading; a file that has not a whole number of elements; `Changed`, if somebody else
+/// has written to it meanwhile: what was found is true of neither the old content nor the new one.
 pub fn check_file<F: Form>(form: &F, path: &Path, watch: &dyn Watch) -> Result<Checked, Error> {
     let input = Input::open(path)?;
     if let Cut::Width(width) = form.cut() {

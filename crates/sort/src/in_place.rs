@@ -96,13 +96,16 @@ const SCRATCH_LEN: usize = 128 << 10;
 /// | writes to it | finds out by chance only: see below |
 ///
 /// Shorter: a touch of a page that is gone is no death by SIGBUS on Linux. The sort is stopped by
-/// it as by a kill, at that very instruction, its journal is put back into what is left of the file,
-/// and removed. What is left then has elements of the file only, each of them once, in no order;
-/// those that lay behind the new end at that moment are lost, and which ones these are depends on
-/// how far the sort was. In the last page of the file there can be zeros, and elements of it can be
-/// lost: the system clears the rest of that page, and tells nobody. On Windows a file that is mapped
-/// cannot be made shorter. On other systems the process dies (SIGBUS), and recovery refuses the
-/// journal of a file of another length ([`Error::Resized`]).
+/// it as by a kill, at that very instruction; its journal is put back into what is left of the
+/// file, and removed. What is left then has elements of the file only, each of them once, in no
+/// order; those that lay behind the new end at that moment are lost, and which ones these are
+/// depends on how far the sort was. In the last page of the file there can be zeros, and elements
+/// of it can be lost: the system clears the rest of that page, and tells nobody. On Windows a file
+/// that is mapped cannot be made shorter. On other systems the process dies (SIGBUS), and recovery
+/// refuses the journal of a file of another length ([`Error::Resized`]).
+///
+/// A kill later than that leaves the same to the guardian, which puts back what has a place. If it
+/// is killed, too, or there is none, recovery refuses as above.
 ///
 /// Writes: neither length nor time of a file tell of them, because the sort itself changes the time
 /// with each store. Where an element was changed between two looks the sort may find that what it
@@ -114,7 +117,7 @@ const SCRATCH_LEN: usize = 128 << 10;
 /// - [`Error::Busy`]: another sort of the file is running.
 /// - [`Error::NotWhole`]: the file is no whole number of elements.
 /// - [`Error::Stopped`]: by [`Options::stop`].
-/// - [`Error::Changed`]: somebody has changed the file meanwhile, or its disk has lost a part of it.
+/// - [`Error::Changed`]: somebody has changed the file meanwhile, or its disk has lost a part.
 /// - [`Error::Resized`]: a journal was found, and the file has another length than it had then.
 /// - [`Error::Foreign`], [`Error::Damaged`]: a journal was found that is of no use.
 /// - [`Error::Io`], [`Error::Map`]: the system refused something.

@@ -186,7 +186,9 @@ fn a_journal_of_a_longer_file_is_kept() {
     let path = path_of("kept");
     // The journal as it is in the middle of the sort.
     let copy = journal_of(&path).with_extension("copy");
-    let then = || drop(fs::copy(journal_of(&path), &copy).expect("there is room"));
+    let then = || {
+        fs::copy(journal_of(&path), &copy).expect("there is room");
+    };
     let shape = Watched { left: AtomicUsize::new(800_000), then };
     let file = File::options().read(true).write(true).open(&path).expect("it is there");
     let options = Options { threads: 1, ..Options::default() };

@@ -67,8 +67,8 @@ pub enum FreezePolicy {
 ///   and ends itself; a thread that runs before can see changed bytes. Where that can happen use
 ///   [`FreezePolicy::Copy`].
 /// - open(2) with O_RDONLY and O_TRUNC, whose effect POSIX leaves undefined, is not held back: to
-///   the kernel's lease an open for reading is none for writing (`break_lease` in `do_dentry_open`),
-///   and truncation by an open asks no more. The file is empty then, and its pages are lost.
+///   the kernel's lease it is an open for reading (`break_lease` in `do_dentry_open`), and to
+///   truncate by an open asks no more. The file is empty then, and its pages are lost.
 /// - What the kernel reads from the view without copying it (O_DIRECT, vmsplice, MSG_ZEROCOPY) and
 ///   has not finished with when the copy is made, it reads from the file.
 /// - The child of a `fork` does not have the view: a touch ends it. It can open the file again.
@@ -82,9 +82,9 @@ pub enum FreezePolicy {
 ///
 /// # Lost pages
 /// A page can be gone all the same: with the file, as above, or because the disk fails under it. On
-/// Linux a touch of it is no death by SIGBUS. It reads zero from then on, like all behind the end of
-/// the file, and [`is_intact`](Self::is_intact) is false for good. What is lost inside the last page
-/// of a shortened file reads zero unseen: no system can tell. On Windows a file that is mapped
+/// Linux a touch of it is no death by SIGBUS. It reads zero from then on, like all behind the end
+/// of the file, and [`is_intact`](Self::is_intact) is false for good. What is lost inside the last
+/// page of a shortened file reads zero unseen: no system can tell. On Windows a file that is mapped
 /// cannot be made shorter; a disk or a network that fails under a page ends the process
 /// (`EXCEPTION_IN_PAGE_ERROR`), because nothing can be laid over a view. A copy has no lost pages.
 ///
