@@ -56,6 +56,7 @@ pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
 pub use cache::CacheState;
+pub use faults::Cause;
 pub(crate) use faults::{Answer, Fault, FaultHook};
 pub(crate) use grow::Area;
 #[cfg(feature = "std")]

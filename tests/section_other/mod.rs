@@ -86,6 +86,11 @@ fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
         // The three ways to take bytes away, or to change them.
         "empty" => drop(writer.truncate(true).open(path)?),
         "shorten" => truncate(path, 5000)?,
+        #[cfg(unix)]
+        "empty-by-reading" => {
+            use std::os::unix::fs::OpenOptionsExt;
+            drop(File::options().read(true).custom_flags(libc::O_TRUNC).open(path)?);
+        }
         "write" => {
             let mut file = writer.open(path)?;
             file.seek(SeekFrom::Start(4096))?;

@@ -6,6 +6,7 @@ mod against_gnu;
 mod files;
 mod kills;
 mod refusals;
+mod shortened;
 #[path = "../../../../tests/start/mod.rs"]
 mod start;
 #[path = "../../../sort/tests/support/mod.rs"]
