@@ -329,7 +329,7 @@ fn in_a_process_of_its_own(test: &str, bytes: &[u8]) -> Result<PathBuf, (Option<
     let file = OwnFile::new(bytes);
     let mut command = start::again();
     command.args(["--exact", test, "--nocapture"]).env(ROLE, &*file);
-    let output = command.output().expect("this program starts");
+    let output = start::output(&mut command);
     let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     Err((output.status.signal(), text.concat()))
