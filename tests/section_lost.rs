@@ -8,7 +8,7 @@ use granule::ErrorKind;
 use granule::section::{Access, Durability, Exclusive, FreezePolicy, Frozen, Proof, Section};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const PAGE_LEN: usize = 4096;
 const DISK: &str = "GRANULE_TEST_DISK";
@@ -29,7 +29,8 @@ fn on_a_disk(test: &str, options: &[&str], script: &str) -> Option<PathBuf> {
     command.args(options).args(["--mount", "sh", "-c", &script, "sh"]).arg(&folder);
     command.arg(again.get_program()).args(again.get_args());
     command.args(["--exact", test, "--nocapture"]).env(DISK, folder.join("disk"));
-    let output = command.output();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let output = child.map(start::finish);
     fs::remove_dir_all(&folder).expect("the disk is gone");
     let Ok(output) = output else {
         println!("skipped: there is no unshare");

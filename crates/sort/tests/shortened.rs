@@ -2,6 +2,9 @@
 //! what is left of the file has elements of it only, each once.
 #![cfg(target_os = "linux")]
 
+#[path = "../../../tests/start/mod.rs"]
+mod start;
+
 use granule_sort::shape::Shape;
 use granule_sort::{Error, Options, Recovery, recover, sort_file_in_place};
 use std::collections::HashSet;
@@ -93,11 +96,11 @@ fn child() {
 
 /// What a child says and how it ends.
 fn play(way: &str, threads: usize, moment: usize, len: usize, path: &Path) -> (Output, String) {
-    let output = Command::new(std::env::current_exe().expect("it runs"))
+    let mut again = start::again();
+    again
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
-        .env(PLAY, format!("{way} {threads} {moment} {len} {}", path.display()))
-        .output()
-        .expect("it starts");
+        .env(PLAY, format!("{way} {threads} {moment} {len} {}", path.display()));
+    let output = start::output(&mut again);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (output, text)
 }

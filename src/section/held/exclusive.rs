@@ -87,7 +87,8 @@ impl Exclusive {
     /// The whole of a file that exists.
     ///
     /// Linux: openat, fcntl, fstatfs, fstat, mmap, madvise, the ones of a
-    /// [`Reservation`](crate::vm::Reservation), and of [`Watch::new`]. Windows: `CreateFile`, and
+    /// [`Reservation`](crate::vm::Reservation), and of
+    /// [`Watch::new`](crate::fault::Watch::new). Windows: `CreateFile`, and
     /// the ones of [`Section::view_mut`].
     ///
     /// # Errors

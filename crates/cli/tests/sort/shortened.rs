@@ -1,6 +1,6 @@
 //! Somebody else makes the file shorter, or writes to it, while it is sorted.
 
-use super::{Random, Scratch, error_text, sort};
+use super::{Random, Scratch, error_text, sort, start};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -55,7 +55,7 @@ fn a_file_that_becomes_shorter_in_place() {
             thread::sleep(Duration::from_micros(random.next() % 20_000));
             let file = File::options().write(true).open(&path).expect("it is there");
             file.set_len(len as u64).expect("nobody holds it back");
-            let output = child.wait_with_output().expect("it is ours");
+            let output = start::finish(child);
             assert_eq!(scratch.names(), ["file"]);
             if output.status.success() {
                 continue; // it was quicker than we
@@ -114,7 +114,7 @@ fn is_told_of_change(scratch: &Scratch, words: &[&str], is_shortened: bool) -> b
         file.write_all_at(b"changed", LEN as u64 / 2).expect("room");
     }
     let left = fs::read(&path).expect("it is there");
-    let output = child.wait_with_output().expect("it is ours");
+    let output = start::finish(child);
     assert_eq!(scratch.names(), ["file"]);
     if output.status.success() {
         return false;
