@@ -32,7 +32,7 @@ use crate::ds::ready_stack::ReadyStack;
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::{CommitPolicy, Protection, Reservation};
+use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -99,10 +99,12 @@ impl<T> Table<T> {
     unsafe fn new(count: usize, is_committed: bool) -> Result<Self, Error> {
         let len = count * size_of::<T>();
         let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
-        let memory = builder.no_dump().reserve()?;
+        let memory = builder.reserve()?;
         if is_committed {
             memory.commit(0..len, Protection::ReadWrite)?;
         }
+        // Of no use in a core dump, and mostly empty; a system that refuses the advice writes zeros.
+        let _ = memory.advise(Advice::NoDump);
         let memory = ManuallyDrop::new(memory);
         // SAFETY: (1, 2) zeroed, aligned to a page, so long, never released, and `T` is shared.
         let all = unsafe { core::slice::from_raw_parts(memory.as_ptr().cast::<T>(), count) };
