@@ -110,6 +110,7 @@ fn start(path: &Path, kind: &str, threads: usize, guardian: &str) -> Child {
 }
 
 /// Waits until nobody holds the journal.
+#[cfg(target_os = "linux")]
 fn wait_for_guardian(path: &Path) {
     if let Ok(journal) = File::options().read(true).write(true).open(journal_of(path)) {
         journal.lock().expect("a file can be locked");
