@@ -339,10 +339,10 @@ impl SharedMemory {
     /// Removes all names that processes have left which were killed, and that nobody uses; how
     /// many. The memory of those files is free then.
     ///
-    /// It takes as long as there are files in /dev/shm. Measured on a virtual machine, where
-    /// `create` and drop take 60 us: 7 us if there are none, 310 us for 200 files of other programs,
-    /// 1.2 ms for 200 names of this library that are in use. After some 40 MB of directory entries
-    /// (hundreds of thousands of files) it ends.
+    /// It takes the longer the more files are in /dev/shm. Measured on a virtual machine, where
+    /// `create` and drop take 60 us: 7 us if there is none, 310 us for 200 files of other programs,
+    /// 1.2 ms for 200 names of this library that are in use. It looks at the first 40 MB of the
+    /// folder's entries, which are hundreds of thousands.
     ///
     /// Linux: openat and getdents64 of /dev/shm; newfstatat of each file in it; openat, fstat and
     /// fcntl(F_OFD_SETLK) of each that this user has made here, and unlinkat if nobody uses it.
