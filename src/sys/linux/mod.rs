@@ -5,6 +5,7 @@ mod cache;
 mod channel;
 mod copies;
 mod fault;
+mod folder;
 mod generation;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
 mod grow;
@@ -79,7 +80,7 @@ pub(crate) use section::{
 };
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
-    open_named, release_claim, ring_bell, unlink_named, wait_bell,
+    open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{
