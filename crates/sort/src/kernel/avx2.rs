@@ -4,8 +4,10 @@
 //! order by itself, and merged by bitonic networks (Batcher: "Sorting networks and their
 //! applications", 1968). No branch depends on what the numbers are.
 
+use crate::journal::{commit, crash, split_word};
 use crate::order::RankBits;
 use core::arch::x86_64::*;
+use core::sync::atomic::AtomicU64;
 
 /// The processor has AVX2: who has one of these has asked.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +104,103 @@ fn survey<const W: usize, const FLOAT: bool, const BIG: bool>(
         }
     }
     (least, most, is_sorted)
+}
+
+impl Avx2 {
+    /// See `Vectors`.
+    pub(super) fn split(
+        self,
+        (numbers, room): (&mut [[u8; 8]], &mut [[u8; 8]]),
+        border: u64,
+        state: &AtomicU64,
+        bits: RankBits,
+    ) -> (usize, usize) {
+        assert!(bits.len == 8 && border > 0, "four numbers are a vector, and one may be low");
+        let places = (numbers, room);
+        match (bits.turned_in_negative != 0, bits.is_big) {
+            // SAFETY: there is AVX2, or there would be no `self`.
+            (false, false) => unsafe { split::<false, false>(places, border, state, bits) },
+            // SAFETY: as above.
+            (false, true) => unsafe { split::<false, true>(places, border, state, bits) },
+            // SAFETY: as above.
+            (true, false) => unsafe { split::<true, false>(places, border, state, bits) },
+            // SAFETY: as above.
+            (true, true) => unsafe { split::<true, true>(places, border, state, bits) },
+        }
+    }
+}
+
+/// See [`Avx2::split`].
+#[target_feature(enable = "avx2")]
+fn split<const FLOAT: bool, const BIG: bool>(
+    (numbers, room): (&mut [[u8; 8]], &mut [[u8; 8]]),
+    border: u64,
+    state: &AtomicU64,
+    bits: RankBits,
+) -> (usize, usize) {
+    let keys = Keys::<8, FLOAT, BIG>::new(bits);
+    let highest_low = _mm256_set1_epi64x((border - 1) as i64 ^ i64::MIN);
+    let (mut low, mut read) = (0, 0);
+    while let Some(four) = numbers[read..].first_chunk::<4>()
+        && read - low + 4 <= room.len()
+    {
+        let held = read - low;
+        let is_high = _mm256_cmpgt_epi64(keys.load(four), highest_low);
+        let highs = _mm256_movemask_pd(_mm256_castsi256_pd(is_high)) as usize;
+        if matches!(held, 1..=3) {
+            // Four stale places are not there yet, and a part of a vector would be lost in others.
+            let one = four[0];
+            room[held] = one;
+            numbers[low] = one;
+            low += 1 - highs % 2;
+            read += 1;
+        } else {
+            let [low_first, high_first] = [highs, !highs % 16].map(|last| gather(four, last));
+            room[held..held + 4].copy_from_slice(&high_first);
+            crash::point();
+            // Where nothing is held yet, the four are written over themselves, in another order.
+            numbers[low..low + 4].copy_from_slice(&low_first);
+            low += 4 - highs.count_ones() as usize;
+            read += 4;
+        }
+        commit(state, split_word(low, read));
+    }
+    (low, read)
+}
+
+/// Four numbers, those of these lanes behind the others.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn gather(four: &[[u8; 8]; 4], last: usize) -> [[u8; 8]; 4] {
+    const ORDERS: [[u32; 8]; 16] = orders();
+    let from = four.as_flattened().as_ptr();
+    // SAFETY: 32 bytes, which may lie anywhere.
+    let bits = unsafe { _mm256_loadu_si256(from.cast()) };
+    // SAFETY: as above.
+    let order = unsafe { _mm256_loadu_si256(ORDERS[last].as_ptr().cast()) };
+    let mut gathered = [[0; 8]; 4];
+    let bits = _mm256_permutevar8x32_epi32(bits, order);
+    // SAFETY: as above.
+    unsafe { _mm256_storeu_si256(gathered.as_flattened_mut().as_mut_ptr().cast(), bits) };
+    gathered
+}
+
+/// For each set of lanes the halves of the others, and then its own.
+const fn orders() -> [[u32; 8]; 16] {
+    let mut orders = [[0; 8]; 16];
+    let mut set = 0;
+    while set < 16 {
+        let (mut lane, mut first, mut last) = (0, 0, 4 - (set as u32).count_ones() as usize);
+        while lane < 4 {
+            let place = if set >> lane & 1 == 0 { &mut first } else { &mut last };
+            orders[set][2 * *place] = 2 * lane;
+            orders[set][2 * *place + 1] = 2 * lane + 1;
+            *place += 1;
+            lane += 1;
+        }
+        set += 1;
+    }
+    orders
 }
 
 /// Numbers of the short window, and of the long one.

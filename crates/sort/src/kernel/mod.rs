@@ -10,6 +10,7 @@ mod vectors;
 
 use crate::journal::Area;
 use crate::shape::Shape;
+use core::sync::atomic::AtomicU64;
 use vectors::{Instructions, Vectors};
 
 /// Records of a range that are sorted by their ranks and places: 16 bytes each.
@@ -53,6 +54,17 @@ fn survey_by<S: Shape>(data: &[u8], shape: &S, instructions: Instructions) -> (u
         before = rank;
     }
     (low, high, is_sorted)
+}
+
+/// The beginning of a split, by vectors: see `Vectors::split`.
+pub(crate) fn begin_split<S: Shape>(
+    places: (&mut [u8], &mut [u8]),
+    shape: &S,
+    border: u64,
+    state: &AtomicU64,
+) -> (usize, usize) {
+    let vectors = Vectors::of(shape, Instructions::detect());
+    vectors.map_or((0, 0), |vectors| vectors.split(places, border, state))
 }
 
 /// Sorts a range of at most [`len_max`] elements that begins at element `base` of the file.

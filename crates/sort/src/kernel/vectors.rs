@@ -2,6 +2,7 @@
 
 use crate::order::RankBits;
 use crate::shape::Shape;
+use core::sync::atomic::AtomicU64;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use super::avx2::Avx2;
@@ -53,6 +54,21 @@ impl Vectors {
         }
     }
 
+    /// Splits numbers of 8 bytes at a rank, as far as vectors go: how many are low, and how many
+    /// were read. The high ones are in the room, and `state` says so: see `spread::split`.
+    pub(super) fn split(
+        self,
+        (numbers, room): (&mut [u8], &mut [u8]),
+        border: u64,
+        state: &AtomicU64,
+    ) -> (usize, usize) {
+        if self.bits.len != 8 {
+            return (0, 0);
+        }
+        let places = (numbers.as_chunks_mut().0, room.as_chunks_mut().0);
+        self.avx2.split(places, border, state, self.bits)
+    }
+
     /// Sorts each of the buckets that lie in `from` one behind the other, the lowest first, into
     /// `to`. `ends` are where they end. Those that are longer than 32 numbers are copied and left
     /// to `sort_long`.
@@ -69,6 +85,7 @@ impl Vectors {
 #[cfg(not(target_arch = "x86_64"))]
 mod none {
     use crate::order::RankBits;
+    use core::sync::atomic::AtomicU64;
 
     /// Other processors do not have it: there is no value of this type.
     #[derive(Clone, Copy, Debug)]
@@ -80,6 +97,16 @@ mod none {
         }
 
         pub(super) fn survey<const W: usize>(self, _: &[[u8; W]], _: RankBits) -> (u64, u64, bool) {
+            match self {}
+        }
+
+        pub(super) fn split(
+            self,
+            _: (&mut [[u8; 8]], &mut [[u8; 8]]),
+            _: u64,
+            _: &AtomicU64,
+            _: RankBits,
+        ) -> (usize, usize) {
             match self {}
         }
 

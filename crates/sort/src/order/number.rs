@@ -209,7 +209,8 @@ impl Shape for Numbers {
     #[inline]
     fn rank(&self, element: &[u8]) -> u64 {
         let rank = self.number.rank(element);
-        if self.descending { !rank } else { rank }
+        let all = u64::MAX >> (64 - 8 * self.number.len);
+        if self.descending { rank ^ all } else { rank }
     }
 
     fn rank_decides(&self) -> bool {

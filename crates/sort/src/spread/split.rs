@@ -8,6 +8,7 @@
 //! store says for which of them it counts: there is no branch to guess wrong.
 
 use crate::journal::{Area, Field, Phase, commit, copy, split_word};
+use crate::kernel::begin_split;
 use crate::shape::Shape;
 
 /// Brings the elements whose rank is below `border` to the left, and says how many they are. `None`
@@ -43,9 +44,8 @@ fn split_as<S: Shape, const W: usize>(
     area.set(Field::Split, split_word(0, 0));
     area.enter(Phase::Split);
     let state = area.word(Field::Split);
-    let numbers = data.as_chunks_mut::<W>().0;
-    let (room, _) = area.room.as_chunks_mut::<W>();
-    let (mut low, mut read) = (0, 0);
+    let (mut low, mut read) = begin_split((&mut *data, &mut *area.room), shape, border, state);
+    let (numbers, room) = (data.as_chunks_mut::<W>().0, area.room.as_chunks_mut::<W>().0);
     while read < len && read - low < room.len() {
         let element = numbers[read];
         room[read - low] = element;
