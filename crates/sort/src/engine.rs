@@ -120,21 +120,13 @@ impl<S: Shape> Worker<'_, '_, S> {
                 self.sort_compared(data, base)
             };
         }
-        if kernel::is_number(shape) && len <= 2 * len_max {
-            let border = survey.low + (survey.high - survey.low) / 2 + 1;
-            if let Some(low) = split(data, base, shape, border, self.area) {
-                let (left, right) = data.split_at_mut(low * width);
-                self.sort(left, base, false)?;
-                return self.sort(right, base + low, false);
-            }
-        }
         let digits = survey.digits(len, len_max, self.area.buckets_max().min(BUCKETS_BEST));
         let starts = starts_of(&count(data, shape, &digits));
         distribute(data, base, (shape, &digits), &starts, self.area, self.watch)?;
         if is_whole {
             self.watch.add(data.len());
         }
-        self.sort_buckets(data, base, &starts)
+        self.sort_buckets(data, base, &starts, &digits)
     }
 
     fn sort_buckets(
@@ -142,13 +134,30 @@ impl<S: Shape> Worker<'_, '_, S> {
         mut rest: &mut [u8],
         base: usize,
         starts: &[usize],
+        digits: &Digits,
     ) -> Result<(), Stopped> {
-        for ends in starts.windows(2) {
+        for (number, ends) in starts.windows(2).enumerate() {
             let bucket = rest.split_off_mut(..(ends[1] - ends[0]) * self.shape.width());
             let bucket = bucket.expect("the buckets are as long as the range");
-            self.sort(bucket, base + ends[0], false)?;
+            self.sort_bucket(bucket, base + ends[0], digits.middle(number))?;
         }
         Ok(())
+    }
+
+    /// Sorts a bucket with this rank in its middle. Numbers are split there if halves are short
+    /// enough.
+    fn sort_bucket(&mut self, data: &mut [u8], base: usize, middle: u64) -> Result<(), Stopped> {
+        let (width, len_max) = (self.shape.width(), kernel::len_max(self.shape, self.area));
+        let len = data.len() / width;
+        if kernel::is_number(self.shape)
+            && (len_max + 1..=2 * len_max).contains(&len)
+            && let Some(low) = split(data, base, self.shape, middle, self.area)
+        {
+            let (left, right) = data.split_at_mut(low * width);
+            self.sort(left, base, false)?;
+            return self.sort(right, base + low, false);
+        }
+        self.sort(data, base, false)
     }
 }
 

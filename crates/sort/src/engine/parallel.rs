@@ -40,13 +40,13 @@ pub(super) fn sort<S: Shape>(
     let is_long = |bucket: &[u8]| bucket.len() / shape.width() > len / areas.len() / 2;
     let (mut long, mut short) = (Vec::new(), Vec::new());
     let mut rest = data;
-    for ends in starts.windows(2) {
+    for (number, ends) in starts.windows(2).enumerate() {
         let bucket = rest.split_off_mut(..(ends[1] - ends[0]) * shape.width());
         let bucket = bucket.expect("the buckets are as long as the range");
         let list = if is_long(bucket) { &mut long } else { &mut short };
-        list.push((bucket, base + ends[0]));
+        list.push((bucket, base + ends[0], digits.middle(number)));
     }
-    for (bucket, base) in long {
+    for (bucket, base, _) in long {
         sort(bucket, base, shape, areas, watch, false)?;
     }
     let queue = Mutex::new(short.into_iter());
@@ -54,8 +54,8 @@ pub(super) fn sort<S: Shape>(
         let mut worker = Worker { shape, watch, area, scratch: Scratch::default() };
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((bucket, base)) = next else { return Ok(()) };
-            worker.sort(bucket, base, false)?;
+            let Some((bucket, base, middle)) = next else { return Ok(()) };
+            worker.sort_bucket(bucket, base, middle)?;
         }
     })?;
     Ok(())

@@ -55,7 +55,7 @@ proptest! {
                 0 => number >> narrow,
                 // Few are far from the others.
                 1 => number >> (narrow & (number as u32 % 61)),
-                2 => number % 7 << narrow,
+                2 => (number % 7) << narrow,
                 _ => (place as u64) << (narrow / 2),
             }.to_be_bytes())
             .collect();

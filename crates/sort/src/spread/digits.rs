@@ -33,6 +33,11 @@ impl Digits {
         self.low + ((bucket as u64) << self.shift)
     }
 
+    /// A rank in the middle of a bucket, and above the lowest one.
+    pub(crate) fn middle(&self, bucket: usize) -> u64 {
+        self.start(bucket).saturating_add(((1 << self.shift) / 2).max(1))
+    }
+
     /// Buckets that are looked at.
     pub(crate) const fn buckets(&self) -> usize {
         self.buckets
