@@ -62,12 +62,12 @@ pub(crate) use memory::{
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
 pub(crate) use process::{
-    call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
-    thread_id, thread_id_quick, write_error, yield_now,
+    abort, call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len,
+    process_id, thread_id, thread_id_quick, write_error, yield_now,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;

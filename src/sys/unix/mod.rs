@@ -26,7 +26,7 @@ pub(crate) mod truth;
 mod watch;
 
 pub(crate) use faults::{
-    Context, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
+    Context, abort, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
 };
 pub(crate) use generation::generation;
 pub(crate) use grow::{
@@ -49,7 +49,7 @@ pub(crate) use memory::{
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
 #[cfg(test)]

@@ -47,10 +47,10 @@ pub(crate) use memory::{
 };
 pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
-pub(crate) use process::{without_signals, write_error, yield_now};
+pub(crate) use process::{abort, without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]
