@@ -267,8 +267,8 @@ fn threads_of(options: &Options<'_>) -> usize {
 /// As much room for each thread as the memory allows and the file needs.
 fn geometry(width: usize, len: u64, threads: usize, memory: usize) -> Geometry {
     let share = (memory.saturating_sub(HEADER_LEN) / threads).saturating_sub(SCRATCH_LEN);
-    // A fifth of an area is words.
-    let room_len = (share / 6 * 5).min(ROOM_LEN_MAX);
+    let words_len = Geometry::for_shape(width, share).area_len().saturating_sub(share);
+    let room_len = share.saturating_sub(words_len).min(ROOM_LEN_MAX);
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     Geometry::for_shape(width, room_len.min(len.max(4096)))
 }

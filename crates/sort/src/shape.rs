@@ -1,5 +1,6 @@
 //! What one element of a file is, and which of two comes first.
 
+use crate::order::{self, Endian, NumberKind, Numbers};
 use core::cmp::Ordering;
 use core::marker::PhantomData;
 
@@ -23,11 +24,21 @@ pub trait Shape: Sync {
     fn compare(&self, left: &[u8], right: &[u8]) -> Ordering {
         self.rank(left).cmp(&self.rank(right))
     }
+
+    /// The elements are plain numbers in this order, and nothing else decides: they may be sorted
+    /// by vector instructions, which look at their bits and at no [`rank`](Self::rank). `None`
+    /// unless a shape says so.
+    fn numbers(&self) -> Option<Numbers> {
+        None
+    }
 }
 
 /// A number that has a rank: unsigned as it is, signed with its sign turned, floating point in the
 /// order of `total_cmp` (-NaN, -infinity .. -0.0, 0.0 .. infinity, NaN).
 pub trait Number: Copy + Send + Sync + sealed::Plain {
+    /// What its bytes mean.
+    const KIND: NumberKind;
+
     /// A number that orders as these do.
     fn rank(self) -> u64;
 
@@ -41,10 +52,12 @@ mod sealed {
 }
 
 macro_rules! numbers {
-    ($($number:ty, |$value:ident| $rank:expr;)*) => {$(
+    ($($number:ty, $kind:ident, |$value:ident| $rank:expr;)*) => {$(
         impl sealed::Plain for $number {}
 
         impl Number for $number {
+            const KIND: NumberKind = NumberKind::$kind;
+
             #[inline(always)]
             fn rank(self) -> u64 {
                 let $value = self;
@@ -60,19 +73,19 @@ macro_rules! numbers {
 }
 
 numbers! {
-    u8, |value| u64::from(value);
-    u16, |value| u64::from(value);
-    u32, |value| u64::from(value);
-    u64, |value| value;
-    i8, |value| u64::from((value as u8) ^ (1 << 7));
-    i16, |value| u64::from((value as u16) ^ (1 << 15));
-    i32, |value| u64::from((value as u32) ^ (1 << 31));
-    i64, |value| (value as u64) ^ (1 << 63);
-    f32, |value| {
+    u8, Unsigned, |value| u64::from(value);
+    u16, Unsigned, |value| u64::from(value);
+    u32, Unsigned, |value| u64::from(value);
+    u64, Unsigned, |value| value;
+    i8, Signed, |value| u64::from((value as u8) ^ (1 << 7));
+    i16, Signed, |value| u64::from((value as u16) ^ (1 << 15));
+    i32, Signed, |value| u64::from((value as u32) ^ (1 << 31));
+    i64, Signed, |value| (value as u64) ^ (1 << 63);
+    f32, Float, |value| {
         let bits = value.to_bits();
         u64::from(bits ^ (((bits as i32) >> 31) as u32 | (1 << 31)))
     };
-    f64, |value| {
+    f64, Float, |value| {
         let bits = value.to_bits();
         bits ^ (((bits as i64) >> 63) as u64 | (1 << 63))
     };
@@ -104,5 +117,10 @@ impl<T: Number> Shape for Native<T> {
     #[inline(always)]
     fn rank_decides(&self) -> bool {
         true
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        let endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+        order::Number::new(T::KIND, size_of::<T>(), endian).map(Numbers::new)
     }
 }

@@ -192,7 +192,7 @@ fn a_journal_of_a_longer_file_is_kept() {
     let then = || {
         fs::copy(journal_of(&path), &copy).expect("there is room");
     };
-    let shape = Watched { left: AtomicUsize::new(800_000), then };
+    let shape = Watched { left: AtomicUsize::new(1_300_000), then };
     let file = File::options().read(true).write(true).open(&path).expect("it is there");
     let options = Options { threads: 1, ..Options::default() };
     // SAFETY: (1) the test's own file.

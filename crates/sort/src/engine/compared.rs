@@ -1,9 +1,10 @@
 //! Ranges of one rank that are too long for the cache: a quicksort that compares elements.
 
 use super::Worker;
+use crate::journal::Area;
 use crate::kernel;
 use crate::shape::Shape;
-use crate::spread::exchange_misplaced;
+use crate::spread::{Leaving, exchange_misplaced};
 use crate::watch::Stopped;
 use core::cmp::Ordering;
 use core::slice::from_mut;
@@ -47,8 +48,11 @@ impl<S: Shape> Worker<'_, '_, S> {
         let width = self.shape.width();
         let goes_left = |element: &[u8]| self.shape.compare(element, pivot) == wanted;
         let count = data.chunks_exact(width).filter(|element| goes_left(element)).count();
+        let leaving = |piece: &mut [u8], _, is_left, _: &mut Area<'_>| {
+            Leaving::places(piece, width, |element| goes_left(element) != is_left)
+        };
         let areas = from_mut(&mut *self.area);
-        exchange_misplaced((data, base, count), width, goes_left, areas, self.watch)?;
+        exchange_misplaced((data, base, count), width, leaving, areas, self.watch)?;
         Ok(count)
     }
 

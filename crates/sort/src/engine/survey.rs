@@ -1,6 +1,7 @@
 //! A look at a range before it is sorted.
 
 use super::Found;
+use crate::kernel;
 use crate::shape::Shape;
 use crate::spread::Digits;
 use core::cmp::Ordering;
@@ -22,32 +23,29 @@ impl Survey {
     /// Of all elements.
     pub(super) fn of<S: Shape>(data: &[u8], shape: &S) -> Self {
         let width = shape.width();
-        let mut survey = Survey { low: u64::MAX, high: 0, is_sorted: true };
-        let mut before = 0;
-        for element in data.chunks_exact(width) {
-            let rank = shape.rank(element);
-            survey.low = survey.low.min(rank);
-            survey.high = survey.high.max(rank);
-            survey.is_sorted &= before <= rank;
-            before = rank;
-        }
+        let (low, high, is_sorted) = kernel::survey(data, shape);
+        let mut survey = Survey { low, high, is_sorted };
         if survey.is_sorted && !shape.rank_decides() {
             survey.is_sorted = run_len(data, shape, Ordering::Greater) == data.len() / width;
         }
         survey
     }
 
+    /// Of a whole file: of numbers exact, since a look at them takes little; of others a guess.
+    pub(super) fn of_whole<S: Shape>(data: &[u8], shape: &S) -> Self {
+        if kernel::is_number(shape) { Survey::of(data, shape) } else { sample(data, shape) }
+    }
+
     /// Buckets of which each is probably no longer than `len_max`, if so many are possible.
     pub(super) fn digits(&self, len: usize, len_max: usize, buckets_max: usize) -> Digits {
         let wanted = (len * 10 / FILLING).div_ceil(len_max.max(1)) + 2;
-        // Two buckets inside the ends, at least: each is narrower than the whole.
-        let buckets = if self.low == self.high { 3 } else { wanted.clamp(4, buckets_max.max(4)) };
+        let buckets = wanted.clamp(2, buckets_max.max(2));
         Digits::new(self.low, self.high, buckets)
     }
 }
 
 /// A guess at the ends, from elements all over the range.
-pub(super) fn sample<S: Shape>(data: &[u8], shape: &S) -> Survey {
+fn sample<S: Shape>(data: &[u8], shape: &S) -> Survey {
     let width = shape.width();
     let len = data.len() / width;
     let mut survey = Survey { low: u64::MAX, high: 0, is_sorted: false };

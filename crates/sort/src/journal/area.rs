@@ -21,6 +21,8 @@ pub(crate) enum Phase {
     ExchangeLeft = 3,
     /// They are being written over the right ones.
     ExchangeRight = 4,
+    /// Of a range the low elements are being kept, and the high ones are in the room.
+    Split = 5,
 }
 
 impl Phase {
@@ -31,6 +33,7 @@ impl Phase {
             2 => Phase::Distribute,
             3 => Phase::ExchangeLeft,
             4 => Phase::ExchangeRight,
+            5 => Phase::Split,
             _ => return None,
         })
     }
@@ -56,12 +59,23 @@ pub(crate) enum Field {
     FromRead,
     To,
     ToRead,
+    /// See [`split_word`].
+    Split,
+}
+
+/// How many elements of a range that is being split were kept, and how many were read.
+#[inline(always)]
+pub(crate) const fn split_word(low: usize, read: usize) -> u64 {
+    (low as u64) << 32 | read as u64
 }
 
 const HEAD_LEN: usize = 16;
 
 /// Bytes of a bucket's block, at least: less is no faster than element by element.
 const BLOCK_LEN_MIN: usize = 128;
+
+/// More buckets at a time are slower than twice as few of them.
+const BUCKETS_MAX: usize = 2048;
 
 /// How large an area is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +90,8 @@ impl Geometry {
     /// takes more for a few of them.
     pub(crate) fn for_shape(width: usize, room_len: usize) -> Self {
         let room_len = room_len.max(width.saturating_mul(16)).next_multiple_of(64);
-        Geometry { room_len, buckets_max: room_len / BLOCK_LEN_MIN.max(2 * width) }
+        let buckets_max = room_len / BLOCK_LEN_MIN.max(2 * width);
+        Geometry { room_len, buckets_max: buckets_max.min(BUCKETS_MAX) }
     }
 
     /// Whole cache lines of them.
@@ -116,6 +131,11 @@ impl<'a> Area<'a> {
 
     pub(crate) fn get(&self, field: Field) -> u64 {
         self.head[field as usize].load(Ordering::Relaxed)
+    }
+
+    /// The word itself, for what is stored to again and again.
+    pub(crate) fn word(&self, field: Field) -> &'a AtomicU64 {
+        &self.head[field as usize]
     }
 
     pub(crate) fn set(&self, field: Field, value: u64) {

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const MAGIC: u64 = u64::from_ne_bytes(*b"granSORT");
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Bytes in front of the first area.
 pub(crate) const HEADER_LEN: usize = 4096;

@@ -52,7 +52,13 @@
 //!      counts.
 //!    - *The end*: all is read, so the stale places of a range are as many as its bucket holds. The
 //!      blocks are copied there, which changes stale places only, and the area becomes idle.
-//! 6. **Putting back** writes to places that are not live, from places that are held, and stores
+//! 6. **Split.** One word says how many elements of the range were read, and how many of these are
+//!    `low`. Live are the first `low` ones of the range, and all from `read` on. Held are the first
+//!    `read - low` ones of the room. Putting back writes these to the places between, which are
+//!    stale, and as many. An element that is read is copied behind the held ones, where nothing
+//!    counts, and to the place behind the low ones, which is stale, or its own; then the word is
+//!    stored, with `read` one further, and `low` or not.
+//! 7. **Putting back** writes to places that are not live, from places that are held, and stores
 //!    `idle` last. So it can be killed, too, and begun again.
 //!
 //! The header is written before any area is used, and its checksum last: a journal without one
@@ -66,7 +72,7 @@ pub(crate) mod crash;
 mod file;
 mod put_back;
 
-pub(crate) use area::{Area, Field, Geometry, Phase, commit, copy, value};
+pub(crate) use area::{Area, Field, Geometry, Phase, commit, copy, split_word, value};
 pub(crate) use file::{HEADER_LEN, Header, Journal, identity_of};
 pub(crate) use put_back::Damaged;
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub(crate) fn put_back(
         Phase::Distribute => undistribute(data, width, area)?,
         Phase::ExchangeLeft => exchange(data, width, area, 0)?,
         Phase::ExchangeRight => exchange(data, width, area, 1)?,
+        Phase::Split => unsplit(data, width, area)?,
     };
     area.enter(Phase::Idle);
     Ok(count)
@@ -43,6 +44,15 @@ fn write_back(data: &mut [u8], width: usize, area: &mut Area<'_>) -> Result<usiz
     let target = range(data, width, area)?;
     copy(area.room.get(..target.len()).ok_or(Damaged)?, target);
     Ok(target.len() / width)
+}
+
+/// The high elements go to the places that they were read from, or others.
+fn unsplit(data: &mut [u8], width: usize, area: &mut Area<'_>) -> Result<usize, Damaged> {
+    let word = area.get(Field::Split);
+    let (low, read) = (at(word >> 32, width)?, at(word & 0xffff_ffff, width)?);
+    let stale = range(data, width, area)?.get_mut(low..read).ok_or(Damaged)?;
+    copy(area.room.get(..stale.len()).ok_or(Damaged)?, stale);
+    Ok(stale.len() / width)
 }
 
 /// The copies of the left elements go to the left places, or to the right ones.

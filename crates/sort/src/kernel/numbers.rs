@@ -1,12 +1,24 @@
 //! Ranges of numbers: two scatters by the upper bits in which their ranks differ, the second one
 //! back to the data, and what is left by insertion.
 
-use super::Scratch;
+use super::vectors::Vectors;
+use super::{Scratch, survey_by};
 use crate::journal::{Area, Field, Phase, crash};
 use crate::shape::Shape;
 
 /// Bits of a scatter, at most: so many streams the nearest caches serve.
 const DIGIT_BITS_MAX: u32 = 10;
+
+/// Numbers of a small bucket, on the average, and more where they are many: four to eight buckets
+/// are a window.
+const SMALL_LEN: usize = 4;
+
+/// Bits of the digit of a small bucket, at most.
+const SMALL_BITS_MAX: u32 = 13;
+
+/// How long a range of numbers is best at most: its small buckets hold ten, and a half of what is
+/// about twice as long as 64 Ki is not longer.
+pub(super) const LEN_MAX: usize = 72 << 10;
 
 /// Moves of an insertion sort for each element, until it is given up.
 const MOVES_MAX: usize = 8;
@@ -15,6 +27,7 @@ const MOVES_MAX: usize = 8;
 pub(super) struct Counts {
     lower: Box<[u32; 1 << DIGIT_BITS_MAX]>,
     upper: Box<[u32; 1 << DIGIT_BITS_MAX]>,
+    small: Box<[u32; 1 << SMALL_BITS_MAX]>,
 }
 
 impl Default for Counts {
@@ -22,6 +35,7 @@ impl Default for Counts {
         Counts {
             lower: Box::new([0; 1 << DIGIT_BITS_MAX]),
             upper: Box::new([0; 1 << DIGIT_BITS_MAX]),
+            small: Box::new([0; 1 << SMALL_BITS_MAX]),
         }
     }
 }
@@ -68,41 +82,72 @@ pub(super) fn sort<S: Shape, const W: usize>(
     area: &mut Area<'_>,
     scratch: &mut Scratch,
 ) {
+    let (low, high, is_sorted) = survey_by(data, shape, scratch.instructions);
     let (data, _) = data.as_chunks_mut::<W>();
-    let (low, high, is_sorted) = survey(data, shape);
     if is_sorted || low == high {
         return;
     }
-    let digits = Digits::new(low, high, data.len());
-    let Counts { lower, upper } = &mut scratch.counts;
-    count(data, shape, digits, lower, upper);
-    let (room, _) = area.room.as_chunks_mut::<W>();
-    let room = &mut room[..data.len()];
-    scatter(data, room, lower, |element| digits.lower(shape.rank(element)));
     area.set(Field::Base, base as u64);
     area.set(Field::Len, data.len() as u64);
-    area.enter(Phase::WriteBack);
-    let (room, _) = area.room.as_chunks::<W>();
-    crash::point();
-    scatter(&room[..data.len()], data, upper, |element| digits.upper(shape.rank(element)));
-    crash::point();
-    if digits.shift > 0 && !insert(data, |element| shape.rank(element)) {
-        data.sort_unstable_by_key(|element| shape.rank(element));
+    match Vectors::of(shape, scratch.instructions) {
+        Some(vectors) => by_windows(data, shape, (low, high), area, &mut scratch.counts, vectors),
+        None => by_scatters(data, shape, (low, high), area, &mut scratch.counts),
     }
     area.enter(Phase::Idle);
 }
 
-/// The lowest and the highest rank, and whether they are in order.
-fn survey<S: Shape, const W: usize>(data: &[[u8; W]], shape: &S) -> (u64, u64, bool) {
-    let (mut low, mut high, mut before, mut is_sorted) = (u64::MAX, 0, 0, true);
-    for element in data {
-        let rank = shape.rank(element);
-        low = low.min(rank);
-        high = high.max(rank);
-        is_sorted &= before <= rank;
-        before = rank;
+/// By two scatters, and insertions.
+fn by_scatters<S: Shape, const W: usize>(
+    data: &mut [[u8; W]],
+    shape: &S,
+    (low, high): (u64, u64),
+    area: &mut Area<'_>,
+    counts: &mut Counts,
+) {
+    let digits = Digits::new(low, high, data.len());
+    let Counts { lower, upper, .. } = counts;
+    count(data, shape, digits, lower, upper);
+    let (room, _) = area.room.as_chunks_mut::<W>();
+    let room = &mut room[..data.len()];
+    scatter(data, room, &mut lower[..], |element| digits.lower(shape.rank(element)));
+    area.enter(Phase::WriteBack);
+    let (room, _) = area.room.as_chunks::<W>();
+    crash::point();
+    scatter(&room[..data.len()], data, &mut upper[..], |element| digits.upper(shape.rank(element)));
+    crash::point();
+    if digits.shift > 0 && !insert(data, |element| shape.rank(element)) {
+        data.sort_unstable_by_key(|element| shape.rank(element));
     }
-    (low, high, is_sorted)
+}
+
+/// By a scatter to small buckets, and a network for a few of them at a time.
+fn by_windows<S: Shape, const W: usize>(
+    data: &mut [[u8; W]],
+    shape: &S,
+    (low, high): (u64, u64),
+    area: &mut Area<'_>,
+    counts: &mut Counts,
+    vectors: Vectors,
+) {
+    let bits = 64 - (high - low).leading_zeros();
+    let wanted = (data.len() / SMALL_LEN).max(2).ilog2();
+    let used = bits.min(wanted).min(SMALL_BITS_MAX);
+    let digit = |element: &[u8; W]| ((shape.rank(element) - low) >> (bits - used)) as usize;
+    let next = &mut counts.small[..1 << used];
+    next.fill(0);
+    for element in &*data {
+        next[digit(element)] += 1;
+    }
+    turn_into_starts(next);
+    let (room, _) = area.room.as_chunks_mut::<W>();
+    scatter(data, &mut room[..data.len()], next, digit);
+    area.enter(Phase::WriteBack);
+    let (room, _) = area.room.as_chunks::<W>();
+    crash::point();
+    let sort_long =
+        |bucket: &mut [[u8; W]]| bucket.sort_unstable_by_key(|element| shape.rank(element));
+    vectors.sort_buckets((&room[..data.len()], data), next, &sort_long);
+    crash::point();
 }
 
 /// Counts the digits, and turns the counts into the places of the first ones.
@@ -122,11 +167,15 @@ fn count<S: Shape, const W: usize>(
         lower[digits.lower(rank)] += 1;
         upper[digits.upper(rank)] += 1;
     }
-    for counts in [lower, upper] {
-        let mut before = 0;
-        for count in counts {
-            before += core::mem::replace(count, before);
-        }
+    turn_into_starts(lower);
+    turn_into_starts(upper);
+}
+
+/// From how many there are to where the first one is.
+fn turn_into_starts(counts: &mut [u32]) {
+    let mut before = 0;
+    for count in counts {
+        before += core::mem::replace(count, before);
     }
 }
 
@@ -135,7 +184,7 @@ fn count<S: Shape, const W: usize>(
 fn scatter<const W: usize>(
     from: &[[u8; W]],
     to: &mut [[u8; W]],
-    next: &mut [u32; 1 << DIGIT_BITS_MAX],
+    next: &mut [u32],
     digit: impl Fn(&[u8; W]) -> usize,
 ) {
     for element in from {

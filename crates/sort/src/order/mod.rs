@@ -12,10 +12,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bits;
 mod key;
 mod number;
 mod record;
 
+pub(crate) use bits::{Plain, RankBits, form};
 pub use key::{Key, KeyError};
 pub use number::{Endian, Number, NumberKind, Numbers, NumbersOf};
 pub use record::{RecordError, Records};

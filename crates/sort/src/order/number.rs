@@ -1,5 +1,6 @@
 //! Numbers as they lie in files, and ranks that order as they do.
 
+use super::bits::{Plain, form};
 use crate::shape::Shape;
 use std::fmt;
 use std::str::FromStr;
@@ -208,11 +209,16 @@ impl Shape for Numbers {
     #[inline]
     fn rank(&self, element: &[u8]) -> u64 {
         let rank = self.number.rank(element);
-        if self.descending { !rank } else { rank }
+        let all = u64::MAX >> (64 - 8 * self.number.len);
+        if self.descending { rank ^ all } else { rank }
     }
 
     fn rank_decides(&self) -> bool {
         true
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        Some(*self)
     }
 }
 
@@ -228,29 +234,13 @@ impl Shape for Numbers {
 /// # Ok::<(), String>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NumbersOf<const LEN: usize> {
-    is_big: bool,
-    /// Bits that are turned in all numbers.
-    turned: u64,
-    /// And in negative ones.
-    turned_in_negative: u64,
-}
+pub struct NumbersOf<const LEN: usize>(Plain<LEN, { form::ANY }>);
 
 impl<const LEN: usize> NumbersOf<LEN> {
     /// `None` if the numbers are of another length.
     #[must_use]
     pub fn new(numbers: Numbers) -> Option<Self> {
-        let Numbers { number, descending } = numbers;
-        let all = u64::MAX >> (64 - 8 * number.len);
-        let sign = all ^ (all >> 1);
-        let (turned, turned_in_negative) = match number.kind {
-            NumberKind::Unsigned => (0, 0),
-            NumberKind::Signed => (sign, 0),
-            NumberKind::Float => (sign, all >> 1),
-        };
-        let turned = if descending { turned ^ all } else { turned };
-        let is_big = number.endian == Endian::Big;
-        (number.len == LEN).then_some(NumbersOf { is_big, turned, turned_in_negative })
+        (numbers.number().len() == LEN).then(|| NumbersOf(Plain::new(numbers)))
     }
 }
 
@@ -262,17 +252,16 @@ impl<const LEN: usize> Shape for NumbersOf<LEN> {
 
     #[inline(always)]
     fn rank(&self, element: &[u8]) -> u64 {
-        let mut word = [0; 8];
-        word[..LEN].copy_from_slice(&element[..LEN]);
-        let little = u64::from_le_bytes(word);
-        let bits = if self.is_big { little.swap_bytes() >> (64 - 8 * LEN) } else { little };
-        let negative = 0_u64.wrapping_sub(bits >> (8 * LEN - 1));
-        bits ^ self.turned ^ (negative & self.turned_in_negative)
+        self.0.rank(element)
     }
 
     #[inline(always)]
     fn rank_decides(&self) -> bool {
         true
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        self.0.numbers()
     }
 }
 

@@ -1,36 +1,41 @@
 //! From ranks to buckets.
 
-/// Cuts a range of ranks into buckets of equal width; what is below it and above it has a bucket
-/// of its own each. A lower rank never has a higher bucket.
+/// Cuts a range of ranks into buckets of equal width, a power of two. A lower rank never has a
+/// higher bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Digits {
     low: u64,
     high: u64,
     shift: u32,
-    factor: u64,
-    /// The bucket above all.
-    last: usize,
-    /// The first bucket that is looked at, and how many are.
-    first: usize,
     buckets: usize,
 }
 
 impl Digits {
-    /// Buckets for ranks around `low..=high`; at least 3.
-    pub(crate) fn new(low: u64, high: u64, buckets: usize) -> Self {
-        assert!(low <= high && buckets >= 3, "a range, and a bucket below, inside and above");
-        let width = high - low;
-        let shift = width.leading_zeros().min(63);
-        // The widest distance, shifted, times the factor is just below `buckets - 2` times 2^64.
-        let widest = u128::from(width << shift);
-        let factor = (((buckets - 2) as u128) << 64) / (widest + 1);
-        let factor = u64::try_from(factor).unwrap_or(u64::MAX);
-        Digits { low, high, shift, factor, last: buckets - 1, first: 0, buckets }
+    /// At most so many buckets for the ranks `low..=high`, and more than half as many; two are the
+    /// fewest, of which the ends of the range have one each, if they differ.
+    pub(crate) fn new(low: u64, high: u64, buckets_max: usize) -> Self {
+        assert!(low <= high && buckets_max >= 2, "a range, and a bucket for each end");
+        let (width, max) = (high - low, buckets_max as u64);
+        let bits = 64 - width.leading_zeros();
+        let narrow = bits.saturating_sub(max.ilog2() + 1);
+        let shift = narrow + u32::from(width >> narrow >= max);
+        Digits { low, high, shift, buckets: (width >> shift) as usize + 1 }
     }
 
     /// The same for elements that are in the buckets `first..end` of these, which count from 0.
     pub(crate) fn part(&self, first: usize, end: usize) -> Self {
-        Digits { first: self.first + first, buckets: end - first, ..*self }
+        let high = if end == self.buckets { self.high } else { self.start(end) - 1 };
+        Digits { low: self.start(first), high, buckets: end - first, ..*self }
+    }
+
+    /// The lowest rank of a bucket.
+    pub(crate) fn start(&self, bucket: usize) -> u64 {
+        self.low + ((bucket as u64) << self.shift)
+    }
+
+    /// A rank in the middle of a bucket, and above the lowest one.
+    pub(crate) fn middle(&self, bucket: usize) -> u64 {
+        self.start(bucket).saturating_add(((1 << self.shift) / 2).max(1))
     }
 
     /// Buckets that are looked at.
@@ -38,18 +43,16 @@ impl Digits {
         self.buckets
     }
 
+    /// The bucket of a rank in the range.
     #[inline(always)]
     pub(crate) fn of(&self, rank: u64) -> usize {
-        let distance = rank.wrapping_sub(self.low) << self.shift;
-        let inside = 1 + ((u128::from(distance) * u128::from(self.factor)) >> 64) as usize;
-        let bucket = if rank < self.low {
-            0
-        } else if rank > self.high {
-            self.last
-        } else {
-            inside
-        };
-        bucket.wrapping_sub(self.first)
+        (rank.wrapping_sub(self.low) >> self.shift) as usize
+    }
+
+    /// The bucket of any rank: what is outside of the range belongs to its ends.
+    #[inline(always)]
+    pub(crate) fn of_any(&self, rank: u64) -> usize {
+        self.of(rank.clamp(self.low, self.high))
     }
 }
 
@@ -61,20 +64,28 @@ mod tests {
     proptest! {
         #[test]
         fn lower_ranks_have_no_higher_bucket(
-            ends: (u64, u64), narrow in 0u32..64, buckets in 3usize..5000, ranks: [u64; 8]
+            ends: (u64, u64), narrow in 0u32..64, buckets in 2usize..5000, ranks: [u64; 8]
         ) {
             let (low, high) = (ends.0.min(ends.1), ends.0.max(ends.1));
             let high = low + ((high - low) >> narrow);
             let digits = Digits::new(low, high, buckets);
+            prop_assert!((digits.buckets() <= buckets) && digits.buckets() > 0);
+            prop_assert!((digits.buckets() > buckets / 2) || digits.shift == 0);
             let mut ranks: Vec<u64> =
                 ranks.iter().map(|rank| low.wrapping_add(rank >> narrow)).collect();
             ranks.extend([0, low.saturating_sub(1), low, high, high.saturating_add(1), u64::MAX]);
             ranks.sort_unstable();
-            let found: Vec<usize> = ranks.iter().map(|&rank| digits.of(rank)).collect();
+            let found: Vec<usize> = ranks.iter().map(|&rank| digits.of_any(rank)).collect();
             prop_assert!(found.is_sorted());
-            prop_assert!(found.iter().all(|&digit| digit < buckets));
-            prop_assert_eq!(digits.of(low), 1);
-            prop_assert!(digits.of(high) < buckets - 1);
+            prop_assert_eq!(digits.of(low), 0);
+            prop_assert_eq!(digits.of(high), digits.buckets() - 1);
+            prop_assert!(low == high || digits.buckets() > 1);
+            let cut = digits.buckets() / 2;
+            let parts = [digits.part(0, cut), digits.part(cut, digits.buckets())];
+            for (rank, bucket) in ranks.into_iter().zip(found) {
+                let (part, first) = if bucket < cut { (parts[0], 0) } else { (parts[1], cut) };
+                prop_assert_eq!(part.of_any(rank) + first, bucket);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@
 use super::Digits;
 use super::prefetch::prefetch;
 use crate::journal::{Area, Field, Phase, commit, copy, value};
+use crate::kernel::is_number;
 use crate::shape::Shape;
 use crate::watch::{Stopped, Watch};
 
@@ -86,6 +87,14 @@ fn block_of(len: usize, width: usize) -> usize {
     (len / width).clamp(1, FILL as usize)
 }
 
+/// The bucket of an element. The ends of a range of numbers are known; those of others were guessed
+/// from a sample.
+#[inline(always)]
+pub(crate) fn digit<S: Shape>(element: &[u8], shape: &S, digits: &Digits) -> usize {
+    let rank = shape.rank(element);
+    if is_number(shape) { digits.of(rank) } else { digits.of_any(rank) }
+}
+
 struct Spread<'a, 'b> {
     data: &'a mut [u8],
     width: usize,
@@ -135,17 +144,18 @@ impl Spread<'_, '_> {
     #[inline]
     fn fill<S: Shape>(&mut self, shape: &S, digits: &Digits) -> Result<Option<usize>, Stopped> {
         let (width, block, digits) = (shape.width(), self.block, *digits);
-        let (words, read, room) = (self.area.words, self.area.read, &mut *self.area.room);
+        let words = &self.area.words[..self.starts.len() - 1];
+        let (read, room) = (self.area.read, &mut *self.area.room);
         let soon = block - (block / 4).max(1);
-        let elements = self.data[self.at * width..self.end * width].chunks_exact(width);
-        for (count, element) in (1..).zip(elements) {
-            let bucket = digits.of(shape.rank(element));
+        let mut elements = self.data[self.at * width..self.end * width].chunks_exact(width);
+        while let Some(element) = elements.next() {
+            let bucket = digit(element, shape, &digits);
             let word = value(words.get(bucket).ok_or(Stopped)?);
             let slot = (word & FILL) as usize;
             room[(bucket * block + slot) * width..][..width].copy_from_slice(element);
             commit(&words[bucket], word + 1);
             if slot + 1 == block {
-                self.at += count;
+                self.at = self.end - elements.len();
                 return Ok(Some(bucket));
             }
             if slot + 1 == soon {

@@ -5,26 +5,72 @@
 
 use crate::journal::{Area, Field, Phase, copy};
 use crate::watch::{Stopped, Watch};
+use core::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes that are looked at in one go.
 const PIECE_LEN: usize = 32 << 10;
 
-/// Elements of a piece of the data, and the places of those that are to leave it.
+/// Elements of a piece of the data, and those that are to leave it.
 struct Piece<'a> {
     bytes: &'a mut [u8],
     /// Where the piece begins in the file, in elements.
     base: usize,
-    leaving: Vec<u32>,
+    leaving: Leaving,
 }
 
-impl<'a> Piece<'a> {
-    fn new(bytes: &'a mut [u8], base: usize, leaves: impl Fn(usize) -> bool, width: usize) -> Self {
+/// Which elements of a piece are to leave it. They are taken from the end.
+pub(crate) enum Leaving {
+    /// Those at these places.
+    Places(Vec<u32>),
+    /// All of a run.
+    Run(Range<usize>),
+}
+
+impl Leaving {
+    /// The places of those for which `leaves` says so, the last one first.
+    pub(crate) fn places(bytes: &[u8], width: usize, leaves: impl Fn(&[u8]) -> bool) -> Self {
         let len = bytes.len() / width;
-        let mut piece = Piece { bytes, base, leaving: Vec::new() };
-        // The last one comes first: they are taken from the end.
-        piece.leaving.extend((0..len as u32).rev().filter(|&place| leaves(place as usize)));
-        piece
+        let (mut places, mut count) = (vec![0; len], 0);
+        // Without a branch: who leaves is as random as the elements are.
+        for (place, element) in (0..len as u32).zip(bytes.chunks_exact(width)).rev() {
+            places[count] = place;
+            count += usize::from(leaves(element));
+        }
+        places.truncate(count);
+        Leaving::Places(places)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Leaving::Places(places) => places.len(),
+            Leaving::Run(run) => run.len(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        let (places, run) = match self {
+            Leaving::Places(places) => (&places[..], 0..0),
+            Leaving::Run(run) => (&[][..], run.clone()),
+        };
+        places.iter().map(|&place| place as usize).chain(run)
+    }
+
+    /// Takes out the last `len` ones.
+    fn take(&mut self, len: usize) -> Leaving {
+        match self {
+            Leaving::Places(places) => Leaving::Places(places.split_off(places.len() - len)),
+            Leaving::Run(run) => {
+                run.end -= len;
+                Leaving::Run(run.end..run.end + len)
+            }
+        }
+    }
+}
+
+impl Piece<'_> {
+    fn has_none(&self) -> bool {
+        self.leaving.len() == 0
     }
 }
 
@@ -36,31 +82,70 @@ fn exchange(left: &mut Piece<'_>, right: &mut Piece<'_>, width: usize, area: &mu
         if len == 0 {
             return;
         }
-        let lefts = left.leaving.split_off(left.leaving.len() - len);
-        let rights = right.leaving.split_off(right.leaving.len() - len);
-        let pairs =
-            || lefts.iter().zip(&rights).map(|(&i, &j)| (i as usize * width, j as usize * width));
-        for (pair, (&i, &j)) in lefts.iter().zip(&rights).enumerate() {
-            let places = [left.base + i as usize, right.base + j as usize];
-            for (side, place) in places.into_iter().enumerate() {
-                let word = (place as u64).to_ne_bytes();
-                area.room[(side * max + pair) * 8..][..8].copy_from_slice(&word);
+        match (left.leaving.take(len), right.leaving.take(len)) {
+            (Leaving::Run(lefts), Leaving::Run(rights)) => {
+                exchange_runs((left, lefts), (right, rights), width, area);
             }
-            let element = &left.bytes[i as usize * width..][..width];
-            area.room[16 * max + pair * width..][..width].copy_from_slice(element);
+            (lefts, rights) => exchange_places((left, &lefts), (right, &rights), width, area),
         }
-        area.set(Field::Len, len as u64);
-        area.set(Field::Block, max as u64);
-        area.enter(Phase::ExchangeLeft);
-        for (i, j) in pairs() {
-            copy(&right.bytes[j..][..width], &mut left.bytes[i..][..width]);
-        }
-        area.enter(Phase::ExchangeRight);
-        for (pair, (_, j)) in pairs().enumerate() {
-            copy(&area.room[16 * max + pair * width..][..width], &mut right.bytes[j..][..width]);
-        }
-        area.enter(Phase::Idle);
     }
+}
+
+/// Exchanges the elements at some places with those at as many others.
+fn exchange_places(
+    (left, lefts): (&mut Piece<'_>, &Leaving),
+    (right, rights): (&mut Piece<'_>, &Leaving),
+    width: usize,
+    area: &mut Area<'_>,
+) {
+    let (len, max) = (lefts.len(), area.pairs_max(width));
+    let pairs = || lefts.iter().zip(rights.iter());
+    for (pair, (i, j)) in pairs().enumerate() {
+        for (side, place) in [left.base + i, right.base + j].into_iter().enumerate() {
+            let word = (place as u64).to_ne_bytes();
+            area.room[(side * max + pair) * 8..][..8].copy_from_slice(&word);
+        }
+        let element = &left.bytes[i * width..][..width];
+        area.room[16 * max + pair * width..][..width].copy_from_slice(element);
+    }
+    area.set(Field::Len, len as u64);
+    area.set(Field::Block, max as u64);
+    area.enter(Phase::ExchangeLeft);
+    for (i, j) in pairs() {
+        copy(&right.bytes[j * width..][..width], &mut left.bytes[i * width..][..width]);
+    }
+    area.enter(Phase::ExchangeRight);
+    for (pair, (_, j)) in pairs().enumerate() {
+        let held = &area.room[16 * max + pair * width..][..width];
+        copy(held, &mut right.bytes[j * width..][..width]);
+    }
+    area.enter(Phase::Idle);
+}
+
+/// The same for places that follow one another.
+fn exchange_runs(
+    (left, lefts): (&mut Piece<'_>, Range<usize>),
+    (right, rights): (&mut Piece<'_>, Range<usize>),
+    width: usize,
+    area: &mut Area<'_>,
+) {
+    let (len, max) = (lefts.len(), area.pairs_max(width));
+    for (side, first) in [left.base + lefts.start, right.base + rights.start].iter().enumerate() {
+        let words = area.room[side * max * 8..][..len * 8].as_chunks_mut::<8>().0;
+        for (place, word) in (*first as u64..).zip(words) {
+            *word = place.to_ne_bytes();
+        }
+    }
+    let left = &mut left.bytes[lefts.start * width..lefts.end * width];
+    let right = &mut right.bytes[rights.start * width..rights.end * width];
+    area.room[16 * max..][..left.len()].copy_from_slice(left);
+    area.set(Field::Len, len as u64);
+    area.set(Field::Block, max as u64);
+    area.enter(Phase::ExchangeLeft);
+    copy(right, left);
+    area.enter(Phase::ExchangeRight);
+    copy(&area.room[16 * max..][..right.len()], right);
+    area.enter(Phase::Idle);
 }
 
 /// Pieces that are handed out one after the other.
@@ -85,30 +170,26 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Two neighbouring ranges, and who belongs where.
+/// Two neighbouring ranges, and what finds out who belongs where.
 struct Sides<'a, F> {
     lefts: Mutex<Pieces<'a>>,
     rights: Mutex<Pieces<'a>>,
-    goes_left: F,
+    leaving: F,
     width: usize,
 }
 
-impl<'a, F: Fn(&[u8]) -> bool + Sync> Sides<'a, F> {
+impl<'a, F> Sides<'a, F>
+where
+    F: Fn(&mut [u8], usize, bool, &mut Area<'_>) -> Leaving + Sync,
+{
     /// The next piece of a side out of which something goes.
-    fn next(&self, is_left: bool) -> Option<Piece<'a>> {
+    fn next(&self, is_left: bool, area: &mut Area<'_>) -> Option<Piece<'a>> {
         let side = if is_left { &self.lefts } else { &self.rights };
         loop {
             let next = side.lock().unwrap_or_else(PoisonError::into_inner).next(self.width);
             let (bytes, base) = next?;
-            let len = bytes.len() / self.width;
-            let (mut leaving, mut count) = (vec![0; len], 0);
-            // Without a branch: who leaves is as random as the elements are.
-            for (place, element) in (0..len as u32).zip(bytes.chunks_exact(self.width)).rev() {
-                leaving[count] = place;
-                count += usize::from((self.goes_left)(element) != is_left);
-            }
-            leaving.truncate(count);
-            if !leaving.is_empty() {
+            let leaving = (self.leaving)(bytes, base, is_left, area);
+            if leaving.len() > 0 {
                 return Some(Piece { bytes, base, leaving });
             }
         }
@@ -119,14 +200,14 @@ impl<'a, F: Fn(&[u8]) -> bool + Sync> Sides<'a, F> {
         let (mut left, mut right) = (None, None);
         loop {
             watch.check()?;
-            left = left.or_else(|| self.next(true));
-            right = right.or_else(|| self.next(false));
+            left = left.or_else(|| self.next(true, area));
+            right = right.or_else(|| self.next(false, area));
             let (Some(one), Some(other)) = (&mut left, &mut right) else {
                 return Ok(Left { left, right });
             };
             exchange(one, other, self.width, area);
-            left = left.filter(|piece| !piece.leaving.is_empty());
-            right = right.filter(|piece| !piece.leaving.is_empty());
+            left = left.filter(|piece| !piece.has_none());
+            right = right.filter(|piece| !piece.has_none());
         }
     }
 }
@@ -139,10 +220,13 @@ struct Left<'a> {
 
 /// Exchanges those elements of the first `left_len` ones that do not go left with those behind
 /// them that do; there are as many of these as of those. One thread for each area.
+///
+/// `leaving` says which elements leave a piece that begins at some element of the file and is on
+/// the left, or not; it may move elements inside the piece.
 pub(crate) fn exchange_misplaced(
     (data, base, left_len): (&mut [u8], usize, usize),
     width: usize,
-    goes_left: impl Fn(&[u8]) -> bool + Sync,
+    leaving: impl Fn(&mut [u8], usize, bool, &mut Area<'_>) -> Leaving + Sync,
     areas: &mut [Area<'_>],
     watch: &Watch<'_>,
 ) -> Result<(), Stopped> {
@@ -150,7 +234,7 @@ pub(crate) fn exchange_misplaced(
     let sides = Sides {
         lefts: Mutex::new(Pieces::new(left, base, width)),
         rights: Mutex::new(Pieces::new(right, base + left_len, width)),
-        goes_left,
+        leaving,
         width,
     };
     let rests = crate::threads::each(areas, |area| sides.work(area, watch))?;
@@ -161,8 +245,8 @@ pub(crate) fn exchange_misplaced(
     }
     while let (Some(left), Some(right)) = (lefts.last_mut(), rights.last_mut()) {
         exchange(left, right, width, &mut areas[0]);
-        lefts.pop_if(|piece| piece.leaving.is_empty());
-        rights.pop_if(|piece| piece.leaving.is_empty());
+        lefts.pop_if(|piece| piece.has_none());
+        rights.pop_if(|piece| piece.has_none());
     }
     Ok(())
 }
@@ -187,9 +271,10 @@ pub(crate) fn reverse(
             let Some(((number, left), right)) = next else { return Ok(()) };
             let count = left.len() / width;
             let base = number * piece_len;
-            let mut left = Piece::new(left, base, |_| true, width);
-            let mut right = Piece::new(right, len - base - count, |_| true, width);
-            left.leaving.reverse();
+            let leaving = Leaving::Places((0..count as u32).collect());
+            let mut left = Piece { bytes: left, base, leaving };
+            let leaving = Leaving::Places((0..count as u32).rev().collect());
+            let mut right = Piece { bytes: right, base: len - base - count, leaving };
             exchange(&mut left, &mut right, width, area);
             watch.add(2 * 2 * count * width);
         }

@@ -4,7 +4,9 @@ mod digits;
 mod distribute;
 mod exchange;
 mod prefetch;
+mod split;
 
 pub(crate) use digits::Digits;
-pub(crate) use distribute::{FILL, FLUSHED, distribute};
-pub(crate) use exchange::{exchange_misplaced, reverse};
+pub(crate) use distribute::{FILL, FLUSHED, digit, distribute};
+pub(crate) use exchange::{Leaving, exchange_misplaced, reverse};
+pub(crate) use split::split;

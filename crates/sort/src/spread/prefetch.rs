@@ -8,10 +8,10 @@ const LINE_LEN: usize = 64;
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) fn prefetch(bytes: &[u8]) {
-    use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     for line in bytes.chunks(LINE_LEN) {
         // SAFETY: SSE is a part of x86-64; a prefetch touches nothing that a program can see.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }
 }
 

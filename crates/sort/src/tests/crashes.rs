@@ -85,6 +85,17 @@ fn records_of_equal_rank() {
 }
 
 #[test]
+fn long_numbers_by_vectors() {
+    for bits in [64, 3] {
+        let numbers = noise(6).map(|number| number >> (64 - bits)).take(140);
+        let data: Vec<u8> = numbers.flat_map(u64::to_ne_bytes).collect();
+        for threads in [1, 2] {
+            play(&data, &Native::<u64>::new(), SMALL, threads);
+        }
+    }
+}
+
+#[test]
 fn two_threads() {
     let data = bytes_of(noise(5).map(|number| number as u32).take(400));
     play(&data, &Native::<u32>::new(), SMALL, 2);

@@ -36,7 +36,7 @@ impl Shape for Keyed {
 }
 
 /// Numbers that look random, and are the same each time.
-fn noise(seed: u64) -> impl Iterator<Item = u64> {
+pub(crate) fn noise(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::repeat_with(move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
