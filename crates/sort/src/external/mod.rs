@@ -17,12 +17,13 @@
 //!
 //! # How it is done
 //! Runs are made by several threads, each with a buffer of its own: while one sorts another reads.
-//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers; its
-//! work is cut at elements that all runs have been searched for, so that every thread merges a part
-//! of the new file. Both ways what was read and written leaves the system's cache as soon as it is
+//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers, and of
+//! numbers a tree of merges of two, each of which fits into the cache; its work is cut at elements
+//! that all runs have been searched for, so that every thread merges a part of the new file. Both ways what was read and written leaves the system's cache as soon as it is
 //! on the disk: a file that is larger than memory would push out everything else (Linux only).
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cursor;
 mod disk;
 mod entry;
