@@ -5,6 +5,7 @@
 mod against_gnu;
 mod files;
 mod kills;
+mod progress;
 mod refusals;
 #[path = "../../../sort/tests/support/mod.rs"]
 mod support;

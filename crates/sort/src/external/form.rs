@@ -2,7 +2,7 @@
 
 use super::blocks::merge_two;
 use super::entry::{ENTRY_LEN, Entry, Ties};
-use crate::memory::sort_in_memory;
+use crate::memory::sort_with_room;
 use crate::shape::Shape;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::cmp::Ordering;
@@ -82,9 +82,9 @@ pub trait Form: Sync {
         ENTRY_LEN
     }
 
-    /// Sorts whole elements without entries.
-    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
-        let _ = (bytes, threads);
+    /// Sorts whole elements without entries, with about `memory` bytes besides on each thread.
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize, memory: usize) {
+        let _ = (bytes, threads, memory);
         unreachable!("a form whose entries have a length is sorted by them");
     }
 
@@ -160,8 +160,9 @@ impl<S: Shape> Form for Fixed<S> {
         if self.is_plain { 0 } else { ENTRY_LEN }
     }
 
-    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
-        sort_in_memory(bytes, &self.shape, threads);
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize, memory: usize) {
+        // A fifth of it is not room.
+        sort_with_room(bytes, &self.shape, threads, memory / 5 * 4);
     }
 
     fn merge_two(&self, left: &[u8], right: &[u8], out: &mut [u8]) {
