@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   what is in memory of run 0   |####......|
-//!                     of run 1   |##########|...    the lowest of the last ones looked at: its rank
-//!                     of run 2   |#.........|       is the pivot
+//!                     of run 1   |##########|...    the lowest of the last ones looked at:
+//!                     of run 2   |#.........|       its rank is the pivot
 //! ```
 //! What is not above the pivot (`#`) comes before all else that is left. These parts are merged two
 //! by two, in memory that the nearest caches hold, by a loop without a branch that depends on the

@@ -123,8 +123,8 @@ impl NewFile {
     }
 
     /// Puts the file at `target`, in place of what is there, with the rights and the attributes of
-    /// `like`. Whatever happens meanwhile, `target` is the old file or the new one, and after it the
-    /// new one stays.
+    /// `like`. Whatever happens meanwhile, `target` is the old file or the new one, and after it
+    /// the new one stays.
     pub(crate) fn put(mut self, target: &Path, like: &Like) -> Result<(), Error> {
         let failed = |verb| Error::system(verb, target);
         let dressed = disk::dress(&self.file, &like.facts, &like.path);

@@ -17,10 +17,11 @@
 //!
 //! # How it is done
 //! Runs are made by several threads, each with a buffer of its own: while one sorts another reads.
-//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers, and of
-//! numbers a tree of merges of two, each of which fits into the cache; its work is cut at elements
-//! that all runs have been searched for, so that every thread merges a part of the new file. Both ways what was read and written leaves the system's cache as soon as it is
-//! on the disk: a file that is larger than memory would push out everything else (Linux only).
+//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers, and
+//! of numbers a tree of merges of two, each of which fits into the cache; its work is cut at
+//! elements that all runs have been searched for, so that every thread merges a part of the new
+//! file. Both ways what was read and written leaves the system's cache as soon as it is on the
+//! disk: a file that is larger than memory would push out everything else (Linux only).
 #![forbid(unsafe_code)]
 
 mod blocks;
@@ -71,11 +72,11 @@ pub struct Job<'a> {
     pub output: Option<&'a Path>,
     /// Where the runs are; none: beside the output.
     pub temp_dir: Option<&'a Path>,
-    /// Bytes of memory, at least [`MEMORY_MIN`]: for elements, their ranks and places, what they are
-    /// sorted by, and what is read and written, of all threads together. Not counted are the program
-    /// itself, the stacks of its threads and what the allocator keeps for them: 1 MiB at most with
-    /// two threads; nor what the system's cache holds of the files. Two of the longest lines have to
-    /// fit.
+    /// Bytes of memory, at least [`MEMORY_MIN`]: for elements, their ranks and places, what they
+    /// are sorted by, and what is read and written, of all threads together. Not counted are the
+    /// program itself, nor the stacks of its threads and what the allocator keeps for them, which
+    /// is less than 1 MiB with two threads; nor what the system's cache holds of the files. Two of
+    /// the longest lines have to fit.
     pub memory: usize,
     /// Threads that work at the same time, at least 1.
     pub threads: usize,
@@ -231,10 +232,10 @@ impl<F: Form> Sorting<'_, F> {
     fn filling(&self, makers: usize, drop_behind: bool) -> Filling<'_> {
         let share = self.memory / makers;
         let by_huge_pages = share >= HUGE_PAGES_FROM;
-        let beyond = if by_huge_pages { 2 * HUGE_PAGE_LEN } else { 0 };
+        let has_entries = self.form.entry_len() > 0;
+        let beyond = HUGE_PAGE_LEN * if by_huge_pages { 1 + usize::from(has_entries) } else { 0 };
         let scratch_len = self.block_len().min(SCRATCH_LEN_MAX);
-        let scratch =
-            if self.form.entry_len() == 0 { scratch_len * self.threads / makers } else { 0 };
+        let scratch = if has_entries { 0 } else { scratch_len * self.threads / makers };
         Filling {
             input: self.input,
             memory: share / 8 * 7 - beyond - scratch,

@@ -1,5 +1,5 @@
-//! Extended attributes, of which the access control list of POSIX is one. Linux only: elsewhere they
-//! stay with the old file.
+//! Extended attributes, of which the access control list of POSIX is one. Linux only: elsewhere
+//! they stay with the old file.
 
 use std::fs::File;
 use std::io;
@@ -62,7 +62,7 @@ fn read(
                 bytes.truncate(len);
                 return Ok(Some(bytes));
             }
-            Err(error) => return Ok(permitted(Err(error))?),
+            Err(error) => return permitted(Err(error)),
         }
     }
 }
