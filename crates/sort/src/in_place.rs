@@ -140,7 +140,7 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     };
     let journal = Journal::create(path, header)?;
     let mut session = Session { data, journal: Some(journal), guardian: None };
-    session.prepare(file, path, threads, options)?;
+    session.prepare(path, threads, options)?;
     let watch = Watch::new(2 * len, options.stop, options.progress);
     session.sort(shape, found, &watch, path)?;
     let now = file.metadata().map_err(Error::io("cannot look at", path))?.len();
@@ -221,20 +221,14 @@ struct Session {
 
 impl Session {
     /// Brings in what will be needed.
-    fn prepare(
-        &mut self,
-        file: &File,
-        path: &Path,
-        threads: usize,
-        options: &Options<'_>,
-    ) -> Result<(), Error> {
+    fn prepare(&mut self, path: &Path, threads: usize, options: &Options<'_>) -> Result<(), Error> {
         if options.guardian
             && let Some(journal) = &mut self.journal
         {
             let guardian = Guardian::start(&mut self.data, journal);
             self.guardian = Some(guardian.map_err(Error::io("cannot start a guardian for", path))?);
         }
-        let prefaulted = prefault(file, &mut self.data, threads);
+        let prefaulted = prefault(&mut self.data, threads);
         prefaulted.map_err(Error::io("cannot bring into memory", path))
     }
 
