@@ -7,7 +7,7 @@
 
 use granule::section::Racy;
 use granule::section::shared::{Held, SharedMemory};
-use std::io::{BufRead, BufReader, Lines, stdin};
+use std::io::{BufRead, BufReader, Lines, Write, stdin};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -38,14 +38,17 @@ fn count(memory: &SharedMemory) -> Result<()> {
     Ok(())
 }
 
-/// The child: counts, takes the lock, says so, and never lets go of it.
+/// The child: counts; when it is told to, it takes the lock, and never lets go of it. Not before:
+/// the parent needs the lock until it has counted, too.
 fn child(name: &str) -> Result<()> {
     let memory = SharedMemory::open(name)?;
     count(&memory)?;
     println!("counted");
+    stdin().read_line(&mut String::new())?;
     let lock = memory.lock(LOCK)?;
     let _held = lock.lock(None)?;
     println!("held");
+    // It is killed here.
     stdin().read_line(&mut String::new())?;
     Ok(())
 }
@@ -83,6 +86,7 @@ fn main() -> Result<()> {
     println!("each added 1, {TIMES} times, in one step: {}", numbers.load(ATOMIC)?);
     println!("each added 1, {TIMES} times, under a lock: {}", numbers.load(LOCKED)?);
 
+    other.stdin.as_mut().ok_or("it was asked for")?.write_all(b"take the lock\n")?;
     println!("the child: {}", said.next().ok_or("it said nothing")??);
     let lock = memory.lock(LOCK)?;
     println!("the lock can be had: {}", lock.try_lock()?.is_some());

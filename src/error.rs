@@ -82,6 +82,8 @@ pub enum Op {
     Send,
     /// Take a message of another process.
     Receive,
+    /// Take a block from a heap, or make one longer.
+    Allocate,
 }
 
 impl Op {
@@ -121,6 +123,7 @@ impl Op {
             Op::Wait => "wait",
             Op::Send => "send",
             Op::Receive => "receive",
+            Op::Allocate => "allocate",
         }
     }
 }
@@ -167,6 +170,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The time is over, and what was waited for has not come.
     TimedOut,
+    /// The heap has as much as it may have.
+    LimitReached,
     /// Anything else; `code` has the system's number.
     Other,
 }
@@ -342,6 +347,7 @@ impl Error {
             ErrorKind::Denied => "the system forbids it",
             ErrorKind::Unsupported => "this system cannot do it",
             ErrorKind::BadState => "the pages are in another state",
+            ErrorKind::LimitReached => "the heap has as much as it may have",
             ErrorKind::DiskFull => "no place is left for it on the disk, or the file may not grow",
             ErrorKind::Truncated => "the file has become shorter meanwhile",
             // The kinds of `holds`, which has their words, and:
@@ -424,6 +430,7 @@ impl Error {
             ErrorKind::Denied => "check limits, locked pages and the security policy",
             ErrorKind::Unsupported => "`granule info` says what this machine offers",
             ErrorKind::BadState => "query the range, and commit it first",
+            ErrorKind::LimitReached => "free blocks, or make the heap with a higher `max_len`",
             ErrorKind::DiskFull => "make room on the disk, or raise `ulimit -f`",
             ErrorKind::Truncated => "map the file again, with the length that it has now",
             _ => "look the number up in the system's manual",
@@ -472,9 +479,10 @@ impl From<Error> for std::io::Error {
     fn from(error: Error) -> Self {
         let kind = match error.kind {
             _ if error.op == Op::Grow => std::io::ErrorKind::OutOfMemory,
-            ErrorKind::NoAddressSpace | ErrorKind::NoMemory | ErrorKind::TooManyMappings => {
-                std::io::ErrorKind::OutOfMemory
-            }
+            ErrorKind::NoAddressSpace
+            | ErrorKind::NoMemory
+            | ErrorKind::TooManyMappings
+            | ErrorKind::LimitReached => std::io::ErrorKind::OutOfMemory,
             ErrorKind::Misaligned | ErrorKind::OutOfRange | ErrorKind::BadName => {
                 std::io::ErrorKind::InvalidInput
             }

@@ -21,6 +21,7 @@ pub mod fault;
 
 pub(crate) mod addr;
 pub(crate) mod ds;
+pub mod heap;
 pub mod section;
 pub(crate) mod sys;
 

@@ -223,12 +223,12 @@ fn dies(name: &str, body: fn()) -> Option<String> {
         println!("it lives");
         return None;
     }
-    let output = vm_support::again()
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, name)
-        .env(vm_support::CHILD, name)
-        .output()
-        .expect("the test program starts again");
+    let output = vm_support::start::output(
+        vm_support::again()
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .env(CHILD, name)
+            .env(vm_support::CHILD, name),
+    );
     let said = String::from_utf8_lossy(&output.stdout);
     if let Some(why) = said.lines().find_map(|line| line.split_once("skipped: ")) {
         println!("skipped: {}", why.1);

@@ -16,11 +16,11 @@ const DURABILITIES: [Durability; 3] = [Durability::Start, Durability::Data, Dura
 
 /// Starts test `name` once more, as `role`. It has to end in peace.
 fn start(name: &str, role: &str, file: &Path) {
-    let output = vm_support::again()
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .envs([(ROLE, role.as_ref()), (FILE, file.as_os_str())])
-        .output()
-        .expect("the test program starts again");
+    let output = vm_support::start::output(
+        vm_support::again()
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .envs([(ROLE, role.as_ref()), (FILE, file.as_os_str())]),
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains(&format!("played: {role}")), "{text}");
 }

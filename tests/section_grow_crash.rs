@@ -6,9 +6,9 @@ mod vm_support;
 use granule::section::{GrowBuilder, GrowMap};
 use section_support::OwnFile;
 use std::env;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+use vm_support::start;
 
 const FILE: &str = "GRANULE_TEST_FILE";
 const RECORD: usize = 56;
@@ -66,13 +66,12 @@ fn killed_at_any_moment_every_record_is_whole() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the test program starts again");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut appended = lines.filter_map(|line| {
-            line.expect("text").strip_prefix("appended: ")?.parse::<usize>().ok()
-        });
+        let lines = start::Lines::of(child.stdout.take().expect("a pipe"));
+        let mut appended =
+            lines.filter_map(|line| line.strip_prefix("appended: ")?.parse::<usize>().ok());
         let told = appended.nth(round % 9).expect("the child appends until it is killed");
         child.kill().expect("it runs");
-        child.wait().expect("it is dead");
+        start::status(&mut child);
         let told = appended.last().unwrap_or(told); // what it said before it died
         let mut map = open(&file);
         let recovered = map.recovered().expect("it was not closed");

@@ -5,7 +5,7 @@ mod shared_support;
 use granule::section::shared::{Reset, SharedMemory};
 use granule::section::{Racy, Section};
 use granule::{ErrorKind, Op};
-use shared_support::{Player, kind, own_name, pause, role, say};
+use shared_support::{Player, kind, own_name, pause, role, say, start};
 use std::process::Stdio;
 
 fn words(memory: &SharedMemory) -> Racy<u64> {
@@ -258,10 +258,11 @@ fn memory_without_a_name_is_handed_to_a_child() {
     let view = memory.racy::<u32>(0..100).expect("addresses");
     let handle = memory.to_handle().expect("a handle");
     drop(memory);
-    let status = shared_support::command("a_player", "receive a handle", "none")
+    let mut child = shared_support::command("a_player", "receive a handle", "none")
         .stdin(Stdio::from(handle))
-        .status()
+        .spawn()
         .expect("the test program starts again");
+    let status = start::status(&mut child);
     assert!(status.success(), "{status}");
     assert_eq!(view.load(24).expect("inside"), 99);
 }

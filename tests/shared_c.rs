@@ -7,13 +7,13 @@ mod shared_support;
 use granule::section::Section;
 use granule::section::shared::{Consumer, SharedMemory};
 use granule::{ErrorKind, Op};
-use shared_support::{kind, own_name};
+use shared_support::{kind, own_name, start};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 const LEN: usize = 1000;
@@ -31,7 +31,8 @@ fn peer() -> Option<Command> {
         let program = folder.join("peer");
         let mut cc = Command::new("cc");
         cc.args(["-Wall", "-Werror", "-o"]).arg(&new).arg(source).arg("-lrt");
-        let output = cc.output().map_err(|error| format!("cc: {error}"))?;
+        cc.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = start::finish(cc.spawn().map_err(|error| format!("cc: {error}"))?);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::rename(new, &program).expect("one folder");
         Ok(program)
@@ -43,6 +44,11 @@ fn peer() -> Option<Command> {
             None
         }
     }
+}
+
+/// Runs it to its end.
+fn status(peer: &mut Command) -> ExitStatus {
+    start::status(&mut peer.spawn().expect("it was compiled"))
 }
 
 /// Where the system has the names.
@@ -75,9 +81,8 @@ fn what_a_c_program_has_made_is_opened_and_left_to_it() {
     let mut peer = peer.args(["make", &name]);
     peer = peer.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut peer = peer.spawn().expect("it was compiled");
-    let mut line = String::new();
-    BufReader::new(peer.stdout.take().expect("asked for")).read_line(&mut line).expect("text");
-    assert_eq!(line, "<made>\n");
+    let mut lines = start::Lines::of(peer.stdout.take().expect("asked for"));
+    assert_eq!(lines.next().as_deref(), Some("<made>"));
     assert_eq!(kind(SharedMemory::create(&name, 8)), ErrorKind::AlreadyExists);
     let memory = SharedMemory::open(&name).expect("it was made");
     assert_eq!(memory.len(), LEN);
@@ -88,7 +93,7 @@ fn what_a_c_program_has_made_is_opened_and_left_to_it() {
     drop(memory);
     assert!(path(&name).exists(), "nobody of ours takes it away");
     peer.stdin.take().expect("asked for").write_all(b"go\n").expect("it listens");
-    assert!(peer.wait().expect("ours").success());
+    assert!(start::status(&mut peer).success());
     assert_eq!(kind(SharedMemory::open(&name)), ErrorKind::NotFound);
 }
 
@@ -98,7 +103,7 @@ fn a_c_program_finds_what_was_made_here() {
     let memory = SharedMemory::create(&name, LEN).expect("nobody has it");
     let words = memory.section().racy::<u64>(0..16).expect("inside");
     words.store(0, 27).expect("inside");
-    let status = peer.args(["open", &name]).status().expect("it was compiled");
+    let status = status(peer.args(["open", &name]));
     assert!(status.success(), "{status}");
     assert_eq!(words.load(1).expect("inside"), 28);
 }
@@ -110,7 +115,7 @@ fn memory_is_handed_to_a_c_program() {
     let words = memory.racy::<u64>(0..16).expect("inside");
     words.store(0, 37).expect("inside");
     let handle = memory.to_handle().expect("a handle");
-    let status = peer.arg("inherited").stdin(handle).status().expect("it was compiled");
+    let status = status(peer.arg("inherited").stdin(handle));
     assert!(status.success(), "{status}");
     assert_eq!(words.load(1).expect("inside"), 38);
 }

@@ -237,5 +237,12 @@ fn the_lock_of_a_dead_process_is_inherited_with_a_word_of_warning() {
     other.kill();
     let held = lock.try_lock().expect("the system says").expect("nobody lives who has it");
     assert!(held.is_abandoned());
-    assert_eq!(count(&memory), 3);
+    drop(held);
+    // However short the time is, it is asked once whether the holder lives.
+    let mut other = player("hold", &name);
+    other.expect("held");
+    other.kill();
+    let held = lock.lock(Some(Duration::from_micros(1))).expect("nobody lives who has it");
+    assert!(held.is_abandoned());
+    assert_eq!(count(&memory), 4);
 }

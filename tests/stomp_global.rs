@@ -18,12 +18,12 @@ const CRIME: &str = "GRANULE_TEST_CRIME";
 
 /// Runs the crime `name`, which is a test of this binary, alone in a child.
 fn commit(name: &str) -> Output {
-    start::again()
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CRIME, name)
-        .env_remove("GRANULE_STOMP")
-        .output()
-        .expect("the test binary runs")
+    start::output(
+        start::again()
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(CRIME, name)
+            .env_remove("GRANULE_STOMP"),
+    )
 }
 
 fn is_asked_for(name: &str) -> bool {
@@ -138,12 +138,12 @@ fn double_free() {
 
 #[test]
 fn start_placement_sees_underflows() {
-    let output = start::again()
-        .args(["--exact", "underflow", "--nocapture", "--test-threads=1"])
-        .env(CRIME, "underflow")
-        .env("GRANULE_STOMP", "placement=start")
-        .output()
-        .expect("the test binary runs");
+    let output = start::output(
+        start::again()
+            .args(["--exact", "underflow", "--nocapture", "--test-threads=1"])
+            .env(CRIME, "underflow")
+            .env("GRANULE_STOMP", "placement=start"),
+    );
     let (signal, text) = fate(&output);
     assert_eq!(signal, Some(11), "{text}");
     assert!(text.contains("underflow (write)") && text.contains("1 bytes before"), "{text}");
@@ -160,11 +160,11 @@ fn underflow() {
 
 #[test]
 fn options_that_cannot_be_read_are_named() {
-    let output = start::again()
-        .args(["--exact", "ordinary_programs_run"])
-        .env("GRANULE_STOMP", "align=16,placement=middle")
-        .output()
-        .expect("the test binary runs");
+    let output = start::output(
+        start::again()
+            .args(["--exact", "ordinary_programs_run"])
+            .env("GRANULE_STOMP", "align=16,placement=middle"),
+    );
     let (_, text) = fate(&output);
     assert!(output.status.success() && text.contains("placement=middle"), "{text}");
 }

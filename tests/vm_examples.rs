@@ -1,9 +1,8 @@
 //! The examples say what they always said: their output is compared with `tests/expected`.
 
 mod examples_support;
-mod start;
 
-use examples_support::{example, expected};
+use examples_support::{example, expected, start};
 use std::io::Write;
 use std::process::Stdio;
 
@@ -31,7 +30,7 @@ fn tells_but_for(name: &str, input: &str, strip: fn(&str) -> String) {
     let mut stdin = child.stdin.take().expect("it was asked for");
     stdin.write_all(input.as_bytes()).expect("a pipe takes so little");
     drop(stdin);
-    let output = child.wait_with_output().expect("the example ends");
+    let output = start::finish(child);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {}\n{errors}", output.status);
     let said = String::from_utf8_lossy(&output.stdout);
@@ -61,7 +60,9 @@ stories! {
     copy_on_write
     granularity
     growing_array
+    heap_per_thread
     layers
+    list_thrown_away
     page_states
     pages
     ring

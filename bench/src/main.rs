@@ -8,6 +8,7 @@
 //! cargo run --release -p granule-bench -- arrays     arrays that never move: other arrays
 //! cargo run --release -p granule-bench -- files      files as memory: calls, and memmap2
 //! cargo run --release -p granule-bench -- shared     two processes that talk: pipes, sockets
+//! cargo run --release -p granule-bench -- heaps      heaps thrown away: bumpalo and malloc
 //! cargo run --release -p granule-bench -- sort       sorting files: memmap2 and GNU sort
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod arrays;
 mod files;
 mod flags;
+mod heaps;
 mod machine;
 mod measure;
 mod pairs;
@@ -38,7 +40,7 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: granule-bench programs|pairs|report|vm|arrays|files|sort|shared
+usage: granule-bench programs|pairs|report|vm|arrays|files|heaps|sort|shared
     [--rounds N] [--timeout SECONDS] [--only NAME]... [--tools NAME,NAME...]
     [--scale small|full] [--name RESULT]";
 
@@ -64,6 +66,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "report" => report::run(&flags::Flags::parse(rest, ROUNDS)?)?,
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
         "files" => files::run(&flags::Flags::parse(rest, files::ROUNDS)?)?,
+        "heaps" => heaps::run(&flags::Flags::parse(rest, heaps::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
         "shared" => shared::run(&flags::Flags::parse(rest, shared::ROUNDS)?)?,
         "sort" => sort::run(&flags::Flags::parse(rest, sort::ROUNDS)?)?,

@@ -29,6 +29,11 @@ pub(crate) const fn key_of(word: u32) -> u32 {
 
 /// Takes the lock if it is free. One who has waited leaves the mark for others who still do.
 pub(crate) fn try_take(word: &AtomicU32, key: u32, has_waited: bool) -> Try {
+    // Looks first: a try that fails takes the word's line of the cache away from the holder.
+    let found = word.load(Ordering::Relaxed);
+    if found != FREE {
+        return Try::Held(found);
+    }
     let wanted = if has_waited { key | AWAITED } else { key };
     match word.compare_exchange(FREE, wanted, Ordering::Acquire, Ordering::Relaxed) {
         Ok(_) => Try::Taken,

@@ -16,15 +16,16 @@ pub(crate) mod in_use;
 pub(crate) mod keyed_lock;
 pub(crate) mod messages;
 pub(crate) mod name;
-#[cfg(target_os = "linux")]
 pub(crate) mod once;
 pub(crate) mod page_table;
 pub(crate) mod positions;
 pub(crate) mod prefix;
 pub(crate) mod primitive;
 pub(crate) mod ready_stack;
+pub(crate) mod returned;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring;
+pub(crate) mod runs;
 pub(crate) mod share_name;
 pub(crate) mod shelf;
 pub(crate) mod text;

@@ -49,6 +49,7 @@
 mod registry;
 
 use crate::error::{Error, Op};
+pub use crate::sys::Cause;
 use crate::sys::{self, Answer, Context, Errno};
 pub use crate::vm::Access;
 use core::ffi::c_void;
@@ -64,6 +65,7 @@ pub struct Fault {
     addr: usize,
     access: Option<Access>,
     is_fetch: bool,
+    cause: Option<Cause>,
 }
 
 impl Fault {
@@ -84,6 +86,37 @@ impl Fault {
     #[must_use]
     pub const fn is_fetch(&self) -> bool {
         self.is_fetch
+    }
+
+    /// Why: a handler that gives rights should answer [`Outcome::NotMine`] to anything else, which
+    /// no right helps, or the touch faults for ever.
+    ///
+    /// | cause | Linux | Windows | macOS, FreeBSD |
+    /// |---|---|---|---|
+    /// | [`Right`](Cause::Right) | SEGV_MAPERR, SEGV_ACCERR | access violation, guard | SIGSEGV |
+    /// | [`Page`](Cause::Page) | BUS_ADRERR, _OBJERR, _MCEERR_AR | in-page error | - |
+    /// | [`Other`](Cause::Other) | any other `si_code` | - | - |
+    /// | `None` | - | - | SIGBUS, which can be either |
+    ///
+    /// ```
+    /// use granule::fault::{Cause, Fault, Outcome};
+    /// use granule::vm::{self, Protection, Reservation};
+    ///
+    /// fn commits(memory: &Reservation, fault: &Fault) -> Outcome {
+    ///     if fault.cause().is_some_and(|cause| cause != Cause::Right) {
+    ///         return Outcome::NotMine; // broken memory: committing it again mends nothing
+    ///     }
+    ///     let offset = fault.addr() - memory.base();
+    ///     match memory.commit(offset..offset + 1, Protection::ReadWrite) {
+    ///         Ok(()) => Outcome::Resume,
+    ///         Err(_) => Outcome::NotMine,
+    ///     }
+    /// }
+    /// # let _ = commits;
+    /// ```
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 }
 
@@ -225,7 +258,8 @@ unsafe fn call<H: Handler>(handler: *const c_void, fault: &Fault) -> Outcome {
 /// What the door asks.
 fn on_fault(fault: &sys::Fault, context: &Context<'_>) -> Answer {
     let access = fault.write.map(|write| if write { Access::Write } else { Access::Read });
-    let told = Fault { addr: fault.addr, access, is_fetch: fault.fetch };
+    let (addr, is_fetch, cause) = (fault.addr, fault.fetch, fault.cause);
+    let told = Fault { addr, access, is_fetch, cause };
     registry::with_target(fault.addr, |target| {
         match sys::on_roomy_stack(context, || target.call(&told)) {
             Outcome::Resume => Answer::Resume,

@@ -33,7 +33,7 @@
 //! | `Frozen` | seal, fs-verity, or lease: writers wait | share mode: writers are refused | copy |
 //! | `Exclusive` | a write lease: everybody waits | share mode: everybody is refused | - |
 //! | else | an error; for `Frozen` a copy, if it may be | the same | the same |
-//! | a disk that fails | ends the process | ends the process | cannot harm a copy |
+//! | a disk that fails | reads zero, and is told | ends the process | cannot harm a copy |
 //!
 //! # Values instead of bytes
 //! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).
@@ -48,6 +48,7 @@ mod copy;
 mod grow;
 #[cfg(feature = "std")]
 mod held;
+mod lost;
 mod mapped;
 mod pod;
 mod racy;

@@ -1,70 +1,17 @@
 //! Floor 4, uses floors 0 to 3. A view whose bytes others may change, and whose file they may
-//! shorten.
-//!
-//! # What happens to lost pages
-//! Linux raises SIGBUS when a page is touched that lies behind the end of its file, or that finds
-//! no place on the disk. The fault floor hands that to [`Shared`], in the middle of the access:
-//! 1. it asks for the length of the file, and notes how much of the view is still valid;
-//! 2. it lays zero pages over everything behind it, in one call, so that there is one fault however
-//!    long the lost part is;
-//! 3. the access is repeated, reads zero or writes to nowhere, looks at the note, and is an error.
+//! shorten. What happens to lost pages is told in [`lost`](super::lost): an access that was
+//! repeated looks at the note, and is an error.
 
+use super::lost::Patched;
 use super::mapped::{Keeps, Mapped};
 use super::{Access, Section, Word};
-use crate::addr::{align_down, align_up};
 use crate::error::{Error, ErrorKind, Op};
-use crate::fault::{Fault, Handler, Outcome, Watch};
-use crate::sys::{self, Backing, Durability, Sharing};
-use crate::vm::{Protection, Reservation};
+use crate::sys::{Backing, Durability, Sharing};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering, fence};
-
-/// What the handler of a view works with: it lies in memory of its own, and does not move.
-struct Shared {
-    /// Where the mapped pages begin and end.
-    pages: Range<usize>,
-    /// Where the view begins in them.
-    lead: usize,
-    /// Where it begins in the file.
-    offset: u64,
-    file: Backing,
-    /// How many bytes of the view are known not to be lost.
-    valid: AtomicUsize,
-}
-
-impl Handler for Shared {
-    fn fault(&self, fault: &Fault) -> Outcome {
-        let page_len = sys::limits().page_len;
-        let touched = align_down(fault.addr(), page_len);
-        // SAFETY: (1) the file is open for as long as the view lives, and so longer than the watch.
-        let file_len = unsafe { sys::stored_len(self.file) }.unwrap_or(u64::MAX);
-        let kept = |from: u64| usize::try_from(file_len.saturating_sub(from)).unwrap_or(usize::MAX);
-        let valid = kept(self.offset);
-        // A page of which the file still has a byte is there, whole.
-        let pages_len = align_up(kept(self.offset - self.lead as u64), page_len);
-        let end = pages_len.and_then(|len| self.pages.start.checked_add(len));
-        let (lost, valid) = match end {
-            Some(end) if touched >= end => (end..self.pages.end, valid),
-            // The file is long enough (again); this page has no place, or cannot be read.
-            _ => {
-                let first = self.pages.start + self.lead;
-                (touched..touched + page_len, touched.saturating_sub(first))
-            }
-        };
-        self.valid.fetch_min(valid, Ordering::Release);
-        let Some(start) = NonNull::new(core::ptr::with_exposed_provenance_mut(lost.start)) else {
-            return Outcome::NotMine;
-        };
-        // SAFETY: (1) pages of the view; (2) an access to them is an error from now on.
-        match unsafe { sys::patch_view(start, lost.len()) } {
-            Ok(()) => Outcome::Resume,
-            Err(_) => Outcome::NotMine,
-        }
-    }
-}
+use core::sync::atomic::{Ordering, fence};
 
 /// A part of a file, or of memory, that anybody may change at any time: words instead of slices.
 ///
@@ -100,11 +47,9 @@ impl Handler for Shared {
 /// ```
 #[doc(alias("MapViewOfFile", "mmap", "SIGBUS", "shared memory"))]
 pub struct Racy<T: Word = u8> {
-    /// Dropped first: the handler must not run when the rest is gone.
-    _watch: Option<Watch>,
+    /// Dropped first. None for an empty view.
+    patched: Option<Patched>,
     mapped: Mapped,
-    /// Has the [`Shared`]; none for an empty view.
-    state: Option<Reservation>,
     access: Access,
     words: PhantomData<T>,
 }
@@ -127,35 +72,15 @@ impl<T: Word> Racy<T> {
         };
         let mapped = Mapped::new(section, range, sharing, Keeps::File)?;
         let access = section.access();
-        let mut view = Racy { _watch: None, mapped, state: None, access, words: PhantomData };
-        if view.mapped.len() > 0 && view.mapped.file().file != Backing::NOTHING {
-            let (offset, len) = (view.mapped.offset(), view.mapped.len());
-            view.watch().map_err(|error| error.as_part_of_file(Op::Map, offset, len))?;
+        let (offset, len, file) = (mapped.offset(), mapped.len(), mapped.file());
+        let mut view = Racy { patched: None, mapped, access, words: PhantomData };
+        if len > 0 && file.file != Backing::NOTHING {
+            // SAFETY: (1) the view keeps it, and goes after this.
+            let patched = unsafe { Patched::new(&view.mapped, file) };
+            let patched = patched.map_err(|error| error.as_part_of_file(Op::Map, offset, len));
+            view.patched = Some(patched?);
         }
         Ok(view)
-    }
-
-    /// Has faults of the view answered.
-    fn watch(&mut self) -> Result<(), Error> {
-        let (start, lead) = self.mapped.start();
-        let page_len = sys::limits().page_len;
-        let end = start.addr().get() + lead + self.mapped.len();
-        let pages = start.addr().get()..align_up(end, page_len).unwrap_or(end);
-        let state = Reservation::builder().len(size_of::<Shared>()).untracked().reserve()?;
-        state.commit(0..size_of::<Shared>(), Protection::ReadWrite)?;
-        let (offset, file) = (self.mapped.offset(), self.mapped.file());
-        let valid = AtomicUsize::new(usize::MAX);
-        let place = state.as_ptr().cast::<Shared>();
-        start.as_ptr().expose_provenance(); // the handler makes pointers of it
-        // SAFETY: committed, page-aligned, and ours alone.
-        unsafe { place.write(Shared { pages: pages.clone(), lead, offset, file, valid }) };
-        // SAFETY: it stays there as long as `state`, which goes after the watch.
-        let shared: &'static Shared = unsafe { &*place };
-        // SAFETY: (1) the handler makes bare calls and atomic accesses only; (2) it has laid a page
-        // there then; (3) the view was made a moment ago, and nobody knows it.
-        self._watch = Some(unsafe { Watch::new(pages, shared) }?);
-        self.state = Some(state);
-        Ok(())
     }
 
     /// The first word, for what else lies in shared memory: its user keeps to atomic accesses.
@@ -183,10 +108,7 @@ impl<T: Word> Racy<T> {
     }
 
     fn valid_bytes(&self) -> usize {
-        let Some(state) = &self.state else { return self.mapped.len() };
-        // SAFETY: written when the view was made, and shared from then on.
-        let shared = unsafe { &*state.as_ptr().cast::<Shared>() };
-        shared.valid.load(Ordering::Relaxed).min(self.mapped.len())
+        self.patched.as_ref().map_or(usize::MAX, Patched::valid).min(self.mapped.len())
     }
 
     /// The word at `index`, as it is now (an acquire load).

@@ -19,6 +19,24 @@ pub(crate) struct Fault {
     pub(crate) fetch: bool,
     /// True when the processor raised it; false for `kill` and the like.
     pub(crate) real: bool,
+    /// Why; `None` where the system does not say.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// Why a touch has failed.
+///
+/// See [`Fault::cause`](crate::fault::Fault::cause) for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The page does not give the right: it is reserved, protected, guarded, or nobody's. A verb of
+    /// pages can give it.
+    Right,
+    /// The right is there, and the page is not: it lies behind the end of its file, cannot be read
+    /// from the disk, finds no place there, or its memory is broken. Giving rights does not help.
+    Page,
+    /// Neither: a protection key, a memory tag, an alignment.
+    Other,
 }
 
 /// What a hook says about a fault.

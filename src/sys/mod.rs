@@ -56,6 +56,7 @@ pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
 pub use cache::CacheState;
+pub use faults::Cause;
 pub(crate) use faults::{Answer, Fault, FaultHook};
 pub(crate) use grow::Area;
 #[cfg(feature = "std")]
@@ -254,6 +255,7 @@ const _CONTRACT: (
     unsafe fn(NonNull<u8>, usize, GuardKind, CommitPolicy) -> Result<(), Errno>,
     unsafe fn(NonNull<u8>, usize, GuardKind, Protection) -> Result<(), Errno>,
     unsafe fn(NonNull<u8>, usize, Advice) -> Result<(), Errno>,
+    unsafe fn(NonNull<u8>, usize) -> Result<(), Errno>,
     fn(Errno) -> ErrorKind,
     fn() -> Limits,
     fn() -> Guards,
@@ -273,6 +275,7 @@ const _CONTRACT: (
     guard,
     unguard,
     advise,
+    empty,
     error_kind,
     limits,
     guards,

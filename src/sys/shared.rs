@@ -8,7 +8,8 @@
 
 use super::{
     Backing, Errno, claim, close_bell, create_named, creator, is_claimed, leave_named,
-    monotonic_ns, open_bell, open_named, release_claim, ring_bell, unlink_named, wait_bell,
+    monotonic_ns, open_bell, open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named,
+    wait_bell,
 };
 use crate::ds::share_name::ShareName;
 use core::sync::atomic::AtomicU32;
@@ -33,6 +34,7 @@ pub(crate) type Process = (u32, u64);
 const _SHARED_CONTRACT: (
     fn(&ShareName, u64, u32) -> Result<Named, Errno>,
     fn(&ShareName, bool) -> Result<(Named, u64), Errno>,
+    fn() -> Result<usize, Errno>,
     unsafe fn(&ShareName, Named) -> Result<(), Errno>,
     unsafe fn(&ShareName, Named, bool),
     unsafe fn(&ShareName, Named) -> Result<Option<Process>, Errno>,
@@ -47,6 +49,7 @@ const _SHARED_CONTRACT: (
 ) = (
     create_named,
     open_named,
+    reclaim_abandoned,
     unlink_named,
     leave_named,
     creator,

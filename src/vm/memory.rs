@@ -158,6 +158,19 @@ impl Reservation {
         Ok(())
     }
 
+    /// Committed pages, to be read and written, lose content and memory at once and stay committed:
+    /// they read zero. For reservations without a table of states; a failure may leave some of the
+    /// pages Reserved.
+    ///
+    /// Windows: `VirtualFree(MEM_DECOMMIT)`, `VirtualAlloc(MEM_COMMIT)`. Linux:
+    /// madvise(MADV_DONTNEED).
+    pub(crate) fn empty(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Discard, range)?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
+        unsafe { sys::empty(ptr, len) }.map_err(|errno| call.failed(errno))
+    }
+
     /// Tells the system how some pages will be used, whatever their state. It holds until they are
     /// decommitted, or until guards that are no markers are put on them; from then on what was last
     /// advised for the whole reservation holds.

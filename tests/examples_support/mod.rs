@@ -1,6 +1,9 @@
 //! For the tests of the examples: where they are, and what they are to say.
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
+#[path = "../start/mod.rs"]
+pub(crate) mod start;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,5 +40,6 @@ fn build(name: &str, profile: &Path) {
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
-    assert!(cargo.status().expect("cargo starts").success(), "cargo builds example {name}");
+    let mut cargo = cargo.spawn().expect("cargo starts");
+    assert!(start::status(&mut cargo).success(), "cargo builds example {name}");
 }

@@ -3,9 +3,9 @@
 
 use crate::start;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
 const ROLE: &str = "GRANULE_TEST_OTHER";
 /// The answers stand between what the test harness prints.
@@ -15,7 +15,7 @@ const ANSWER: &str = "other: ";
 pub(crate) struct Other {
     process: Child,
     to: Option<ChildStdin>,
-    from: BufReader<ChildStdout>,
+    from: start::Lines,
 }
 
 impl Other {
@@ -28,7 +28,7 @@ impl Other {
             .spawn()
             .expect("this program starts");
         let to = process.stdin.take();
-        let from = BufReader::new(process.stdout.take().expect("a pipe"));
+        let from = start::Lines::of(process.stdout.take().expect("a pipe"));
         Other { process, to, from }
     }
 
@@ -41,9 +41,7 @@ impl Other {
     /// Waits until it is done. What it says is the error of the system, or nothing.
     pub(crate) fn answer(&mut self) -> String {
         loop {
-            let mut line = String::new();
-            let count = self.from.read_line(&mut line).expect("it writes text");
-            assert!(count > 0, "the other process has ended");
+            let line = self.from.next().expect("the other process lives");
             if let Some((_, answer)) = line.split_once(ANSWER) {
                 return answer.trim().to_owned();
             }
@@ -60,8 +58,8 @@ impl Other {
 impl Drop for Other {
     fn drop(&mut self) {
         drop(self.to.take());
-        // It ends with its input. Nobody is there to be told.
-        let _ = self.process.wait();
+        // It ends with its input.
+        start::status(&mut self.process);
     }
 }
 
@@ -88,6 +86,11 @@ fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
         // The three ways to take bytes away, or to change them.
         "empty" => drop(writer.truncate(true).open(path)?),
         "shorten" => truncate(path, 5000)?,
+        #[cfg(unix)]
+        "empty-by-reading" => {
+            use std::os::unix::fs::OpenOptionsExt;
+            drop(File::options().read(true).custom_flags(libc::O_TRUNC).open(path)?);
+        }
         "write" => {
             let mut file = writer.open(path)?;
             file.seek(SeekFrom::Start(4096))?;

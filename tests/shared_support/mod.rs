@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "every test program uses another part of it")]
 
 #[path = "../start/mod.rs"]
-mod start;
+pub(crate) mod start;
 
 use granule::section::shared::SharedMemory;
 use granule::{Error, ErrorKind};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(crate) fn command(played: &str, role: &str, name: &str) -> Command {
 pub(crate) struct Player {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    output: start::Lines,
 }
 
 impl Player {
@@ -60,21 +60,20 @@ impl Player {
             .spawn()
             .expect("the test program starts again");
         let input = child.stdin.take().expect("asked for");
-        let output = BufReader::new(child.stdout.take().expect("asked for"));
+        let output = start::Lines::of(child.stdout.take().expect("asked for"));
         Player { child, input, output }
     }
 
     /// Waits until it has said a line with this word in it.
     pub(crate) fn expect(&mut self, word: &str) {
-        let mut heard = String::new();
+        let mut heard = Vec::new();
+        let word = format!("<{word}>");
         loop {
-            let mut line = String::new();
-            let len = self.output.read_line(&mut line).expect("it speaks in lines of text");
-            assert!(len > 0, "it ended without {word:?}: {heard}");
-            if line.contains(&format!("<{word}>")) {
-                return;
+            match self.output.next() {
+                Some(line) if line.contains(&word) => return,
+                Some(line) => heard.push(line),
+                None => panic!("it ended without {word}: {heard:#?}"),
             }
-            heard += &line;
         }
     }
 
@@ -90,12 +89,12 @@ impl Player {
     /// Ends it as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is ours");
-        self.child.wait().expect("it is ours");
+        start::status(&mut self.child);
     }
 
     /// Waits for its end, which must be a good one.
     pub(crate) fn finish(mut self) {
-        let status = self.child.wait().expect("it is ours");
+        let status = start::status(&mut self.child);
         assert!(status.success(), "{status}");
     }
 

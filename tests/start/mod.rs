@@ -1,5 +1,9 @@
 //! Starts programs of the platform under test, which this machine may not run by itself.
-#![allow(dead_code, reason = "every test program uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "every test program uses another part of it")]
+
+mod limit;
+
+pub(crate) use limit::{Lines, finish, finish_in, output, status};
 
 use std::env;
 use std::path::Path;

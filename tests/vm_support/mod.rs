@@ -15,7 +15,7 @@ pub(crate) mod system;
 pub(crate) mod filters;
 pub(crate) mod means;
 #[path = "../start/mod.rs"]
-mod start;
+pub(crate) mod start;
 
 /// The test program once more.
 pub(crate) fn again() -> std::process::Command {
@@ -106,12 +106,12 @@ pub(crate) fn in_own_process(name: &str, variables: &[(&str, &str)], body: fn())
         println!("finished: {name}");
         return;
     }
-    let output = start::again()
-        .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .envs(variables.iter().copied())
-        .env(CHILD, name)
-        .output()
-        .expect("the test program starts again");
+    let output = start::output(
+        start::again()
+            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .envs(variables.iter().copied())
+            .env(CHILD, name),
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     let finished = text.contains(&format!("finished: {name}"));
@@ -134,12 +134,12 @@ pub(crate) fn endings<const N: usize>(name: &str, roles: [fn(); N]) -> [Output; 
         std::process::exit(0);
     }
     std::array::from_fn(|role| {
-        start::again()
-            .args([name, "--exact", "--nocapture", "--test-threads=1"])
-            .env(CHILD, name)
-            .env(ROLE, role.to_string())
-            .output()
-            .expect("the test program starts again")
+        start::output(
+            start::again()
+                .args([name, "--exact", "--nocapture", "--test-threads=1"])
+                .env(CHILD, name)
+                .env(ROLE, role.to_string()),
+        )
     })
 }
 

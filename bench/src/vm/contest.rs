@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Processor time of one sample; a call that takes longer is a sample by itself.
-pub(super) const SAMPLE: Duration = Duration::from_millis(2);
+pub(crate) const SAMPLE: Duration = Duration::from_millis(2);
 
 /// What is to be reached.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Nanoseconds for a call.
     Nanoseconds(f64),
     /// Times what the bare system calls take.
@@ -24,19 +24,19 @@ pub(super) enum Target {
 
 /// A call that was measured.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Line {
-    pub(super) call: String,
-    pub(super) target: Target,
+pub(crate) struct Line {
+    pub(crate) call: String,
+    pub(crate) target: Target,
     /// Medians in nanoseconds for a call.
-    pub(super) medians: BTreeMap<&'static str, f64>,
+    pub(crate) medians: BTreeMap<&'static str, f64>,
     /// All samples.
-    pub(super) samples: BTreeMap<&'static str, Vec<f64>>,
+    pub(crate) samples: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Line {
     /// How many times as long as `other` does `one` take: the median over the rounds, in each of
     /// which both were measured shortly after one another.
-    pub(super) fn times(&self, one: &str, other: &str) -> Option<f64> {
+    pub(crate) fn times(&self, one: &str, other: &str) -> Option<f64> {
         let pairs = self.samples.get(one)?.iter().zip(self.samples.get(other)?);
         median(&pairs.map(|(one, other)| one / other).collect::<Vec<_>>())
     }
@@ -46,18 +46,18 @@ impl Line {
 type Sample<'a> = Box<dyn FnMut() -> Result<Vec<Option<f64>>> + 'a>;
 
 /// Some calls, and those who can make them.
-pub(super) struct Contest<'a> {
+pub(crate) struct Contest<'a> {
     calls: Vec<(String, Target)>,
     contestants: Vec<(&'static str, Sample<'a>)>,
 }
 
 impl<'a> Contest<'a> {
-    pub(super) fn new(calls: impl IntoIterator<Item = (String, Target)>) -> Self {
+    pub(crate) fn new(calls: impl IntoIterator<Item = (String, Target)>) -> Self {
         Contest { calls: calls.into_iter().collect(), contestants: Vec::new() }
     }
 
     /// One more, who makes a sample of every call.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         name: &'static str,
         sample: impl FnMut() -> Result<Vec<Option<f64>>> + 'a,
@@ -66,7 +66,7 @@ impl<'a> Contest<'a> {
     }
 
     /// One more, in a contest of a single call.
-    pub(super) fn add_call(
+    pub(crate) fn add_call(
         &mut self,
         name: &'static str,
         mut action: impl FnMut(usize) -> Result<()> + 'a,
@@ -75,7 +75,7 @@ impl<'a> Contest<'a> {
     }
 
     /// All contestants in a new random order in each round, after one round that does not count.
-    pub(super) fn run(mut self, rounds: usize, random: &mut Random) -> Result<Vec<Line>> {
+    pub(crate) fn run(mut self, rounds: usize, random: &mut Random) -> Result<Vec<Line>> {
         let mut samples: Vec<BTreeMap<&'static str, Vec<f64>>> =
             vec![BTreeMap::new(); self.calls.len()];
         for round in 0..=rounds {
@@ -99,7 +99,7 @@ impl<'a> Contest<'a> {
 
 /// Nanoseconds of one call: calls in growing batches until a sample is full. `action` gets the
 /// number of the call.
-pub(super) fn per_call(mut action: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+pub(crate) fn per_call(mut action: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     let (mut spent, mut calls, mut batch) = (Duration::ZERO, 0, 1);
     while spent < SAMPLE {
         let begin = thread_time();
@@ -114,7 +114,7 @@ pub(super) fn per_call(mut action: impl FnMut(usize) -> Result<()>) -> Result<f6
 }
 
 /// Nanoseconds of a call and of the one that takes it back, by turns on `count` places.
-pub(super) fn there_and_back(
+pub(crate) fn there_and_back(
     count: usize,
     mut there: impl FnMut(usize) -> Result<()>,
     mut back: impl FnMut(usize) -> Result<()>,

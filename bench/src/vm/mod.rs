@@ -1,7 +1,7 @@
 //! The page verbs against the bare system calls and against other crates, side by side.
 
 mod bare;
-mod contest;
+pub(crate) mod contest;
 mod pages;
 mod questions;
 mod watch;

@@ -42,13 +42,20 @@ pub struct Disorder {
 /// ```
 ///
 /// # Errors
-/// Those of reading; a file that has not a whole number of elements.
+/// Those of reading; a file that has not a whole number of elements; `Changed`, if somebody else
+/// has written to it meanwhile: what was found is true of neither the old content nor the new one.
 pub fn check_file<F: Form>(form: &F, path: &Path, watch: &dyn Watch) -> Result<Checked, Error> {
     let input = Input::open(path)?;
     if let Cut::Width(width) = form.cut() {
         input.check_whole(width)?;
     }
     watch.begin(Stage::Check, input.len());
+    let checked = look_through(form, &input, watch)?;
+    input.check_unchanged()?;
+    Ok(checked)
+}
+
+fn look_through<F: Form>(form: &F, input: &Input, watch: &dyn Watch) -> Result<Checked, Error> {
     let mut checking = Checking { form, before: None, number: 0, offset: 0 };
     let (mut block, mut at) = (Vec::new(), 0);
     while at < input.len() {

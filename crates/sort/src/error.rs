@@ -1,5 +1,6 @@
 //! What can go wrong with a sort of a file.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,11 +44,24 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Somebody has changed the length of the file while it was sorted.
+    /// Somebody else has changed the file while it was sorted, or its disk has lost a part of it.
+    /// What became of its elements: see [`sort_file_in_place`](crate::sort_file_in_place).
     Changed {
         /// The file.
         path: PathBuf,
         /// Its bytes at the start.
+        before: u64,
+        /// Its bytes now; as many as before, if only its content is another.
+        now: u64,
+    },
+    /// The file has another length than when the sort died that has left the journal. Nothing was
+    /// put back.
+    Resized {
+        /// The file.
+        path: PathBuf,
+        /// The journal, which stays.
+        journal: PathBuf,
+        /// Bytes of the file when it was sorted.
         before: u64,
         /// Its bytes now.
         now: u64,
@@ -101,11 +115,14 @@ impl fmt::Display for Error {
                 "stopped; {} has all of its elements, in no order; sort it again",
                 path.display()
             ),
-            Error::Changed { path, before, now } => write!(
+            Error::Changed { path, before, now } => changed(out, path, *before, *now),
+            Error::Resized { path, journal, before, now } => write!(
                 out,
-                "{} was changed by somebody else: {before} bytes before, {now} now; keep others \
-                 away from it and sort it again",
-                path.display()
+                "{} has {now} bytes, and had {before} when a sort of it died, whose journal is {}: \
+                 make it {before} bytes long again and recover it, or remove the journal, and the \
+                 elements in it",
+                path.display(),
+                journal.display()
             ),
             Error::Foreign { path, journal } => write!(
                 out,
@@ -122,6 +139,28 @@ impl fmt::Display for Error {
             ),
         }
     }
+}
+
+fn changed(out: &mut fmt::Formatter<'_>, path: &Path, before: u64, now: u64) -> fmt::Result {
+    let path = path.display();
+    match now.cmp(&before) {
+        Ordering::Less => write!(
+            out,
+            "{path} was made shorter by somebody else while it was sorted: {before} bytes before, \
+             {now} now. What lay behind offset {now} is lost; the rest has no order"
+        ),
+        Ordering::Equal => write!(
+            out,
+            "{path} was changed by somebody else while it was sorted, or its disk has failed: some \
+             of its {now} bytes may be lost, and it has no order"
+        ),
+        Ordering::Greater => write!(
+            out,
+            "{path} was made longer by somebody else while it was sorted: what lies behind offset \
+             {before} was left as it is"
+        ),
+    }?;
+    out.write_str("; keep others away from it and sort it again")
 }
 
 impl std::error::Error for Error {

@@ -5,7 +5,7 @@
 //! it. It has the maps of the file and of the journal from its birth on and shares the lock of the
 //! journal; a socket tells it that the sort has ended, or that there is none any more. All that it
 //! does is done without memory of its own: it may have been born while another thread of the
-//! program held a lock.
+//! program held a lock. Of a file that became shorter it puts back what has a place there.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Guardian;
@@ -14,6 +14,7 @@ pub(crate) use none::Guardian;
 
 #[cfg(not(target_os = "linux"))]
 mod none {
+    use crate::fuse::Fuse;
     use crate::journal::Journal;
     use std::io;
 
@@ -21,7 +22,7 @@ mod none {
     pub(crate) struct Guardian;
 
     impl Guardian {
-        pub(crate) fn start(_: &mut [u8], _: &mut Journal) -> io::Result<Self> {
+        pub(crate) fn start(_: &mut [u8], _: &mut Journal, _: &Fuse) -> io::Result<Self> {
             Ok(Guardian)
         }
 
@@ -31,6 +32,7 @@ mod none {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::fuse::Fuse;
     use crate::journal::Journal;
     use core::ffi::{CStr, c_int};
     use core::mem::MaybeUninit;
@@ -48,17 +50,25 @@ mod linux {
         /// Starts one for this file and this journal.
         ///
         /// Calls: socketpair, pthread_sigmask, fork twice, wait4.
-        pub(crate) fn start(data: &mut [u8], journal: &mut Journal) -> io::Result<Self> {
+        pub(crate) fn start(
+            data: &mut [u8],
+            journal: &mut Journal,
+            fuse: &Fuse,
+        ) -> io::Result<Self> {
             let path = CString::new(journal.path().as_os_str().as_bytes())?;
             let (own, other) = socket_pair()?;
             let (child_end, lock) = (other.as_raw_fd(), journal.file().as_raw_fd());
-            // From its first instruction on no signal reaches the guardian but those that kill.
+            // From its first instruction on no signal reaches the guardian but those that kill, and
+            // those of its own faults.
             let mask = mask_all();
             // SAFETY: the child calls nothing but system calls and code that allocates nothing, and
             // never returns.
             let child = unsafe { libc::fork() };
             if child == 0 {
                 twice();
+                if fuse.thaw().is_err() {
+                    exit(1);
+                }
                 guard(data, journal, &path, [child_end, lock]);
             }
             let failed = io::Error::last_os_error();
@@ -105,6 +115,10 @@ mod linux {
         let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
         // SAFETY: fills the set.
         unsafe { libc::sigfillset(all.as_mut_ptr()) };
+        for fault in [libc::SIGSEGV, libc::SIGBUS] {
+            // SAFETY: the set is filled.
+            unsafe { libc::sigdelset(all.as_mut_ptr(), fault) };
+        }
         // SAFETY: both sets live through the call.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
         before

@@ -2,14 +2,16 @@
 
 use crate::engine::{self, Found};
 use crate::error::Error;
+use crate::fuse::Fuse;
 use crate::guardian::Guardian;
 use crate::journal::{Damaged, Geometry, HEADER_LEN, Header, Journal, identity_of};
 use crate::prefault::prefault;
 use crate::shape::Shape;
-use crate::watch::Watch;
-use core::sync::atomic::AtomicBool;
+use crate::watch::{Stopped, Watch};
+use core::sync::atomic::{AtomicBool, Ordering};
 use granule::section::{Access, Section, ViewMut};
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 /// How a file is sorted.
@@ -82,17 +84,47 @@ const SCRATCH_LEN: usize = 128 << 10;
 ///
 /// Elements that are equal may change places with each other.
 ///
+/// # When others do not keep away
+/// That nobody else uses the file is the caller's promise (see Safety). What happens if somebody
+/// does:
+///
+/// | he | the sort |
+/// |---|---|
+/// | makes the file shorter | ends with [`Error::Changed`], on Linux; see below |
+/// | makes it longer | sorts what was there, and ends with [`Error::Changed`] |
+/// | makes it shorter and longer again | the same, if a page was touched that was gone meanwhile |
+/// | writes to it | finds out by chance only: see below |
+///
+/// Shorter: a touch of a page that is gone is no death by SIGBUS on Linux. The sort is stopped by
+/// it as by a kill, at that very instruction; its journal is put back into what is left of the
+/// file, and removed. What is left then has elements of the file only, each of them once, in no
+/// order; those that lay behind the new end at that moment are lost, and which ones these are
+/// depends on how far the sort was. In the last page of the file there can be zeros, and elements
+/// of it can be lost: the system clears the rest of that page, and tells nobody. On Windows a file
+/// that is mapped cannot be made shorter. On other systems the process dies (SIGBUS), and recovery
+/// refuses the journal of a file of another length ([`Error::Resized`]).
+///
+/// A kill later than that leaves the same to the guardian, which puts back what has a place. If it
+/// is killed, too, or there is none, recovery refuses as above.
+///
+/// Writes: neither length nor time of a file tell of them, because the sort itself changes the time
+/// with each store. Where an element was changed between two looks the sort may find that what it
+/// counts is not what it has counted, and ends with [`Error::Changed`], or by a panic; else the
+/// change is lost, or sorted with the rest. To sort into a new file
+/// ([`external`](crate::external)) tells of every change.
+///
 /// # Errors
 /// - [`Error::Busy`]: another sort of the file is running.
 /// - [`Error::NotWhole`]: the file is no whole number of elements.
 /// - [`Error::Stopped`]: by [`Options::stop`].
-/// - [`Error::Changed`]: somebody has changed the length of the file meanwhile.
+/// - [`Error::Changed`]: somebody has changed the file meanwhile, or its disk has lost a part.
+/// - [`Error::Resized`]: a journal was found, and the file has another length than it had then.
 /// - [`Error::Foreign`], [`Error::Damaged`]: a journal was found that is of no use.
 /// - [`Error::Io`], [`Error::Map`]: the system refused something.
 ///
 /// # Safety
 /// 1. Nobody else reads or writes the file, or makes it shorter, while it is sorted: no process,
-///    through no view and by no call. On Unix a touch of what is lost ends the process (SIGBUS).
+///    through no view and by no call.
 ///
 /// ```
 /// use granule_sort::shape::Native;
@@ -114,20 +146,22 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     shape: &S,
     options: &Options<'_>,
 ) -> Result<Report, Error> {
-    let (width, metadata) = (shape.width(), file.metadata());
-    let metadata = metadata.map_err(Error::io("cannot look at", path))?;
-    let len = metadata.len();
+    let width = shape.width();
+    let len = len_of(file, path)?;
     if len % width as u64 != 0 {
         return Err(Error::NotWhole { path: path.to_owned(), len, width });
     }
     // SAFETY: (1).
     let mut data = unsafe { view(file, path) }?;
-    let recovery = recover_into(&mut data, file, path)?;
+    let fuse = Fuse::new(&mut data, file).map_err(Error::map(path))?;
+    let recovery = recover_into(&mut data, &fuse, file, path)?;
+    fuse.arm();
     let parts = usize::try_from(len / PART_LEN_MIN).unwrap_or(usize::MAX);
     let threads = threads_of(options).min(parts).max(1);
     let elements = len / width as u64;
     let report = |found| Report { elements, found, recovery, threads };
     let found = engine::found(&data, shape);
+    check_unchanged(file, path, len, fuse.is_blown())?;
     if found == Found::Sorted {
         return Ok(report(found));
     }
@@ -139,13 +173,20 @@ pub unsafe fn sort_file_in_place<S: Shape>(
         areas: threads,
     };
     let journal = Journal::create(path, header)?;
-    let mut session = Session { data, journal: Some(journal), guardian: None };
-    session.prepare(path, threads, options)?;
-    let watch = Watch::new(2 * len, options.stop, options.progress);
-    session.sort(shape, found, &watch, path)?;
-    let now = file.metadata().map_err(Error::io("cannot look at", path))?.len();
-    if now != len {
-        return Err(Error::Changed { path: path.to_owned(), before: len, now });
+    let mut session = Session { fuse: Some(fuse), data, journal: Some(journal), guardian: None };
+    session.prepare(file, path, threads, options)?;
+    let sorted = session.sort(shape, found, 2 * len, options);
+    let is_blown = session.end(path)?;
+    let is_asked = options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+    match sorted {
+        Ok(Ok(())) => check_unchanged(file, path, len, is_blown)?,
+        Ok(Err(Stopped)) if is_asked && !is_blown => {
+            return Err(Error::Stopped { path: path.to_owned() });
+        }
+        // A panic of the shape.
+        Err(panic) if !is_blown && len_of(file, path)? == len => resume_unwind(panic),
+        // The elements were not those that had been looked at before.
+        _ => check_unchanged(file, path, len, true)?,
     }
     Ok(report(found))
 }
@@ -155,6 +196,8 @@ pub unsafe fn sort_file_in_place<S: Shape>(
 /// # Errors
 /// - [`Error::Busy`]: the sort is alive.
 /// - [`Error::Foreign`], [`Error::Damaged`]: the journal is of no use.
+/// - [`Error::Resized`]: the file has another length than it had then. Nothing was put back.
+/// - [`Error::Changed`]: it was made shorter meanwhile.
 /// - [`Error::Io`], [`Error::Map`]: the system refused something.
 ///
 /// # Safety
@@ -167,10 +210,12 @@ pub unsafe fn recover(path: &Path) -> Result<Recovery, Error> {
     let file = file.map_err(Error::io("cannot open", path))?;
     // SAFETY: (1).
     let mut data = unsafe { view(&file, path) }?;
-    recover_into(&mut data, &file, path)
+    let fuse = Fuse::new(&mut data, &file).map_err(Error::map(path))?;
+    recover_into(&mut data, &fuse, &file, path)
 }
 
-fn recover_into(data: &mut [u8], file: &File, path: &Path) -> Result<Recovery, Error> {
+/// While the fuse is live.
+fn recover_into(data: &mut [u8], fuse: &Fuse, file: &File, path: &Path) -> Result<Recovery, Error> {
     let Some(mut journal) = Journal::find(path)? else { return Ok(Recovery::Nothing) };
     if let Some(header) = journal.header() {
         let journal = journal.path().to_owned();
@@ -179,13 +224,29 @@ fn recover_into(data: &mut [u8], file: &File, path: &Path) -> Result<Recovery, E
         }
         let (before, now) = (header.data_len, data.len() as u64);
         if before != now {
-            return Err(Error::Changed { path: path.to_owned(), before, now });
+            return Err(Error::Resized { path: path.to_owned(), journal, before, now });
         }
     }
     let elements = journal.put_back(data);
     let elements = elements.map_err(|_| Error::Damaged { journal: journal.path().to_owned() })?;
     journal.remove()?;
+    check_unchanged(file, path, data.len() as u64, fuse.is_blown())?;
     Ok(Recovery::PutBack { elements: elements as u64 })
+}
+
+fn len_of(file: &File, path: &Path) -> Result<u64, Error> {
+    let metadata = file.metadata().map_err(Error::io("cannot look at", path))?;
+    Ok(metadata.len())
+}
+
+/// Refuses a file that was `before` bytes long and is not any more, or of which it is known that
+/// its content is not what it was.
+fn check_unchanged(file: &File, path: &Path, before: u64, is_other: bool) -> Result<(), Error> {
+    let now = len_of(file, path)?;
+    if now != before || is_other {
+        return Err(Error::Changed { path: path.to_owned(), before, now });
+    }
+    Ok(())
 }
 
 /// # Safety
@@ -214,6 +275,8 @@ fn geometry(width: usize, len: u64, threads: usize, memory: usize) -> Geometry {
 
 /// The file while it is sorted. However this ends, the file is complete.
 struct Session {
+    /// Goes first: it answers for the maps.
+    fuse: Option<Fuse>,
     data: ViewMut,
     journal: Option<Journal>,
     guardian: Option<Guardian>,
@@ -221,47 +284,72 @@ struct Session {
 
 impl Session {
     /// Brings in what will be needed.
-    fn prepare(&mut self, path: &Path, threads: usize, options: &Options<'_>) -> Result<(), Error> {
-        if options.guardian
-            && let Some(journal) = &mut self.journal
-        {
-            let guardian = Guardian::start(&mut self.data, journal);
+    fn prepare(
+        &mut self,
+        file: &File,
+        path: &Path,
+        threads: usize,
+        options: &Options<'_>,
+    ) -> Result<(), Error> {
+        let len = self.data.len() as u64;
+        let (Some(fuse), Some(journal)) = (&mut self.fuse, &mut self.journal) else {
+            return Ok(()); // it has ended
+        };
+        fuse.add_journal(journal).map_err(Error::map(path))?;
+        if options.guardian {
+            let guardian = Guardian::start(&mut self.data, journal, fuse);
             self.guardian = Some(guardian.map_err(Error::io("cannot start a guardian for", path))?);
         }
-        let prefaulted = prefault(&mut self.data, threads);
-        prefaulted.map_err(Error::io("cannot bring into memory", path))
+        prefault(&mut self.data, threads).map_err(|error| {
+            // That pages are missing is why.
+            let changed = check_unchanged(file, path, len, false).err();
+            changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error))
+        })
     }
 
+    /// Sorts until the end, until somebody has it stop, or until a page is lost. A panic is told
+    /// like any other end: the journal has to be put back first.
     fn sort<S: Shape>(
         &mut self,
         shape: &S,
         found: Found,
-        watch: &Watch<'_>,
-        path: &Path,
-    ) -> Result<(), Error> {
+        total: u64,
+        options: &Options<'_>,
+    ) -> std::thread::Result<Result<(), Stopped>> {
+        let fuse = self.fuse.as_ref().expect("it is there until the end");
         let journal = self.journal.as_mut().expect("it is there until the end");
-        let sorted = engine::sort(&mut self.data, shape, found, &mut journal.areas(), watch);
-        self.end()?;
-        sorted.map_err(|_| Error::Stopped { path: path.to_owned() })
+        let watch = Watch::new(total, options.stop, options.progress).with_fuse(fuse);
+        let data = &mut self.data;
+        let sort = || engine::sort(data, shape, found, &mut journal.areas(), &watch);
+        catch_unwind(AssertUnwindSafe(sort))
     }
 
-    /// Puts back what is not in its place, and removes the journal.
-    fn end(&mut self) -> Result<(), Error> {
-        let Some(mut journal) = self.journal.take() else { return Ok(()) };
+    /// Puts back what is not in its place, and removes the journal. True if pages were lost.
+    fn end(&mut self, path: &Path) -> Result<bool, Error> {
+        let (Some(fuse), Some(mut journal)) = (self.fuse.take(), self.journal.take()) else {
+            return Ok(false);
+        };
+        if let Err(error) = fuse.thaw() {
+            // The guardian takes it for a death; else the journal stays for the next sort.
+            self.guardian = None;
+            return Err(Error::io("cannot map again", path)(error));
+        }
         let put_back = journal.put_back(&mut self.data);
+        let is_blown = fuse.is_blown();
+        drop(fuse);
         if let Some(guardian) = self.guardian.take() {
             guardian.dismiss();
         }
         match put_back {
-            Ok(_) => journal.remove(),
+            Ok(_) => journal.remove().map(|()| is_blown),
             Err(Damaged) => Err(Error::Damaged { journal: journal.path().to_owned() }),
         }
     }
 }
 
 impl Drop for Session {
-    /// After a panic of the shape: the panic goes on, and tells what has happened.
+    /// After an error on the way, which tells what has happened.
     fn drop(&mut self) {
-        let _ = self.end();
+        let _ = self.end(Path::new(""));
     }
 }

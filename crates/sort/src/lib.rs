@@ -13,6 +13,7 @@ pub mod check;
 mod engine;
 mod error;
 pub mod external;
+mod fuse;
 mod guardian;
 mod in_place;
 mod journal;

@@ -1,5 +1,6 @@
 //! What a sort looks at while it works: whether it is to stop, and who wants to know how far it is.
 
+use crate::fuse::Fuse;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The sort was asked to stop.
@@ -12,6 +13,7 @@ type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 pub(crate) struct Watch<'a> {
     stop: Option<&'a AtomicBool>,
     progress: Option<Progress<'a>>,
+    fuse: Option<&'a Fuse>,
     done: AtomicU64,
     total: u64,
 }
@@ -22,14 +24,21 @@ impl<'a> Watch<'a> {
         stop: Option<&'a AtomicBool>,
         progress: Option<Progress<'a>>,
     ) -> Self {
-        Watch { stop, progress, done: AtomicU64::new(0), total }
+        Watch { stop, progress, fuse: None, done: AtomicU64::new(0), total }
+    }
+
+    /// The same, which also stops when a page of the file is lost.
+    pub(crate) fn with_fuse(self, fuse: &'a Fuse) -> Self {
+        Watch { fuse: Some(fuse), ..self }
     }
 
     pub(crate) fn check(&self) -> Result<(), Stopped> {
-        match self.stop {
-            Some(stop) if stop.load(Ordering::Relaxed) => Err(Stopped),
-            _ => Ok(()),
-        }
+        if self.is_asked() || self.fuse.is_some_and(Fuse::is_blown) { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Somebody has asked the sort to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     /// So many bytes more were moved: twice as many as there are until the end.

@@ -3,7 +3,10 @@
 
 mod support;
 
-use granule_sort::external::{Done, Error, Fixed, Form, Job, MEMORY_MIN, Watch, sort_file};
+use granule_sort::check::check_file;
+use granule_sort::external::{
+    Done, Error, Fixed, Form, Job, MEMORY_MIN, Unwatched, Watch, sort_file,
+};
 use granule_sort::lines::Lines;
 use granule_sort::order::{Numbers, Records};
 use std::fs;
@@ -269,4 +272,19 @@ fn a_file_that_is_changed_meanwhile_stays_as_its_writer_left_it() {
             assert_eq!(scratch.names(), ["file"]);
         }
     }
+}
+
+#[test]
+fn a_file_that_is_changed_while_it_is_checked_is_told() {
+    let scratch = Scratch::new("checked");
+    let path = scratch.file(&[b'\n'; 9 << 20]);
+    let write = || {
+        let mut file = fs::File::options().append(true).open(&path).expect("writable");
+        std::io::Write::write_all(&mut file, b"one more\n").expect("room");
+    };
+    let watch = Meanwhile(AtomicU64::new(0), write);
+    let error = check_file(&Lines::new(), &path, &watch).expect_err("it was changed");
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    let checked = check_file(&Lines::new(), &path, &Unwatched).expect("it is at rest");
+    assert_eq!((checked.elements, checked.disorder), ((9 << 20) + 1, None));
 }

@@ -15,7 +15,7 @@ use super::{Decision, Engine, Touch};
 use crate::ds::in_use::Places;
 use crate::ds::ready_stack::Link;
 use crate::error::{Error, ErrorKind, Op};
-use crate::fault::{Fault, Handler, Outcome, Watch};
+use crate::fault::{Cause, Fault, Handler, Outcome, Watch};
 use crate::sys;
 use crate::vm::nodes::{Pool, Pooled};
 use crate::vm::{Access, Protection, Reservation, State};
@@ -146,8 +146,10 @@ impl Shared {
 
 impl Handler for Shared {
     fn fault(&self, fault: &Fault) -> Outcome {
-        // Pages that can be read and written, which is all there is here, let no jump through.
-        if fault.is_fetch() {
+        // Pages that can be read and written, which is all there is here, let no jump through; and
+        // what is committed already, and cannot be touched, is not made better by a commit.
+        let helps = fault.cause().is_none_or(|cause| cause == Cause::Right);
+        if fault.is_fetch() || !helps {
             return Outcome::NotMine;
         }
         // SAFETY: (1) the watch is on, so the state is not given back.

@@ -4,7 +4,7 @@
 use super::lease::{Leased, OwnFile};
 use super::{in_use, keeper};
 use crate::error::{Error, ErrorKind, Op};
-use crate::fault::Watch;
+use crate::section::lost::Patched;
 use crate::section::mapped::{Keeps, Mapped};
 use crate::section::{Access, Durability, Pod, Section, pod};
 use crate::sys::{self, Proof, Sharing};
@@ -40,7 +40,9 @@ use std::path::Path;
 /// to know that his work has arrived flushes once more at its end.
 ///
 /// What was said of [`Frozen`](super::Frozen) about leases is true here, too: where they are to be
-/// had, a process that is stopped as a whole for too long, forks, and writes below the file system.
+/// had, a process that is stopped as a whole for too long, forks, lost pages, and writes below the
+/// file system. What is written to a lost page is in this view only: every later flush of a range
+/// behind it says so.
 /// Besides, while a view is detached, which takes as long as a copy of it:
 /// - a thread that writes to the view waits; it must not block SIGSEGV.
 /// - a system call that writes to it (`read` into the view) is refused with `EFAULT`, or stops
@@ -72,8 +74,8 @@ pub struct Exclusive {
 /// What keeps the bytes where they are. The fields are dropped in this order.
 enum Kept {
     Nothing,
-    Leased { _watch: Watch, leased: Leased },
-    Alone { mapped: Mapped, file: OwnFile },
+    Leased(Leased),
+    Alone { patched: Patched, mapped: Mapped, file: OwnFile },
 }
 
 // SAFETY: bytes that are the file's and nobody else's; whoever has the view has them.
@@ -85,7 +87,8 @@ impl Exclusive {
     /// The whole of a file that exists.
     ///
     /// Linux: openat, fcntl, fstatfs, fstat, mmap, madvise, the ones of a
-    /// [`Reservation`](crate::vm::Reservation), and of [`Watch::new`]. Windows: `CreateFile`, and
+    /// [`Reservation`](crate::vm::Reservation), and of
+    /// [`Watch::new`](crate::fault::Watch::new). Windows: `CreateFile`, and
     /// the ones of [`Section::view_mut`].
     ///
     /// # Errors
@@ -130,15 +133,15 @@ impl Exclusive {
         let mapped = Mapped::new(&section, range, Sharing::Write, Keeps::Nothing)?;
         let (start, len) = (mapped.as_ptr(), mapped.len());
         drop(section);
-        if !file.is_leased() {
-            return Ok(Exclusive { start, len, kept: Kept::Alone { mapped, file } });
-        }
-        let leased = Leased::new(file, mapped, Access::Write, keeper::break_time())?;
-        // SAFETY: (1) it waits for the keeper, who needs nothing of this thread's; (2) the page can
-        // be written then; (3) nobody knows the pages yet.
-        let watch = unsafe { Watch::new(leased.pages(), leased.entry()) };
-        let of_file = |error: Error| error.as_part_of_file(Op::Hold, 0, len);
-        Ok(Exclusive { start, len, kept: Kept::Leased { _watch: watch.map_err(of_file)?, leased } })
+        let kept = if file.is_leased() {
+            Kept::Leased(Leased::new(file, mapped, Access::Write, keeper::break_time())?)
+        } else {
+            // SAFETY: (1) it is kept, and goes after this.
+            let patched = unsafe { Patched::new(&mapped, file.backing()) };
+            let patched = patched.map_err(|error| error.as_part_of_file(Op::Hold, 0, len))?;
+            Kept::Alone { patched, mapped, file }
+        };
+        Ok(Exclusive { start, len, kept })
     }
 
     /// Brings what was written to the pages of `range` to the disk, as
@@ -148,6 +151,7 @@ impl Exclusive {
     /// - As there.
     /// - `Detached`: somebody else has got the file. What was written before is in it; what was
     ///   written since is in this view only.
+    /// - `Truncated`: a part of the file is lost ([`is_intact`](Self::is_intact)).
     pub fn flush(&self, range: Range<usize>, durability: Durability) -> Result<(), Error> {
         let flushed = match &self.kept {
             Kept::Nothing if range == (0..0) => Ok(()),
@@ -155,19 +159,41 @@ impl Exclusive {
                 let len = range.end.saturating_sub(range.start);
                 Err(Error::new(Op::Flush, ErrorKind::OutOfRange, range.start, len, 0))
             }
-            Kept::Alone { mapped, file } => {
+            Kept::Alone { mapped, file, .. } => {
                 mapped.flush_to(file.backing(), range.clone(), durability)
             }
-            Kept::Leased { leased, .. } => {
+            Kept::Leased(leased) => {
                 leased.mapped().flush_to(leased.file(), range.clone(), durability)
             }
         };
         // Asked afterwards: it may have happened meanwhile.
-        if flushed.is_ok() && self.is_detached() {
-            let (start, len) = (range.start, range.len());
-            return Err(Error::new(Op::Flush, ErrorKind::Detached, start, len, 0));
+        let refused = |kind| Err(Error::new(Op::Flush, kind, range.start, range.len(), 0));
+        match flushed {
+            Ok(()) if self.is_detached() => refused(ErrorKind::Detached),
+            Ok(()) if range.end > self.valid_len() => refused(ErrorKind::Truncated),
+            told => told,
         }
-        flushed
+    }
+
+    /// True as long as no page is known to be lost: see [`Frozen::is_intact`]. Of a view that was
+    /// detached in time all pages are there.
+    ///
+    /// [`Frozen::is_intact`]: super::Frozen::is_intact
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.valid_len() == self.len
+    }
+
+    /// How many bytes are known not to be lost. It becomes less when a touch finds out, and never
+    /// more.
+    #[must_use]
+    pub fn valid_len(&self) -> usize {
+        let valid = match &self.kept {
+            Kept::Nothing => 0,
+            Kept::Leased(leased) => leased.valid(),
+            Kept::Alone { patched, .. } => patched.valid(),
+        };
+        valid.min(self.len)
     }
 
     /// True if somebody waits for the file: drop the view soon.
@@ -175,19 +201,19 @@ impl Exclusive {
     /// Linux: fcntl(F_GETLEASE). Elsewhere nobody can wait.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        matches!(&self.kept, Kept::Leased { leased, .. } if leased.is_wanted())
+        matches!(&self.kept, Kept::Leased(leased) if leased.is_wanted())
     }
 
     /// True if somebody else has got the file: what is written here is in no file any more.
     #[must_use]
     pub fn is_detached(&self) -> bool {
-        matches!(&self.kept, Kept::Leased { leased, .. } if !leased.is_held())
+        matches!(&self.kept, Kept::Leased(leased) if !leased.is_held())
     }
 
     /// How long somebody who wants the file waits before this view is detached. At most half of
     /// what the system allows; zero lets him have it at once.
     pub fn set_patience(&self, patience: Duration) {
-        if let Kept::Leased { leased, .. } = &self.kept {
+        if let Kept::Leased(leased) = &self.kept {
             leased.set_patience(patience);
         }
     }

@@ -5,6 +5,7 @@ use super::lease::{Leased, OwnFile};
 use super::own_copy::OwnCopy;
 use super::{Proof, in_use};
 use crate::error::{Error, Op};
+use crate::section::lost::Patched;
 use crate::section::mapped::{Keeps, Mapped};
 use crate::section::{Access, Pod, Section, pod};
 use crate::sys::{self, Sharing};
@@ -58,14 +59,16 @@ pub enum FreezePolicy {
 ///
 /// What a lease cannot do:
 /// - The kernel waits for /proc/sys/fs/lease-break-time, 45 seconds. A copy that is not done after
-///   7/8 of that, or for which there is no memory, is given up: the pages are taken away, a message
-///   says so on standard error, and a touch ends the process. So it never sees other bytes.
+///   7/8 of that, or for which there is no memory, is given up: the view reads zero, a message says
+///   so on standard error, and [`is_intact`](Self::is_intact) is false. It never shows the bytes
+///   that others write.
 /// - A process that is stopped as a whole for longer than that (SIGSTOP, a debugger) while somebody
 ///   waits loses the lease. When it goes on it finds that out within some hundredths of a second
 ///   and ends itself; a thread that runs before can see changed bytes. Where that can happen use
 ///   [`FreezePolicy::Copy`].
-/// - open(2) with O_RDONLY and O_TRUNC, whose effect POSIX leaves undefined, is not held back: the
-///   file is empty then, and a touch of the view ends the process (SIGBUS). It sees no other bytes.
+/// - open(2) with O_RDONLY and O_TRUNC, whose effect POSIX leaves undefined, is not held back: to
+///   the kernel's lease it is an open for reading (`break_lease` in `do_dentry_open`), and to
+///   truncate by an open asks no more. The file is empty then, and its pages are lost.
 /// - What the kernel reads from the view without copying it (O_DIRECT, vmsplice, MSG_ZEROCOPY) and
 ///   has not finished with when the copy is made, it reads from the file.
 /// - The child of a `fork` does not have the view: a touch ends it. It can open the file again.
@@ -74,9 +77,16 @@ pub enum FreezePolicy {
 ///   was just written can be `InUse` although its writer has closed it.
 /// - Nothing helps against who writes to the disk itself, below the file system.
 ///
-/// Everywhere a disk or a network that fails under a page ends the process, as with every mapped
-/// file; not so with a copy. The immutable attribute (`chattr +i`) and read-only mounts are no
-/// proofs: root takes them off at any time.
+/// The immutable attribute (`chattr +i`) and read-only mounts are no proofs: root takes them off at
+/// any time.
+///
+/// # Lost pages
+/// A page can be gone all the same: with the file, as above, or because the disk fails under it. On
+/// Linux a touch of it is no death by SIGBUS. It reads zero from then on, like all behind the end
+/// of the file, and [`is_intact`](Self::is_intact) is false for good. What is lost inside the last
+/// page of a shortened file reads zero unseen: no system can tell. On Windows a file that is mapped
+/// cannot be made shorter; a disk or a network that fails under a page ends the process
+/// (`EXCEPTION_IN_PAGE_ERROR`), because nothing can be laid over a view. A copy has no lost pages.
 ///
 /// # Copies
 /// A copy that is made while somebody writes can have some of the new bytes and some of the old;
@@ -110,7 +120,7 @@ pub struct Frozen {
 /// What keeps the bytes where they are. The fields are there to be dropped, in this order.
 enum Kept {
     Leased(Leased),
-    Mapped { _mapped: Mapped, _file: OwnFile },
+    Mapped { patched: Patched, _mapped: Mapped, _file: OwnFile },
     Own { _copy: OwnCopy },
 }
 
@@ -210,6 +220,28 @@ impl Frozen {
         }
     }
 
+    /// True as long as no byte is known to be lost. False, for good, when a page was touched that
+    /// was not there, and reads zero now; or when there was no memory for the copy that a writer
+    /// waits for, and all of the view reads zero.
+    ///
+    /// So whoever has to be sure of what he has computed from the bytes asks once more at the end.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.valid_len() == self.len
+    }
+
+    /// How many bytes are known not to be lost. It becomes less when a touch finds out, and never
+    /// more.
+    #[must_use]
+    pub fn valid_len(&self) -> usize {
+        let valid = match &self.kept {
+            Kept::Leased(leased) => leased.valid(),
+            Kept::Mapped { patched, .. } => patched.valid(),
+            Kept::Own { .. } => self.len,
+        };
+        valid.min(self.len)
+    }
+
     /// Where the first byte is in the file.
     #[must_use]
     pub const fn offset(&self) -> u64 {
@@ -301,7 +333,12 @@ impl Held {
         let (start, len) = (mapped.as_ptr(), mapped.len());
         let kept = match proof {
             Proof::Lease => Kept::Leased(Leased::new(file, mapped, Access::Read, Duration::ZERO)?),
-            _ => Kept::Mapped { _mapped: mapped, _file: file },
+            _ => {
+                // SAFETY: (1) it is kept, and goes after this.
+                let patched = unsafe { Patched::new(&mapped, file.backing()) };
+                let of_file = |error: Error| error.as_part_of_file(Op::Hold, offset, len);
+                Kept::Mapped { patched: patched.map_err(of_file)?, _mapped: mapped, _file: file }
+            }
         };
         Ok(Frozen { start, len, offset, proof, kept })
     }
@@ -313,7 +350,7 @@ impl Deref for Frozen {
     #[inline]
     fn deref(&self) -> &[u8] {
         // SAFETY: mapped or copied, to be read, and initialised by the system; that nobody changes
-        // or takes these bytes is what the proof says.
+        // or takes these bytes is what the proof says, and what is lost all the same is patched.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

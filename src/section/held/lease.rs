@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   Held --somebody wants the file--> Moving --copied, moved over the view--> Private
-//!     |                                  |
-//!     | dropped                          +-- no memory, no time: taken away --> Lost
+//!     |                                  |                                       ^
+//!     | dropped                          +-- no memory, no time: reads zero -----+
 //!     v
 //!    Left
 //! ```
@@ -19,7 +19,8 @@ use super::keeper;
 use super::own_copy::fill;
 use crate::addr::align_up;
 use crate::error::{Error, ErrorKind, Op};
-use crate::fault::{Fault, Handler, Outcome};
+use crate::fault::{Cause, Fault, Handler, Outcome, Watch};
+use crate::section::lost::Lost;
 use crate::section::mapped::Mapped;
 use crate::sys::{self, Access, Advice, Backing, CommitPolicy, Errno, Protection};
 use crate::vm::Reservation;
@@ -87,9 +88,10 @@ impl Drop for OwnFile {
 }
 
 const HELD: u8 = 0;
-const MOVING: u8 = 1;
-const PRIVATE: u8 = 2;
-const LOST: u8 = 3;
+/// Held, and a thread lays pages over those that were lost.
+const PATCHING: u8 = 1;
+const MOVING: u8 = 2;
+const PRIVATE: u8 = 3;
 const LEFT: u8 = 4;
 
 /// What the keeper knows of a view. It lies in memory of its own, and does not move.
@@ -107,6 +109,8 @@ pub(super) struct Entry {
     /// How long somebody who wants the file waits before the view is moved, in milliseconds.
     patience: AtomicU64,
     stage: AtomicU8,
+    /// What has gone of the file under the view.
+    lost: Lost,
     /// When it was made.
     since: Instant,
     /// When it was first seen that somebody wants the file. This and the rest are read and written
@@ -151,7 +155,18 @@ impl Entry {
     /// The keeper begins to move it. With the registry locked, which it need not be meanwhile.
     pub(super) fn begin(&self) {
         self.is_busy.set(true);
-        self.stage.store(MOVING, Ordering::Release);
+        while !self.goes(HELD, MOVING) {
+            sys::yield_now(); // a handler makes one call, and is done
+        }
+    }
+
+    fn goes(&self, from: u8, to: u8) -> bool {
+        self.stage.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// The view shows the file.
+    fn is_held(&self) -> bool {
+        matches!(self.stage(), HELD | PATCHING)
     }
 
     /// The keeper is done with it. With the registry locked.
@@ -165,14 +180,10 @@ impl Entry {
 
     /// Makes the bytes this process' own, and gives the lease up, before `end`.
     pub(super) fn make_private(&self, end: Instant) {
-        let stage = match self.move_copy(end) {
-            Ok(()) => PRIVATE,
-            Err(error) => {
-                self.take_away(error);
-                LOST
-            }
-        };
-        self.stage.store(stage, Ordering::Release);
+        if let Err(error) = self.move_copy(end) {
+            self.take_away(error);
+        }
+        self.stage.store(PRIVATE, Ordering::Release);
         // SAFETY: (1) the pages do not show the file any more.
         if unsafe { sys::give_lease(self.file) }.is_err() {
             die(
@@ -211,9 +222,13 @@ impl Entry {
         let goes_on = || Instant::now() < end;
         // SAFETY: (1) open; (2) ours, and known to nobody.
         let count = unsafe { fill(self.file, self.offset, copy, self.used, goes_on) };
-        if count.map_err(failed)? < self.used {
-            let kind = if goes_on() { ErrorKind::Truncated } else { ErrorKind::InUse };
-            return Err(Error::new(Op::Hold, kind, self.offset as usize, self.used, 0));
+        let count = count.map_err(failed)?;
+        if count < self.used && !goes_on() {
+            let offset = self.offset as usize;
+            return Err(Error::new(Op::Hold, ErrorKind::InUse, offset, self.used, 0));
+        }
+        if count < self.used {
+            self.lost.note_pages(count); // the rest reads zero
         }
         if self.access == Access::Read {
             // SAFETY: (1) ours.
@@ -222,14 +237,15 @@ impl Entry {
         Ok(())
     }
 
-    /// The bytes cannot be kept: nobody may see others.
+    /// The bytes cannot be kept, and nobody may see those that others write: they read zero.
     fn take_away(&self, error: Error) {
+        self.lost.note(0);
         keeper::warn(format_args!(
             "granule: somebody wants a file, and a view of it could not be copied: {error}\n\
-             granule: the view is gone, and this process ends when it touches it\n"
+             granule: the view is lost, and reads zero from now on\n"
         ));
-        // SAFETY: (1) ours. A touch faults from now on.
-        if unsafe { sys::decommit(self.pages, self.len, CommitPolicy::Lazy) }.is_err() {
+        // SAFETY: (1) ours; (2) they are noted as lost.
+        if unsafe { sys::patch_view(self.pages, self.len) }.is_err() {
             die(b"granule: the view cannot be taken away, so the process ends\n");
         }
     }
@@ -243,20 +259,41 @@ impl Entry {
         let _ = unsafe { sys::reserve_at(self.pages.addr().get(), self.len, CommitPolicy::Lazy) };
     }
 
+    fn backing(&self) -> Backing {
+        Backing { file: self.file, object: Backing::NOTHING }
+    }
+
+    /// True for a write to a page that can only be read.
+    fn explains(fault: &Fault) -> bool {
+        !fault.is_fetch() && fault.cause().is_none_or(|cause| cause == Cause::Right)
+    }
+
     fn close(&self) {
-        let file = Backing { file: self.file, object: Backing::NOTHING };
         // SAFETY: (1) ours, and not used again.
-        unsafe { sys::close_backing(file) }
+        unsafe { sys::close_backing(self.backing()) }
     }
 }
 
 impl Handler for Entry {
-    /// A thread has written to a view that is read-only while it is copied.
+    /// A thread has touched a page that the file has lost, or has written to a view that is
+    /// read-only while it is copied.
     fn fault(&self, fault: &Fault) -> Outcome {
+        let (is_loss, is_right) = (Lost::explains(fault), Self::explains(fault));
+        let mut has_waited = false;
         loop {
             match self.stage() {
-                MOVING => sys::yield_now(),
-                PRIVATE if !fault.is_fetch() => return Outcome::Resume,
+                HELD if is_loss && self.goes(HELD, PATCHING) => {
+                    let outcome = self.lost.patch(fault, self.backing());
+                    self.stage.store(HELD, Ordering::Release);
+                    return outcome;
+                }
+                HELD if is_loss => {}
+                MOVING | PATCHING => {
+                    has_waited = true;
+                    sys::yield_now();
+                }
+                // What it touches is memory of this process' own; it has no lost pages.
+                PRIVATE if is_right || has_waited => return Outcome::Resume,
                 _ => return Outcome::NotMine,
             }
         }
@@ -271,6 +308,8 @@ fn die(words: &[u8]) -> ! {
 /// A mapped range of a leased file.
 #[derive(Debug)]
 pub(super) struct Leased {
+    /// None for a moment only: while this is made, and while it goes.
+    watch: Option<Watch>,
     mapped: ManuallyDrop<Mapped>,
     /// Has the [`Entry`].
     memory: Reservation,
@@ -312,6 +351,7 @@ impl Leased {
             generation: sys::generation(),
             patience: AtomicU64::new(0),
             stage: AtomicU8::new(HELD),
+            lost: Lost::of(&mapped),
             since: Instant::now(),
             wanted: Cell::new(None),
             is_busy: Cell::new(false),
@@ -321,9 +361,14 @@ impl Leased {
         // SAFETY: committed, page-aligned, and ours alone.
         unsafe { place.write(entry) };
         core::mem::forget(file); // it is the entry's
-        let leased = Leased { mapped: ManuallyDrop::new(mapped), memory };
+        let mut leased = Leased { watch: None, mapped: ManuallyDrop::new(mapped), memory };
         leased.set_patience(patience);
         keeper::add(leased.entry());
+        // SAFETY: (1) it waits for the keeper, who needs nothing of this thread's, and makes bare
+        // calls; (2) the page is there then; (3) nobody knows the pages yet.
+        let watch = unsafe { Watch::new(leased.pages(), leased.entry()) };
+        let of_file = |error: Error| error.as_part_of_file(Op::Hold, leased.mapped.offset(), used);
+        leased.watch = Some(watch.map_err(of_file)?);
         Ok(leased)
     }
 
@@ -339,15 +384,18 @@ impl Leased {
     }
 
     /// The addresses of the mapped pages.
-    pub(super) fn pages(&self) -> core::ops::Range<usize> {
-        let entry = self.entry();
-        let start = entry.pages.addr().get();
-        start..start + entry.len
+    fn pages(&self) -> core::ops::Range<usize> {
+        self.entry().lost.pages()
+    }
+
+    /// How many bytes of the view are known not to be lost; `usize::MAX` if none is.
+    pub(super) fn valid(&self) -> usize {
+        self.entry().lost.valid()
     }
 
     /// The file, which a view for writing keeps open.
     pub(super) fn file(&self) -> Backing {
-        Backing { file: self.entry().file, object: Backing::NOTHING }
+        self.entry().backing()
     }
 
     /// How long somebody who wants the file waits; at most half of the time that the system lets
@@ -359,7 +407,7 @@ impl Leased {
 
     /// True while the view shows the file.
     pub(super) fn is_held(&self) -> bool {
-        self.entry().is_ours() && self.entry().stage() == HELD
+        self.entry().is_ours() && self.entry().is_held()
     }
 
     /// True if somebody waits for the file.
@@ -368,13 +416,14 @@ impl Leased {
         entry.is_ours()
             && keeper::with_lock(|| {
                 // SAFETY: (1) the keeper gives it up with the stage changed first, under this lock.
-                entry.stage() == HELD && unsafe { sys::lease_is_wanted(entry.file, entry.access) }
+                entry.is_held() && unsafe { sys::lease_is_wanted(entry.file, entry.access) }
             })
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
+        drop(self.watch.take()); // its handler uses all the rest
         let entry = self.entry();
         if !entry.is_ours() {
             return; // the child of a fork: its addresses stay taken

@@ -27,9 +27,18 @@
 //! | the holder of a [`Lock`] | | get it, and are told: [`Held::Abandoned`] |
 //! | one side of a ring | is gone since both came | get what was sent, then `PeerGone` |
 //!
-//! Where the last one is killed on Linux, the name stays in /dev/shm and belongs to nobody: the
-//! next [`open`](SharedMemory::open) removes it and says `NotFound`, the next
-//! [`create`](SharedMemory::create) replaces it.
+//! Where the last one is killed on Linux, the name stays in /dev/shm and belongs to nobody, until
+//! any process of this user comes upon it:
+//! - the first [`create`](SharedMemory::create) of each process, of whatever name, removes all that
+//!   were left by then;
+//! - the next `create` of that very name replaces it, and the next [`open`](SharedMemory::open)
+//!   removes it and says `NotFound`;
+//! - [`SharedMemory::reclaim_abandoned`] removes all of them when it is called: in a program that
+//!   runs for long and starts others, say, each time one of these was killed.
+//!
+//! A file is taken for one of these if it has the mark of this library (the sticky bit, which says
+//! nothing else of a file), belongs to this user, may be written, and nobody holds its lock. What
+//! other programs have put there stays. Which names were left is not told: the memory is lost.
 //!
 //! A process that is made by `fork` without `exec` shares what its parent holds: its parent's
 //! seats, locks and use of the name live for as long as one of the two does. It should open anew.
@@ -64,6 +73,7 @@ use crate::ds::share_name::ShareName;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Errno, Named};
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// How memory with a name is made and opened.
 ///
@@ -111,6 +121,7 @@ impl Options {
         if len == 0 || len > isize::MAX as usize {
             return Err(refused(ErrorKind::OutOfRange));
         }
+        reclaim_once();
         let named = sys::create_named(&name, len as u64, self.mode)
             .map_err(|errno| errno.of(Op::Share, 0, len))?;
         SharedMemory::of(name, named, len as u64)
@@ -144,6 +155,16 @@ impl Options {
             };
         }
         told
+    }
+}
+
+/// Removes what killed processes have left, when a process makes its first name: its memory may be
+/// needed now. To look at all names each time would take longer than to make one.
+fn reclaim_once() {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if !IS_DONE.swap(true, Ordering::Relaxed) {
+        // Done for others: what is refused about their names is no failure of this one.
+        let _ = sys::reclaim_abandoned();
     }
 }
 
@@ -204,7 +225,8 @@ impl SharedMemory {
 
     /// Makes `len` bytes that read zero, under a name that nobody uses. All of the memory is taken
     /// now. Others find it when it is finished, and not before. A name that a process has left that
-    /// was killed is used anew.
+    /// was killed is used anew; the first call of a process removes all such names
+    /// ([`reclaim_abandoned`](Self::reclaim_abandoned)).
     ///
     /// Linux: openat(O_TMPFILE), fallocate, fcntl(F_OFD_SETLK), linkat, and those of a
     /// [`Racy`] view; over a name that was left openat, fstat, unlinkat. Windows:
@@ -312,6 +334,37 @@ impl SharedMemory {
         // SAFETY: (1) open, and of this name.
         unsafe { sys::unlink_named(&self.name, self.named) }
             .map_err(|errno| self.error_of(errno, Op::Share))
+    }
+
+    /// Removes all names that processes have left which were killed, and that nobody uses; how
+    /// many. The memory of those files is free then.
+    ///
+    /// It takes the longer the more files are in /dev/shm. Measured on a virtual machine, where
+    /// `create` and drop take 60 us: 7 us if there is none, 310 us for 200 files of other programs,
+    /// 1.2 ms for 200 names of this library that are in use. It looks at the first 40 MB of the
+    /// folder's entries, which are hundreds of thousands.
+    ///
+    /// Linux: openat and getdents64 of /dev/shm; newfstatat of each file in it; openat, fstat and
+    /// fcntl(F_OFD_SETLK) of each that this user has made here, and unlinkat if nobody uses it.
+    /// What others have put there is not opened. Windows: none, it leaves no name behind.
+    ///
+    /// # Errors
+    /// What is refused about one name is told when all were looked at.
+    /// - `NotFound`: there is no /dev/shm.
+    /// - `NoMemory`, `Denied`, `Other`: the system refuses to.
+    /// - `Unsupported`: macOS, FreeBSD.
+    ///
+    /// ```
+    /// use granule::section::shared::SharedMemory;
+    /// # let name = format!("granule-doc-abandoned-{}", std::process::id());
+    /// let Ok(used) = SharedMemory::create(&name, 4096) else { return Ok(()) };
+    /// let count = SharedMemory::reclaim_abandoned()?;
+    /// println!("{count} names were left by processes that were killed");
+    /// assert!(SharedMemory::open(&name).is_ok(), "what is used stays");
+    /// # Ok::<(), granule::Error>(())
+    /// ```
+    pub fn reclaim_abandoned() -> Result<usize, Error> {
+        sys::reclaim_abandoned().map_err(|errno| errno.of(Op::Share, 0, 0))
     }
 
     /// An error of the system's about all of it.

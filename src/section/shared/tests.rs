@@ -71,6 +71,19 @@ fn a_name_and_a_seat() {
 }
 
 #[test]
+fn a_name_that_was_left() {
+    let Some(name) = OwnName::new("left") else { return };
+    play(&LEFT, |stage| {
+        let mut memory = stage.verb(Op::Share, || SharedMemory::create(&name.0, 64))?;
+        // It ends as in a process that is killed: closed, and nothing done for the name.
+        memory.generation = memory.generation.wrapping_add(1);
+        stage.leave(|| drop(memory));
+        stage.verb(Op::Share, SharedMemory::reclaim_abandoned)?;
+        Ok(())
+    });
+}
+
+#[test]
 fn an_event_and_a_lock() {
     let Some(name) = OwnName::new("wait") else { return };
     play(&LEFT, |stage| {

@@ -50,29 +50,34 @@ pub(super) fn wait<W: Wait>(what: &mut W, limit: Option<Duration>) -> Result<W::
             return Ok(got);
         }
     }
-    let begun = sys::monotonic_ns();
+    let mut now = sys::monotonic_ns();
     let limit = limit.map_or(u64::MAX, |limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
+    let end = now.saturating_add(limit);
     let mut sleep = SLEEP_MIN;
-    loop {
-        let left = limit.saturating_sub(sys::monotonic_ns() - begun);
-        if left == 0 {
-            return Err(what.error(ErrorKind::TimedOut));
-        }
+    let mut ask_at = (now + sleep).min(end);
+    while now < end {
         what.announce();
         let woken = match what.attempt() {
-            Ok(None) => what.sleep(sleep.min(left)).and_then(|()| what.attempt()),
+            Ok(None) => what.sleep(ask_at - now).and_then(|()| what.attempt()),
             told => told,
         };
         what.retract();
         if let Some(got) = woken? {
             return Ok(got);
         }
+        now = sys::monotonic_ns();
+        // To be woken in vain is no reason to ask more often.
+        if now < ask_at {
+            continue;
+        }
         if what.is_hopeless()? {
             // Whatever it did before it died has been done by now.
             return what.attempt()?.ok_or(what.error(ErrorKind::PeerGone));
         }
         sleep = (2 * sleep).min(SLEEP_MAX);
+        ask_at = (now + sleep).min(end);
     }
+    what.attempt()?.ok_or(what.error(ErrorKind::TimedOut))
 }
 
 /// What is slept at: a word, and what the system needs beside it.

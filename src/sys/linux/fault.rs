@@ -4,7 +4,7 @@
 
 mod access;
 
-use super::super::{Errno, Fault};
+use super::super::{Cause, Errno, Fault};
 use super::raw::syscall;
 use super::unwind::probe_fixup;
 use access::{access_is_fetch, access_is_write};
@@ -265,9 +265,23 @@ impl Fault {
         let write = unsafe { access_is_write(context) };
         // SAFETY: (1).
         let fetch = unsafe { access_is_fetch(context, addr) };
-        Fault { addr, write, fetch, real: code > 0 }
+        Fault { addr, write, fetch, real: code > 0, cause: Some(cause_of(info.si_signo, code)) }
     }
 }
+
+/// Source: sigaction(2), the values of `si_code`.
+const fn cause_of(signal: i32, code: i32) -> Cause {
+    match (signal, code) {
+        (libc::SIGSEGV, SEGV_MAPERR | SEGV_ACCERR) => Cause::Right,
+        (libc::SIGBUS, libc::BUS_ADRERR | libc::BUS_OBJERR | libc::BUS_MCEERR_AR) => Cause::Page,
+        _ => Cause::Other,
+    }
+}
+
+/// `si_code` of SIGSEGV, which not every C library's list has: nothing is mapped there, or without
+/// the right.
+const SEGV_MAPERR: i32 = 1;
+const SEGV_ACCERR: i32 = 2;
 
 /// If the fault is that of a careful read (`unwind`), makes the thread go on at its way out and
 /// returns true.

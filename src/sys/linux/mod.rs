@@ -5,6 +5,7 @@ mod cache;
 mod channel;
 mod copies;
 mod fault;
+mod folder;
 mod generation;
 #[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
 mod grow;
@@ -62,12 +63,12 @@ pub(crate) use memory::{
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
 pub(crate) use process::{
-    call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len, process_id,
-    thread_id, thread_id_quick, write_error, yield_now,
+    abort, call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len,
+    process_id, thread_id, thread_id_quick, write_error, yield_now,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
@@ -79,7 +80,7 @@ pub(crate) use section::{
 };
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
-    open_named, release_claim, ring_bell, unlink_named, wait_bell,
+    open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, watch_faults};
 pub use signals::{

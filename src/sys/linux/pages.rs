@@ -243,6 +243,17 @@ pub(crate) unsafe fn decommit(
     unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
 }
 
+/// Committed pages lose content and memory, stay committed, and read zero. Call:
+/// madvise(MADV_DONTNEED).
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours, is committed to be read and written, without
+///    guards, and nobody uses its content.
+pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { madvise_unlocked(ptr, len, libc::MADV_DONTNEED as usize) }
+}
+
 /// Any state -> Free. Call: munmap.
 ///
 /// # Safety

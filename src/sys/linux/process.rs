@@ -228,6 +228,11 @@ pub(crate) fn call_at_exit(function: extern "C" fn()) {
     let _ = unsafe { libc::atexit(function) };
 }
 
+/// Ends the process by SIGABRT, whatever it does with that signal. Calls: rt_sigaction, tgkill.
+pub(crate) fn abort() -> ! {
+    super::die_by(super::ABORT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,8 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_fallocate => Call::Fallocate,
         libc::SYS_userfaultfd => Call::Userfaultfd,
         libc::SYS_fstat => Call::Fstat,
+        libc::SYS_newfstatat => Call::Fstatat,
+        libc::SYS_getdents64 => Call::Getdents,
         libc::SYS_fstatfs => Call::Fstatfs,
         libc::SYS_statx => Call::Statx,
         libc::SYS_msync => Call::Msync,

@@ -35,7 +35,8 @@ use crate::error::Call;
 /// | ioctl | ENOMEM, EFAULT | no memory; a page of the buffer could not be had |
 /// | memfd_create | EMFILE, ENOSYS | too many files; a filter |
 /// | ftruncate | ENOMEM | no memory to promise |
-/// | fstat, fstatfs, statx | ENOMEM | no memory |
+/// | fstat, newfstatat, fstatfs, statx | ENOMEM | no memory |
+/// | getdents64 | ENOMEM, ENOSYS | no memory; a filter |
 /// | fallocate | ENOSPC, ENOMEM | no place on the disk, no memory to promise |
 /// | | EOPNOTSUPP | a file system that does not know it |
 /// | pwrite64 | ENOSPC, EIO | no place on the disk, the device |
@@ -71,7 +72,8 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Fallocate => &[ENOSPC, ENOMEM, EOPNOTSUPP],
         Call::Pwrite => &[ENOSPC, EIO],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
-        Call::Fstat | Call::Fstatfs | Call::Statx => &[ENOMEM],
+        Call::Fstat | Call::Fstatat | Call::Fstatfs | Call::Statx => &[ENOMEM],
+        Call::Getdents => &[ENOMEM, ENOSYS],
         Call::Msync | Call::Fsync | Call::Fdatasync | Call::SyncFileRange => &[EIO, ENOSPC],
         Call::Userfaultfd => &[EPERM, ENOSYS, EMFILE],
         _ => &[],

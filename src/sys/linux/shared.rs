@@ -12,12 +12,14 @@
 use super::super::Errno;
 use super::super::section::Backing;
 use super::super::shared::{CLAIMS, Named, Process};
+use super::folder::visit_files;
 use super::process::{close, memory_and_swap_len, process_id, read_file};
 use super::raw::syscall;
 use super::section::{allocate_len, status};
 use crate::ds::share_name::{LEN_MAX, ShareName};
 use crate::error::Call;
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 
 const FOLDER: &[u8] = b"/dev/shm/";
@@ -175,7 +177,7 @@ fn remove_stale(path: &Path) -> Result<bool, Errno> {
     let file = match open(path, 0, 0) {
         Ok(file) => file,
         Err(Errno(libc::ENOENT, _)) => return Ok(true),
-        Err(Errno(libc::EACCES | libc::ELOOP | libc::EISDIR | libc::ENXIO, _)) => return Ok(false),
+        Err(Errno(number, _)) if is_foreign(number) => return Ok(false),
         Err(errno) => return Err(errno),
     };
     let gone = status(file).and_then(|found| {
@@ -186,12 +188,84 @@ fn remove_stale(path: &Path) -> Result<bool, Errno> {
     gone
 }
 
+/// Not to be opened: no rights, or no memory.
+const fn is_foreign(number: i32) -> bool {
+    matches!(number, libc::EACCES | libc::ELOOP | libc::EISDIR | libc::ENXIO)
+}
+
+/// Removes all names that processes have left which were killed; how many. What is refused about
+/// one is told when all were looked at. Calls: openat, getdents64; of each file newfstatat; of each
+/// with our mark openat, fstat, fcntl; of a stale one unlinkat.
+pub(crate) fn reclaim_abandoned() -> Result<usize, Errno> {
+    let (mut count, mut refused) = (0, None);
+    visit_files(c"/dev/shm", |name| {
+        if name.len() > LEN_MAX {
+            return;
+        }
+        match remove_abandoned(&Path::join(FOLDER, name)) {
+            Ok(is_removed) => count += usize::from(is_removed),
+            Err(errno) => refused = refused.or(Some(errno)),
+        }
+    })?;
+    refused.map_or(Ok(count), Err)
+}
+
+/// Removes a name of ours that nobody uses: true if it was removed here and now. Whoever asks does
+/// not become one of those who use it, and waits for nobody.
+fn remove_abandoned(path: &Path) -> Result<bool, Errno> {
+    // Opening what is another program's could break a lease that this has of it.
+    let told = status_at(path).and_then(|found| match is_ours(&found) {
+        true => open(path, 0, 0).map(Some),
+        false => Ok(None),
+    });
+    let file = match told {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(false),
+        Err(Errno(number, _)) if number == libc::ENOENT || is_foreign(number) => return Ok(false),
+        Err(errno) => return Err(errno),
+    };
+    // Another file may have the name by now.
+    let removed = status(file).and_then(|found| {
+        Ok(is_ours(&found) && try_lock(file, libc::F_WRLCK, USED)? && unlink_once(file, path)?)
+    });
+    close(file);
+    removed
+}
+
+/// What a name stands for, without opening it.
+fn status_at(path: &Path) -> Result<libc::stat, Errno> {
+    let mut status = MaybeUninit::<libc::stat>::zeroed();
+    let target = status.as_mut_ptr().expose_provenance();
+    let flags = libc::AT_SYMLINK_NOFOLLOW as usize;
+    let args = [libc::AT_FDCWD as usize, path.addr(), target, flags, 0, 0];
+    // SAFETY: the path ends with NUL and outlives the call; the kernel fills the structure, which
+    // lives through it and is the kernel's own on 64-bit systems.
+    unsafe { syscall(libc::SYS_newfstatat, args) }?;
+    // SAFETY: zeroed and filled; its fields are numbers.
+    Ok(unsafe { status.assume_init() })
+}
+
+/// Removes the name of a file that we have locked for ourselves alone: true if it had one still.
+fn unlink_once(file: usize, path: &Path) -> Result<bool, Errno> {
+    let is_linked = status(file)?.st_nlink > 0;
+    if is_linked {
+        unlink(path)?;
+    }
+    Ok(is_linked)
+}
+
 /// Ends the use of a file; true if its name is gone with it, because it was the last one.
 fn leave(file: usize, path: &Path) -> Result<bool, Errno> {
     let unlock = || lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, USED, 0);
-    unlock()?;
-    if !try_lock(file, libc::F_WRLCK, USED)? {
-        return Ok(false);
+    let try_alone = || try_lock(file, libc::F_WRLCK, USED);
+    // The last one has it for itself alone in one step, and nobody comes between. Of several who
+    // leave at once each is in the way of the others, until it has let go.
+    let is_alone = try_alone().or_else(|errno| unlock().and(Err(errno)))?;
+    if !is_alone {
+        unlock()?;
+        if !try_alone()? {
+            return Ok(false);
+        }
     }
     let found = status(file);
     let done = found.and_then(|found| match (is_ours(&found), found.st_nlink) {
@@ -219,9 +293,7 @@ fn user() -> u32 {
 /// True for a marked file that nobody uses: its name is removed. Else it is used by us, too.
 fn is_stale(file: usize, path: &Path) -> Result<bool, Errno> {
     if try_lock(file, libc::F_WRLCK, USED)? {
-        if status(file)?.st_nlink > 0 {
-            unlink(path)?;
-        }
+        unlink_once(file, path)?;
         return Ok(true);
     }
     // Whoever has it for itself alone is about to remove it.

@@ -5,7 +5,7 @@
 //! later stands in front of it, and hands on to us if he hands on to what he has found.
 
 use super::super::faults::Hooks;
-use super::super::{Answer, Errno, Fault, FaultHook};
+use super::super::{Answer, Cause, Errno, Fault, FaultHook};
 use super::call::checked;
 use crate::error::Call;
 use core::ffi::{c_int, c_void};
@@ -111,7 +111,9 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context
     // SAFETY: (1): where the signal was sent it is some number, which nobody uses.
     let addr = unsafe { told.si_addr() }.addr();
     let real = told.si_code > 0 && told.si_code < SENT;
-    let fault = Fault { addr, write: None, fetch: false, real };
+    // SIGBUS is for a lost page, and on some of these systems for a missing right, too.
+    let cause = (signal == libc::SIGSEGV).then_some(Cause::Right);
+    let fault = Fault { addr, write: None, fetch: false, real, cause };
     // No other signal comes in: its handler might touch what a hook is at, or jump away from it.
     let ask = || Some(without_signals(|| HOOKS.ask(&fault, &Context(PhantomData))));
     let answer = if fault.real { checked(Call::None, [0, 0], ask) } else { Ok(Answer::NotMine) };
@@ -216,4 +218,10 @@ pub(crate) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, null_mut()) };
     }
     answer
+}
+
+/// Ends the process by SIGABRT. Call: abort.
+pub(crate) fn abort() -> ! {
+    // SAFETY: nothing runs after it.
+    unsafe { libc::abort() }
 }

@@ -18,6 +18,11 @@ pub(crate) fn open_named(_: &ShareName, _: bool) -> Result<(Named, u64), Errno> 
 }
 
 /// ENOTSUP.
+pub(crate) fn reclaim_abandoned() -> Result<usize, Errno> {
+    refused(libc::ENOTSUP)
+}
+
+/// ENOTSUP.
 ///
 /// # Safety
 /// 1. `named` is open: there is none.

@@ -47,10 +47,10 @@ pub(crate) use memory::{
 };
 pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{
-    RELEASES_PARTS, commit, decommit, discard, error_kind, explain, guard, protect, release,
+    RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
-pub(crate) use process::{without_signals, write_error, yield_now};
+pub(crate) use process::{abort, without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]
@@ -62,7 +62,7 @@ pub(crate) use section::{
 };
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
-    open_named, release_claim, ring_bell, unlink_named, wait_bell,
+    open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

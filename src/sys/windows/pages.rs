@@ -289,6 +289,19 @@ pub(crate) unsafe fn decommit(ptr: NonNull<u8>, len: usize, _: CommitPolicy) -> 
     unsafe { free(ptr, len, MEM_DECOMMIT) }
 }
 
+/// Committed pages lose content and memory, stay committed, and read zero. Where the second step
+/// is refused they are Reserved. Calls: VirtualFree(MEM_DECOMMIT), VirtualAlloc(MEM_COMMIT).
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours, is committed to be read and written, without
+///    guards, and nobody uses its content.
+pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    // SAFETY: (1).
+    unsafe { decommit(ptr, len, CommitPolicy::Lazy) }?;
+    // SAFETY: (1) the pages of a moment ago.
+    unsafe { commit(ptr, len, Protection::ReadWrite) }
+}
+
 /// Any state -> Free. Call: VirtualFree(MEM_RELEASE).
 ///
 /// # Safety

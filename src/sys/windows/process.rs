@@ -2,9 +2,10 @@
 
 use super::call::keeping_last_error;
 use core::ptr::null_mut;
+use windows_sys::Win32::Foundation::STATUS_HEAP_CORRUPTION;
 use windows_sys::Win32::Storage::FileSystem::WriteFile;
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_ERROR_HANDLE};
-use windows_sys::Win32::System::Threading::SwitchToThread;
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, SwitchToThread, TerminateProcess};
 
 /// Runs `work` while this thread takes no signal: Windows has none that come in between.
 pub(crate) fn without_signals<T>(work: impl FnOnce() -> T) -> T {
@@ -34,4 +35,14 @@ pub(crate) fn write_error(mut text: &[u8]) {
             text = &text[text.len().min(count as usize)..];
         }
     });
+}
+
+/// Ends the process with STATUS_HEAP_CORRUPTION, as Windows' own heap does. Call: TerminateProcess.
+pub(crate) fn abort() -> ! {
+    loop {
+        // SAFETY: answers a constant.
+        let process = unsafe { GetCurrentProcess() };
+        // SAFETY: ends every thread of the process; nothing runs after it.
+        unsafe { TerminateProcess(process, STATUS_HEAP_CORRUPTION as u32) };
+    }
 }

@@ -202,6 +202,11 @@ pub(super) fn len_of(object: usize) -> Result<u64, Errno> {
     Ok(unsafe { found.assume_init() }.RegionSize as u64)
 }
 
+/// Windows leaves no name behind: 0.
+pub(crate) fn reclaim_abandoned() -> Result<usize, Errno> {
+    Ok(0)
+}
+
 /// Windows takes a name away with the last handle, and never before.
 ///
 /// # Safety

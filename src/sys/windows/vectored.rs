@@ -26,7 +26,7 @@
 //! room that is left there. There is no other stack that it could be short of.
 
 use super::super::faults::Hooks;
-use super::super::{Answer, Errno, Fault, FaultHook};
+use super::super::{Answer, Cause, Errno, Fault, FaultHook};
 use super::call::{checked, keeping_last_error, set_last_error};
 use super::pages::process;
 use crate::error::Call;
@@ -143,7 +143,11 @@ fn read(record: &EXCEPTION_RECORD) -> Option<Fault> {
         _ => None,
     };
     let real = record.ExceptionFlags & (NOT_CONTINUABLE | BY_SOFTWARE) == 0;
-    Some(Fault { addr, write, fetch: access == EXECUTE, real })
+    let cause = match record.ExceptionCode {
+        EXCEPTION_IN_PAGE_ERROR => Cause::Page,
+        _ => Cause::Right,
+    };
+    Some(Fault { addr, write, fetch: access == EXECUTE, real, cause: Some(cause) })
 }
 
 /// Ends the process with the number that it would have ended with.

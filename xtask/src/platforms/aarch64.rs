@@ -1,6 +1,6 @@
 //! Linux on AArch64: cross-compiled, run by the user emulator of qemu.
 
-use super::{Need, Platform, Toolchain, variable};
+use super::{LIMITED, Need, Platform, Toolchain, variable};
 use std::process::Command;
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -40,7 +40,7 @@ fn test(toolchain: &Toolchain, arguments: &[&str]) -> std::io::Result<bool> {
     }
     let mut cargo = cargo("test");
     cargo
-        .env(variable(TARGET, "RUNNER"), &runner)
+        .env(variable(TARGET, "RUNNER"), format!("{LIMITED} {runner}"))
         // Tests that start programs of this platform (`tests/start`).
         .env("GRANULE_TEST_RUNNER", &runner)
         .args(arguments);

@@ -14,6 +14,9 @@ use std::process::{Command, ExitCode};
 /// The platforms, by their verbs.
 const PLATFORMS: [&Platform; 3] = [&aarch64::PLATFORM, &unix::PLATFORM, &windows::PLATFORM];
 
+/// Ends a test program that hangs; cargo names it. The slowest takes some minutes.
+const LIMITED: &str = "timeout --kill-after=30 1800";
+
 /// One platform.
 struct Platform {
     verb: &'static str,

@@ -3,7 +3,7 @@
 //! The target is the one for Windows 7: Wine 8 lacks a function (`ProcessPrng`) that the standard
 //! library for younger Windows imports by name. The library under test is the same for both.
 
-use super::{Need, Platform, Toolchain, variable};
+use super::{LIMITED, Need, Platform, Toolchain, variable};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,7 +34,7 @@ fn test(toolchain: &Toolchain, arguments: &[&str]) -> std::io::Result<bool> {
     }
     let mut cargo = toolchain.cargo("test", TARGET);
     wine_variables(&mut cargo, &prefix);
-    cargo.env(variable(TARGET, "RUNNER"), "wine").args(arguments);
+    cargo.env(variable(TARGET, "RUNNER"), format!("{LIMITED} wine")).args(arguments);
     Ok(cargo.status()?.success())
 }
 

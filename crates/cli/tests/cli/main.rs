@@ -7,6 +7,8 @@ mod demonstration;
 mod pages;
 mod passing_through;
 mod reports;
+#[path = "../../../../tests/start/mod.rs"]
+mod start;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,7 @@ fn stomp_shell(line: &str) -> Output {
 }
 
 fn output(command: &mut Command) -> Output {
-    command.output().expect("granule can be started")
+    start::output(command)
 }
 
 fn error_text(output: &Output) -> String {

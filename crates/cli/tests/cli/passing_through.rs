@@ -1,6 +1,6 @@
 //! An innocent program does not notice the supervisor: status, signals, streams, name.
 
-use super::{error_text, granule, output, stomp_shell};
+use super::{error_text, granule, output, start, stomp_shell};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -64,7 +64,7 @@ fn a_signal_ends_the_watch() {
         let remark = first(child.stderr.as_mut().expect("piped"));
         assert_eq!(remark, "granule: still watching what sh left running; Ctrl-C ends the watch");
         kill_process(Pid::from_child(&child), signal).expect("it runs");
-        assert_eq!(child.wait().expect("it ends").code(), Some(3));
+        assert_eq!(start::status(&mut child).code(), Some(3));
         kill_process(Pid::from_raw(left).expect("a process"), Signal::KILL).expect("it sleeps");
     }
 }
@@ -75,7 +75,7 @@ fn streams_arguments_and_name() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("granule can be started");
     child.stdin.take().expect("piped").write_all(b"through").expect("read by cat");
-    let output = child.wait_with_output().expect("it ends");
+    let output = start::finish(child);
     assert_eq!(output.stdout, b"through");
     assert_eq!(error_text(&output), "name --end\n");
     let named = output_of_proc_name();
@@ -100,8 +100,8 @@ fn requests_to_end_reach_the_program() {
     let line = "trap 'exit 5' TERM; trap 'echo hup' HUP; echo ready; while :; do sleep 0.01; done";
     let mut command = granule(["stomp", "--", "sh", "-c", line]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("granule can be started");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut next = || lines.next().expect("a line").expect("readable");
+    let mut lines = start::Lines::of(child.stdout.take().expect("piped"));
+    let mut next = || lines.next().expect("a line");
     assert_eq!(next(), "ready");
     let supervisor = Pid::from_child(&child);
     let send = |signal| kill_process(supervisor, signal).expect("it runs");
@@ -111,7 +111,7 @@ fn requests_to_end_reach_the_program() {
     send(Signal::HUP);
     assert_eq!(next(), "hup");
     send(Signal::TERM);
-    assert_eq!(child.wait().expect("it ends").code(), Some(5));
+    assert_eq!(start::status(&mut child).code(), Some(5));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The supervisor and programs that report. The program is this test binary, started again with
 //! one ignored test, [`client`], and a scene to play.
 
-use super::{error_text, granule, output};
+use super::{error_text, granule, output, start};
 use granule::stomp::options::{Options, Placement, VARIABLE};
 use granule::stomp::record::{Access, Block, Kind, Message, Notice, Record, Side, Stack};
 use rustix::fd::OwnedFd;
@@ -174,7 +174,7 @@ fn children() {
     };
     let children = [start(), start()].map(|child| child.expect("it can be started"));
     for mut child in children {
-        assert_eq!(child.wait().expect("it ends").code(), Some(1));
+        assert_eq!(start::status(&mut child).code(), Some(1));
     }
     exit(4);
 }

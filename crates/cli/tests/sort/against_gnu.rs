@@ -1,13 +1,13 @@
 //! The same files, the same order: GNU sort in the C locale.
 
-use super::{Random, Scratch, done, error_text, sort};
+use super::{Random, Scratch, done, error_text, sort, start};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 fn gnu(arguments: &[&str], file: &Path) -> Output {
     let mut command = Command::new("sort");
-    command.args(arguments).arg(file).env("LC_ALL", "C").output().expect("coreutils are there")
+    start::output(command.args(arguments).arg(file).env("LC_ALL", "C"))
 }
 
 /// Lines of some kinds, without an end of the last one.
@@ -123,7 +123,7 @@ fn checks() {
         for words in [&["-c"][..], &["-c", "-r"], &["-c", "-u"]] {
             let path = scratch.file(text);
             let expected = gnu(words, &path);
-            let found = sort(["--lines"]).args(words).arg(&path).output().expect("it starts");
+            let found = start::output(sort(["--lines"]).args(words).arg(&path));
             assert_eq!(found.status.code(), expected.status.code(), "{text:?} {words:?}");
             // sort: FILE:3: disorder: ..
             let said = String::from_utf8_lossy(&expected.stderr).into_owned();
@@ -136,8 +136,7 @@ fn checks() {
         }
     }
     let path = scratch.file(&[1, 0, 3, 0, 2, 0]);
-    let found =
-        sort(["--type", "u16", "--check", "--json"]).arg(&path).output().expect("it starts");
+    let found = start::output(sort(["--type", "u16", "--check", "--json"]).arg(&path));
     assert_eq!(found.status.code(), Some(1));
     let json: serde_json::Value = serde_json::from_slice(&found.stdout).expect("one object");
     assert_eq!((&json["disorder"]["element"], &json["disorder"]["offset"]), (&2.into(), &4.into()));

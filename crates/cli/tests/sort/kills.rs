@@ -1,6 +1,6 @@
 //! Ended at any moment: by a kill, and by signals that ask.
 
-use super::{Random, Scratch, elements, error_text, sort};
+use super::{Random, Scratch, elements, error_text, sort, start};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -44,15 +44,15 @@ fn check(scratch: &Scratch, words: &[&str], width: usize, bytes: &[u8]) {
         let words: Vec<&str> =
             words.iter().copied().filter(|word| !word.starts_with("--new")).collect();
         let words = words.iter().filter(|word| **word != "--stable");
-        let checked = sort(words).arg("--check").arg(&path).status().expect("it starts");
-        assert!(checked.success());
+        let checked = start::output(sort(words).arg("--check").arg(&path));
+        assert!(checked.status.success());
     }
 }
 
 /// Recovers the file, as soon as nobody else does so.
 fn recover(path: &Path) -> Output {
     loop {
-        let output = sort(["--recover"]).arg(path).output().expect("it starts");
+        let output = start::output(sort(["--recover"]).arg(path));
         if !error_text(&output).contains("is running") {
             return output;
         }
@@ -71,7 +71,7 @@ fn a_kill_at_any_moment_loses_nothing() {
             // Any moment is as good as another.
             thread::sleep(Duration::from_micros(random.next() % 120_000));
             child.kill().expect("it is ours");
-            child.wait().expect("it is ours");
+            start::status(&mut child);
             let recovered = recover(&path);
             assert!(recovered.status.success(), "{words:?}: {}", error_text(&recovered));
             check(&scratch, words, width, &bytes);
@@ -106,7 +106,7 @@ fn signals_that_ask_are_answered() {
             let id = child.id().to_string();
             let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("it starts");
             assert!(sent.success());
-            let output = child.wait_with_output().expect("it is ours");
+            let output = start::finish(child);
             let text = error_text(&output);
             assert_eq!(output.status.code(), Some(status), "{words:?}: {text}");
             assert_eq!(output.status.signal(), None);

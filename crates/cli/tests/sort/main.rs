@@ -7,6 +7,9 @@ mod files;
 mod kills;
 mod progress;
 mod refusals;
+mod shortened;
+#[path = "../../../../tests/start/mod.rs"]
+mod start;
 #[path = "../../../sort/tests/support/mod.rs"]
 mod support;
 
@@ -23,7 +26,7 @@ fn sort<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
 
 /// Runs it, and expects that it succeeds.
 fn done(command: &mut Command) -> Output {
-    let output = command.output().expect("granule can be started");
+    let output = start::output(command);
     assert!(output.status.success(), "{command:?}: {}", error_text(&output));
     output
 }

@@ -1,6 +1,6 @@
 //! What is not done is said in a sentence, and nothing has happened.
 
-use super::{Scratch, error_text, sort};
+use super::{Scratch, error_text, sort, start};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
@@ -37,7 +37,7 @@ fn bad_lines() {
     let bytes = b"9876543210";
     let path = scratch.file(bytes);
     for (line, words) in BAD {
-        let output = sort(line).arg(&path).output().expect("it starts");
+        let output = start::output(sort(line).arg(&path));
         let text = error_text(&output);
         assert_eq!(output.status.code(), Some(125), "{line:?}: {text}");
         assert!(text.contains(words), "{line:?}: {text}");
@@ -58,7 +58,7 @@ fn bad_files() {
             ("/dev/null".as_ref(), "is a device or a pipe"),
         ];
         for (path, words) in cases {
-            let output = sort(form).arg(path).output().expect("it starts");
+            let output = start::output(sort(form).arg(path));
             let text = error_text(&output);
             assert_eq!(output.status.code(), Some(125), "{path:?}: {text}");
             assert!(text.contains(words), "{path:?}: {text}");
@@ -67,7 +67,7 @@ fn bad_files() {
     let path = scratch.file(b"b\na\n");
     let words = ["--lines", "--temp-dir", "/no/such/directory", "--memory", "1M"];
     fs::write(&path, vec![b'\n'; 1 << 20]).expect("room");
-    let output = sort(words).arg(&path).output().expect("it starts");
+    let output = start::output(sort(words).arg(&path));
     assert_eq!(output.status.code(), Some(125));
     assert!(error_text(&output).contains("/no/such/directory: no such"), "{}", error_text(&output));
 }
@@ -88,7 +88,7 @@ fn a_file_that_may_not_be_written_is_not_replaced() {
             command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
             command.arg(copy).arg("sort").args(form);
         }
-        let output = command.arg(&path).output().expect("it starts");
+        let output = start::output(command.arg(&path));
         let text = error_text(&output);
         assert_eq!(output.status.code(), Some(125), "{text}");
         assert!(text.contains("may not be written (permission denied); --output OUT"), "{text}");
@@ -113,7 +113,7 @@ exit $status";
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
         command.arg(&disk).arg(&path).arg(env!("CARGO_BIN_EXE_granule")).arg(memory);
-        let output = command.output().expect("util-linux is there");
+        let output = start::output(&mut command);
         let text = error_text(&output);
         if output.status.code() == Some(77) || text.contains("unshare") {
             println!("skipped: nothing can be mounted here: {text}");

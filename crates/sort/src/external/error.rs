@@ -112,8 +112,8 @@ impl fmt::Display for Error {
             ),
             Error::Changed { path } => write!(
                 out,
-                "{} was changed by somebody else while it was sorted; it is as they left it. Sort \
-                 it again when it is at rest",
+                "{} was changed by somebody else meanwhile; it is as they left it. Try it again \
+                 when it is at rest",
                 path.display()
             ),
             Error::LineTooLong { path, offset, room } => write!(

@@ -158,6 +158,12 @@ impl Journal {
         &self.path
     }
 
+    /// All of it as it is mapped, and its file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn bytes(&mut self) -> (&mut [u8], &File) {
+        (&mut self.view, &self.file)
+    }
+
     /// What holds the lock.
     #[cfg(target_os = "linux")]
     pub(crate) fn file(&self) -> &File {

@@ -72,8 +72,7 @@ pub(crate) fn distribute<S: Shape>(
         roomy: 0,
     };
     spread.run(shape, digits, watch)?;
-    spread.finish();
-    Ok(())
+    spread.finish()
 }
 
 /// Elements of a block for which there are so many bytes.
@@ -116,8 +115,8 @@ impl Spread<'_, '_> {
     ) -> Result<(), Stopped> {
         let mut flushes = 0u32;
         loop {
-            while let Some(bucket) = self.fill(shape, digits) {
-                self.flush(bucket);
+            while let Some(bucket) = self.fill(shape, digits)? {
+                self.flush(bucket)?;
                 flushes = flushes.wrapping_add(1);
                 if flushes.is_multiple_of(1024) {
                     watch.check()?;
@@ -131,22 +130,23 @@ impl Spread<'_, '_> {
     }
 
     /// Reads elements of the hand's range until a block is full: the bucket of that, or `None` at
-    /// the end of the range.
+    /// the end of the range. An element that has no bucket here was another one when all were
+    /// divided.
     #[inline]
-    fn fill<S: Shape>(&mut self, shape: &S, digits: &Digits) -> Option<usize> {
+    fn fill<S: Shape>(&mut self, shape: &S, digits: &Digits) -> Result<Option<usize>, Stopped> {
         let (width, block, digits) = (shape.width(), self.block, *digits);
         let (words, read, room) = (self.area.words, self.area.read, &mut *self.area.room);
         let soon = block - (block / 4).max(1);
         let elements = self.data[self.at * width..self.end * width].chunks_exact(width);
         for (count, element) in (1..).zip(elements) {
             let bucket = digits.of(shape.rank(element));
-            let word = value(&words[bucket]);
+            let word = value(words.get(bucket).ok_or(Stopped)?);
             let slot = (word & FILL) as usize;
             room[(bucket * block + slot) * width..][..width].copy_from_slice(element);
             commit(&words[bucket], word + 1);
             if slot + 1 == block {
                 self.at += count;
-                return Some(bucket);
+                return Ok(Some(bucket));
             }
             if slot + 1 == soon {
                 // What the block is going to move out of its way.
@@ -155,7 +155,7 @@ impl Spread<'_, '_> {
             }
         }
         self.at = self.end;
-        None
+        Ok(None)
     }
 
     /// Writes down how far the hand has read: from here on it counts as none.
@@ -201,11 +201,15 @@ impl Spread<'_, '_> {
         self.read(bucket) - self.written(bucket)
     }
 
-    /// Writes the full block of a bucket to its range.
-    fn flush(&mut self, bucket: usize) {
+    /// Writes the full block of a bucket to its range. Where the range is too short for it, the
+    /// elements are not those that were counted.
+    fn flush(&mut self, bucket: usize) -> Result<(), Stopped> {
         self.keep_place();
         let written = self.written(bucket);
         let need = written + self.block;
+        if need > self.starts[bucket + 1] {
+            return Err(Stopped);
+        }
         while self.read(bucket) < need {
             self.make_room(bucket, need - self.read(bucket));
         }
@@ -214,6 +218,7 @@ impl Spread<'_, '_> {
         let word = value(&self.area.words[bucket]);
         commit(&self.area.words[bucket], ((word >> FLUSHED) + 1) << FLUSHED);
         self.at = self.read(self.hand);
+        Ok(())
     }
 
     /// Moves up to `len` elements that were not read out of the way of a bucket, to where something
@@ -252,15 +257,20 @@ impl Spread<'_, '_> {
         self.roomy
     }
 
-    /// Writes what is left in the blocks to what is left of the ranges.
-    fn finish(self) {
-        let width = self.width;
-        for bucket in 0..self.starts.len() - 1 {
-            let fill = (value(&self.area.words[bucket]) & FILL) as usize;
+    /// Writes what is left in the blocks to what is left of the ranges, if it has the place there:
+    /// else the elements are not those that were counted.
+    fn finish(self) -> Result<(), Stopped> {
+        let (width, buckets) = (self.width, 0..self.starts.len() - 1);
+        let fill = |bucket: usize| (value(&self.area.words[bucket]) & FILL) as usize;
+        if buckets.clone().any(|bucket| fill(bucket) != self.stale(bucket)) {
+            return Err(Stopped);
+        }
+        for bucket in buckets {
             let (from, to) = (bucket * self.block * width, self.written(bucket) * width);
-            let len = fill * width;
+            let len = fill(bucket) * width;
             copy(&self.area.room[from..][..len], &mut self.data[to..][..len]);
         }
         self.area.enter(Phase::Idle);
+        Ok(())
     }
 }

@@ -115,14 +115,14 @@ impl Compiled {
         let (source, library) = (folder.join("tests.c"), folder.join("tests.so"));
         std::fs::write(&source, include_str!("tests.c")).expect("a source file");
         let compiler = std::env::var("TARGET_CC").unwrap_or("cc".into());
-        let built = Command::new(compiler)
+        let mut compiler = Command::new(compiler);
+        compiler
             .args(["-O2", FRAME_POINTERS, "-fasynchronous-unwind-tables"])
             .args(["-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .status();
-        let opened = match built {
-            Ok(status) => {
-                assert!(status.success(), "tests.c does not compile");
+            .args([&library, &source]);
+        let opened = match compiler.spawn() {
+            Ok(mut built) => {
+                assert!(start::status(&mut built).success(), "tests.c does not compile");
                 let path = CString::new(library.as_os_str().as_encoded_bytes()).expect("no NUL");
                 // SAFETY: a path; the library runs no code of its own when it is loaded.
                 let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
@@ -206,11 +206,9 @@ fn in_child(name: &str, body: impl FnOnce()) {
         return body();
     }
     let name = format!("sys::linux::unwind::tests::{name}");
-    let output = start::again()
-        .args(["--exact", &name, "--nocapture", "--test-threads=1"])
-        .env(MARK, "1")
-        .output()
-        .expect("the test runs again");
+    let output = start::output(
+        start::again().args(["--exact", &name, "--nocapture", "--test-threads=1"]).env(MARK, "1"),
+    );
     let text = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}{error}{}", output.status);

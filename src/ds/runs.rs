@@ -1,0 +1,229 @@
+//! Floor 0, pure. Runs of equal places, taken and given back by any number of threads.
+//!
+//! One bit for each place; a set bit is a place that somebody has. The numbered rules:
+//! 1. A place is owned by whoever changed its bit from 0 to 1, until he changes it back.
+//! 2. A run is taken word by word, upwards. Whoever finds a place of it taken gives back what he
+//!    has of it, and goes on looking behind that place.
+//! 3. `low` is a hint: no place below its word was free when it was written. It is never trusted: a
+//!    search that finds nothing from there begins again at the first word.
+//! 4. No call waits: it repeats only what another thread's success made void. A process that is
+//!    forked in the middle of a call has lost at most the places of that call.
+//!
+//! The lowest run that fits is taken, so that what is in use stays together.
+#![forbid(unsafe_code)]
+
+use super::primitive::{AtomicU64, AtomicUsize, Ordering};
+use core::ops::Range;
+
+const BITS: usize = u64::BITS as usize;
+
+/// Places 0.. of a number that is fixed when it is made.
+#[derive(Debug)]
+pub(crate) struct Runs<'a> {
+    taken: &'a [AtomicU64],
+    low: AtomicUsize,
+}
+
+/// The bits of a word that lie in `range`, which is of the places of all words.
+const fn mask(word: usize, range: &Range<usize>) -> u64 {
+    let start = range.start.saturating_sub(word * BITS);
+    let end = range.end - word * BITS;
+    let below_end = if end >= BITS { u64::MAX } else { (1 << end) - 1 };
+    below_end & (u64::MAX << start)
+}
+
+/// The words that hold a range that is not empty.
+const fn words(range: &Range<usize>) -> Range<usize> {
+    range.start / BITS..(range.end - 1) / BITS + 1
+}
+
+impl<'a> Runs<'a> {
+    /// Over words that read 0: all places are free.
+    pub(crate) fn new(taken: &'a [AtomicU64]) -> Self {
+        Runs { taken, low: AtomicUsize::new(0) }
+    }
+
+    /// Takes the lowest `len` places in a row whose first is a multiple of `align`; `None` if there
+    /// are none.
+    pub(crate) fn take(&self, len: usize, align: usize) -> Option<usize> {
+        debug_assert!(len > 0 && align.is_power_of_two(), "{len} places, aligned to {align}");
+        let low = self.low.load(Ordering::Relaxed);
+        let found = self.take_from(low, len, align);
+        if found.is_some() || low == 0 {
+            return found;
+        }
+        self.low.store(0, Ordering::Relaxed);
+        self.take_from(0, len, align)
+    }
+
+    fn take_from(&self, word: usize, len: usize, align: usize) -> Option<usize> {
+        let all = self.taken.len() * BITS;
+        let mut first = word * BITS;
+        loop {
+            first = self.next_free(first)?.next_multiple_of(align);
+            let run = first..first.checked_add(len).filter(|&end| end <= all)?;
+            match self.claim(&run) {
+                Ok(()) => {
+                    self.remember(word, &run);
+                    return Some(first);
+                }
+                Err(taken) => first = taken + 1,
+            }
+        }
+    }
+
+    /// The first free place at or above `place`.
+    fn next_free(&self, place: usize) -> Option<usize> {
+        let first = place / BITS;
+        let free_above = !self.taken.get(first)?.load(Ordering::Relaxed) >> (place % BITS);
+        if free_above != 0 {
+            return Some(place + free_above.trailing_zeros() as usize);
+        }
+        let mut rest = self.taken.iter().enumerate().skip(first + 1);
+        rest.find_map(|(word, taken)| {
+            let free = !taken.load(Ordering::Relaxed);
+            (free != 0).then(|| word * BITS + free.trailing_zeros() as usize)
+        })
+    }
+
+    /// Takes all of a run, or nothing: then it says which of its places somebody has, the highest
+    /// one known.
+    fn claim(&self, run: &Range<usize>) -> Result<(), usize> {
+        for word in words(run) {
+            if let Err(in_the_way) = self.claim_in(word, mask(word, run)) {
+                if word * BITS > run.start {
+                    self.give(run.start..word * BITS);
+                }
+                let highest = u64::BITS - 1 - in_the_way.leading_zeros();
+                return Err(word * BITS + highest as usize);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same within a word.
+    fn claim_in(&self, word: usize, wanted: u64) -> Result<(), u64> {
+        let place = &self.taken[word];
+        let mut old = place.load(Ordering::Relaxed);
+        loop {
+            if old & wanted != 0 {
+                return Err(old & wanted);
+            }
+            let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+            match place.compare_exchange_weak(old, old | wanted, done, failed) {
+                Ok(_) => return Ok(()),
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Takes exactly this run, if all of it is free.
+    pub(crate) fn take_at(&self, run: Range<usize>) -> bool {
+        run.end <= self.taken.len() * BITS && self.claim(&run).is_ok()
+    }
+
+    /// Gives back places of the caller's, any part of what was taken at once.
+    pub(crate) fn give(&self, run: Range<usize>) {
+        for word in words(&run) {
+            let mine = mask(word, &run);
+            let old = self.taken[word].fetch_and(!mine, Ordering::Release);
+            debug_assert_eq!(old & mine, mine, "places that were not taken, in word {word}");
+        }
+        self.low.fetch_min(run.start / BITS, Ordering::Relaxed);
+    }
+
+    /// Moves the hint up, past words that are full; a place given back meanwhile keeps it down.
+    fn remember(&self, searched_from: usize, run: &Range<usize>) {
+        let word = run.start / BITS;
+        let only_one = run.end - run.start == 1;
+        if only_one && word > searched_from {
+            let (from, order) = (searched_from, Ordering::Relaxed);
+            let _ = self.low.compare_exchange(from, word, order, order);
+        }
+    }
+}
+
+#[cfg(all(test, not(granule_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::atomic::AtomicBool;
+
+    fn words_of(count: usize) -> Vec<AtomicU64> {
+        (0..count).map(|_| AtomicU64::new(0)).collect()
+    }
+
+    /// The lowest run, by looking at every one.
+    fn lowest(model: &[bool], len: usize, align: usize) -> Option<usize> {
+        let firsts = (0..=model.len().checked_sub(len)?).step_by(align);
+        firsts.into_iter().find(|&first| model[first..first + len].iter().all(|taken| !taken))
+    }
+
+    proptest! {
+        #[test]
+        fn takes_the_lowest_run_that_fits(
+            moves in prop::collection::vec((1_usize..150, 0_u32..8, any::<bool>()), 1..60),
+        ) {
+            let words = words_of(8);
+            let (runs, mut model, mut held) = (Runs::new(&words), vec![false; 512], Vec::new());
+            for (len, align, give) in moves {
+                if give && !held.is_empty() {
+                    let run: Range<usize> = held.swap_remove(len % held.len());
+                    model[run.clone()].fill(false);
+                    runs.give(run);
+                    continue;
+                }
+                let found = runs.take(len, 1 << align);
+                prop_assert_eq!(found, lowest(&model, len, 1 << align));
+                if let Some(first) = found {
+                    model[first..first + len].fill(true);
+                    held.push(first..first + len);
+                }
+            }
+            for run in held {
+                prop_assert!(!runs.take_at(run.clone()));
+                runs.give(run.clone());
+                prop_assert!(runs.take_at(run.clone()));
+                runs.give(run);
+            }
+            prop_assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_nothing_is_kept() {
+        let words = words_of(2);
+        let runs = Runs::new(&words);
+        assert_eq!(runs.take(129, 1), None);
+        assert_eq!(runs.take(1, 1 << 20), Some(0));
+        assert_eq!(runs.take(128, 1), None);
+        assert_eq!(runs.take(127, 1), Some(1));
+        assert_eq!(runs.take(1, 1), None);
+        assert!(!runs.take_at(100..200));
+        runs.give(64..128);
+        assert_eq!(runs.take(64, 64), Some(64));
+    }
+
+    #[test]
+    fn threads_never_hold_one_place_twice() {
+        let words = words_of(3);
+        let runs = Runs::new(&words);
+        let held: Vec<_> = (0..192).map(|_| AtomicBool::new(false)).collect();
+        let work = |lens: [usize; 3]| {
+            for round in 0..20_000 {
+                let len = lens[round % 3];
+                let Some(first) = runs.take(len, 1) else { continue };
+                let mine = &held[first..first + len];
+                assert!(mine.iter().all(|place| !place.swap(true, Ordering::Relaxed)));
+                mine.iter().for_each(|place| place.store(false, Ordering::Relaxed));
+                runs.give(first..first + len);
+            }
+        };
+        std::thread::scope(|scope| {
+            for lens in [[1, 2, 3], [70, 1, 130], [5, 64, 65]] {
+                scope.spawn(move || work(lens));
+            }
+        });
+        assert!(words.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+    }
+}

@@ -1,0 +1,538 @@
+//! Floor 4, uses floors 0 to 2. What all heaps stand on: one range of addresses, given out in
+//! granules of 64 KiB, and the tables that say whose they are.
+//!
+//! ```text
+//!   addresses  | granule 0 | granule 1 | granule 2 | ...        reserved once, 1 TiB if it can be
+//!   slabs      | record 0  | record 1  | record 2  | ...        128 bytes each
+//!   taken, dirty, ready    one bit each
+//!   pool       words for the bits of slabs
+//!   cores      what a heap knows of itself
+//! ```
+//! Untouched parts cost addresses only. Where the system counts what is committed before it is
+//! touched (Windows; Linux under `vm.overcommit_memory=2`), the ground is smaller and granules are
+//! committed when they are taken for the first time: `ready` says which are.
+//!
+//! # Invariants
+//! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
+//!    it back. A record of a free granule says so before its bit does.
+//! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
+//! 3. `idle` is about the number of granules that are dirty and not taken. Above the limit they are
+//!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
+//!
+//! # What stays
+//! At most 32 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
+//! process; above that memory goes back until three quarters of it are left. No clock, no thread.
+
+use super::class::GRANULE_LEN;
+use super::core::Core;
+use super::slab::Slab;
+use crate::ds::once::Once;
+use crate::ds::primitive::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::ds::ready_stack::ReadyStack;
+use crate::ds::runs::Runs;
+use crate::error::{Error, ErrorKind, Op};
+use crate::sys;
+use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
+use core::mem::ManuallyDrop;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+/// Granules of the ground: 1 TiB, less where the system does not give so much.
+const GRANULES: usize = 1 << 24;
+/// The same where all that is committed counts.
+const COUNTED_GRANULES: usize = 1 << 20;
+const GRANULES_MIN: usize = 1 << 12;
+/// How much smaller the next try is: 64 GiB, 4 GiB, 256 MiB. Others want addresses, too.
+const SMALLER: usize = 16;
+
+/// Free memory that stays in any case, in granules.
+const KEPT_MIN: usize = (32 << 20) / GRANULE_LEN;
+/// The part of what is taken that may stay as well.
+const KEPT_PART: usize = 8;
+
+/// Cores there can be.
+const CORES: usize = 1 << 14;
+
+/// Words of bits for each granule, at most: a slab of the smallest class has two times 128.
+const POOL_WORDS: usize = 2 * 128;
+
+const BITS: usize = u64::BITS as usize;
+
+/// See the module.
+pub(super) struct Ground {
+    base: NonNull<u8>,
+    memory: ManuallyDrop<Reservation>,
+    slabs: Table<Slab>,
+    cores: Table<Core>,
+    pool: Table<AtomicU64>,
+    taken: Runs<'static>,
+    dirty: &'static [AtomicU64],
+    /// `None` if all is committed.
+    ready: Option<&'static [AtomicU64]>,
+    pool_used: AtomicUsize,
+    cores_used: AtomicUsize,
+    resting: ReadyStack,
+    taken_count: AtomicUsize,
+    idle: AtomicUsize,
+    /// No word of bits at or above was ever used.
+    high: AtomicUsize,
+}
+
+// SAFETY: the tables are shared memory of atomics and of cores, whose rules are their own; the
+// memory of a granule belongs to whoever has taken it.
+unsafe impl Send for Ground {}
+// SAFETY: as above.
+unsafe impl Sync for Ground {}
+
+/// Records that read zero at first, and stay for ever.
+pub(super) struct Table<T: 'static> {
+    memory: ManuallyDrop<Reservation>,
+    all: &'static [T],
+}
+
+impl<T> Table<T> {
+    /// Addresses for `count` records, committed if `is_committed`.
+    ///
+    /// # Safety
+    /// 1. Zero is a value of `T`.
+    /// 2. If it is not committed, no record is used before it was by [`prepare`](Self::prepare).
+    unsafe fn new(count: usize, is_committed: bool) -> Result<Self, Error> {
+        let len = count * size_of::<T>();
+        let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
+        let memory = builder.reserve()?;
+        if is_committed {
+            memory.commit(0..len, Protection::ReadWrite)?;
+        }
+        // Of no use in a core dump, and mostly empty; a system that refuses the advice writes zeros.
+        let _ = memory.advise(Advice::NoDump);
+        let memory = ManuallyDrop::new(memory);
+        // SAFETY: (1, 2) zeroed, aligned to a page, so long, never released, and `T` is shared.
+        let all = unsafe { core::slice::from_raw_parts(memory.as_ptr().cast::<T>(), count) };
+        Ok(Table { memory, all })
+    }
+
+    /// Commits the records of a range; those that are committed already stay as they are.
+    fn prepare(&self, range: Range<usize>) -> Result<(), Error> {
+        let width = size_of::<T>();
+        self.memory.commit(range.start * width..range.end * width, Protection::ReadWrite)
+    }
+}
+
+/// The ground of the process; made by whoever needs it first.
+///
+/// # Errors
+/// `NoAddressSpace`, `NoMemory`: there is not even room for the smallest.
+pub(super) fn ground() -> Result<&'static Ground, Error> {
+    static GROUND: Once<Result<Ground, Error>> = Once::new();
+    GROUND.get_or_make(Ground::largest).as_ref().map_err(|&error| error)
+}
+
+impl Ground {
+    fn largest() -> Result<Self, Error> {
+        let mut count = if sys::COMMITS_LAZILY { GRANULES } else { COUNTED_GRANULES };
+        loop {
+            // What is committed at once is refused where it counts.
+            let is_counted = count <= COUNTED_GRANULES;
+            match Self::new(count, is_counted) {
+                Err(error) if count <= GRANULES_MIN => return Err(error),
+                Err(_) => count /= SMALLER,
+                made => return made,
+            }
+        }
+    }
+
+    fn new(count: usize, is_counted: bool) -> Result<Self, Error> {
+        let len = count * GRANULE_LEN;
+        let builder = Reservation::builder().len(len).align(GRANULE_LEN);
+        let memory = builder.policy(CommitPolicy::Lazy).untracked().reserve()?;
+        if !is_counted {
+            memory.commit(0..len, Protection::ReadWrite)?;
+        }
+        let base = NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0");
+        // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives.
+        let slabs = unsafe { Table::new(count, !is_counted) }?;
+        // SAFETY: (1) zero is an empty core; (2) `new_core` prepares it.
+        let cores = unsafe { Table::new(CORES, !is_counted) }?;
+        // SAFETY: (1) words; (2) `words_for` prepares them.
+        let pool = unsafe { Table::new(count * POOL_WORDS, !is_counted) }?;
+        let bits = || {
+            // SAFETY: (1) words; (2) committed.
+            unsafe { Table::<AtomicU64>::new(count / BITS, true) }.map(|table| table.all)
+        };
+        Ok(Ground {
+            base,
+            memory: ManuallyDrop::new(memory),
+            slabs,
+            cores,
+            pool,
+            taken: Runs::new(bits()?),
+            dirty: bits()?,
+            ready: if is_counted { Some(bits()?) } else { None },
+            pool_used: AtomicUsize::new(0),
+            cores_used: AtomicUsize::new(0),
+            resting: ReadyStack::new(),
+            taken_count: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            high: AtomicUsize::new(0),
+        })
+    }
+
+    /// A small one for a test, which stays for ever.
+    #[cfg(test)]
+    pub(super) fn of_a_test(is_counted: bool) -> &'static Self {
+        let ground = Self::new(GRANULES_MIN, is_counted).expect("256 MiB of addresses");
+        std::boxed::Box::leak(std::boxed::Box::new(ground))
+    }
+
+    /// The granule that an address lies in, if it is one of ours.
+    #[inline]
+    pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
+        let offset = block.addr().get().wrapping_sub(self.base.addr().get());
+        let granule = offset / GRANULE_LEN;
+        (granule < self.slabs.all.len()).then_some(granule)
+    }
+
+    /// How far an address lies behind the beginning of a granule.
+    #[inline]
+    pub(super) fn offset_in(&self, granule: usize, block: NonNull<u8>) -> usize {
+        block.addr().get() - self.base.addr().get() - granule * GRANULE_LEN
+    }
+
+    /// The first byte of a granule.
+    #[inline]
+    pub(super) const fn place(&self, granule: usize) -> *mut u8 {
+        self.base.as_ptr().wrapping_add(granule * GRANULE_LEN)
+    }
+
+    /// The record of a granule.
+    #[inline]
+    pub(super) fn slab(&self, granule: usize) -> &'static Slab {
+        &self.slabs.all[granule]
+    }
+
+    /// The record of a core.
+    pub(super) fn core(&self, number: u32) -> &'static Core {
+        &self.cores.all[number as usize]
+    }
+
+    /// The bits of a slab's free blocks, and those of the blocks that others return.
+    #[inline]
+    pub(super) fn bits(&self, slab: &Slab) -> (&'static [AtomicU64], &'static [AtomicU64]) {
+        let (start, count) =
+            (slab.bits.get() as usize, (slab.blocks.get() as usize).div_ceil(BITS));
+        self.pool.all[start..start + 2 * count].split_at(count)
+    }
+
+    /// One word of the bits of a slab's free blocks.
+    #[inline]
+    pub(super) fn word(&self, slab: &Slab, word: usize) -> &'static AtomicU64 {
+        &self.pool.all[slab.bits.get() as usize + word]
+    }
+
+    /// Takes `count` granules in a row, the first a multiple of `align`; and says whether they read
+    /// zero.
+    ///
+    /// # Errors
+    /// - `NoAddressSpace`: all of the ground is in use, or no such run is left.
+    /// - `NoMemory`: the system refuses to commit.
+    pub(super) fn take(&self, count: usize, align: usize) -> Result<(usize, bool), Error> {
+        let Some(first) = self.taken.take(count, align) else {
+            let (addr, len) = (self.base.addr().get(), count.saturating_mul(GRANULE_LEN));
+            return Err(Error::new(Op::Allocate, ErrorKind::NoAddressSpace, addr, len, 0));
+        };
+        let run = first..first + count;
+        self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
+        self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
+        self.taken_count.fetch_add(count, Relaxed);
+        let dirty = clear(self.dirty, &run);
+        if dirty > 0 {
+            self.idle.fetch_sub(dirty, Relaxed);
+        }
+        Ok((first, dirty == 0))
+    }
+
+    /// Takes the granules right behind a run of the caller's, if they are free.
+    pub(super) fn take_behind(&self, run: Range<usize>) -> Result<bool, Error> {
+        if run.end > self.slabs.all.len() || !self.taken.take_at(run.clone()) {
+            return Ok(false);
+        }
+        self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
+        self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
+        self.taken_count.fetch_add(run.len(), Relaxed);
+        self.idle.fetch_sub(clear(self.dirty, &run), Relaxed);
+        Ok(true)
+    }
+
+    /// Gives granules of the caller's back, whose records are his last word on them.
+    pub(super) fn give(&self, run: Range<usize>) {
+        for granule in run.clone() {
+            self.slab(granule).become_free();
+        }
+        set(self.dirty, &run);
+        let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
+        let taken = self.taken_count.fetch_sub(run.len(), Relaxed) - run.len();
+        self.taken.give(run);
+        let kept = KEPT_MIN.max(taken / KEPT_PART);
+        if idle > kept {
+            self.empty_idle(kept / 4 * 3);
+        }
+    }
+
+    /// Gives the memory of free granules back to the system until `kept` of them still have some;
+    /// from the top, because the lowest are the next to be used.
+    pub(super) fn empty_idle(&self, kept: usize) {
+        for word in (0..self.high.load(Relaxed).min(self.dirty.len())).rev() {
+            while self.idle.load(Relaxed) > kept {
+                let dirty = self.dirty[word].load(Relaxed);
+                let Some(run) = self.take_idle(word, dirty) else { break };
+                if !self.empty(run) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the highest run of granules of a word that are dirty and free.
+    fn take_idle(&self, word: usize, mut dirty: u64) -> Option<Range<usize>> {
+        while dirty != 0 {
+            let end = BITS - dirty.leading_zeros() as usize;
+            let len = (dirty << (BITS - end)).leading_ones() as usize;
+            let run = word * BITS + end - len..word * BITS + end;
+            if self.taken.take_at(run.clone()) {
+                return Some(run);
+            }
+            // A part of it is somebody's: one by one.
+            let single = run.end - 1..run.end;
+            if self.taken.take_at(single.clone()) {
+                return Some(single);
+            }
+            dirty &= !(1 << (end - 1));
+        }
+        None
+    }
+
+    /// Empties granules that were taken for that, and gives them back; false if the system does not
+    /// take their memory. Then they stay dirty, and are committed again before they are used.
+    fn empty(&self, run: Range<usize>) -> bool {
+        let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
+        let is_done = self.memory.empty(bytes).is_ok();
+        if is_done {
+            self.idle.fetch_sub(clear(self.dirty, &run), Relaxed);
+        } else if let Some(ready) = self.ready {
+            clear(ready, &run);
+        }
+        self.taken.give(run);
+        is_done
+    }
+
+    fn make_ready(&self, run: &Range<usize>) -> Result<(), Error> {
+        let Some(ready) = self.ready else { return Ok(()) };
+        if count(ready, run) == run.len() {
+            return Ok(());
+        }
+        self.slabs.prepare(run.clone())?;
+        let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
+        self.memory.commit(bytes, Protection::ReadWrite)?;
+        set(ready, run);
+        Ok(())
+    }
+
+    /// Words for the bits of a slab, two times `count`; they are the granule's for ever.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses to commit them.
+    pub(super) fn words_for(&self, slab: &Slab, count: u32) -> Result<(), Error> {
+        if slab.room.get() >= count {
+            return Ok(());
+        }
+        let (order, len) = (Relaxed, 2 * count as usize);
+        let start = self.pool_used.fetch_add(len, order);
+        if start + len > self.pool.all.len() {
+            self.pool_used.fetch_sub(len, order);
+            return Err(Error::new(
+                Op::Allocate,
+                ErrorKind::NoMemory,
+                0,
+                len * size_of::<u64>(),
+                0,
+            ));
+        }
+        if self.ready.is_some() {
+            self.pool.prepare(start..start + len)?;
+        }
+        slab.bits.set(start as u32);
+        slab.room.set(count);
+        Ok(())
+    }
+
+    /// A core that nobody has: a rested one or a new one.
+    ///
+    /// # Errors
+    /// `NoMemory`: there are as many as there can be, or the system refuses to commit one.
+    pub(super) fn take_core(&self) -> Result<&'static Core, Error> {
+        if let Some(number) = self.resting.pop(|number| self.core(number).link()) {
+            return Ok(self.core(number));
+        }
+        let new = |number: usize| (number < CORES).then_some(number + 1);
+        let Ok(number) = self.cores_used.fetch_update(Relaxed, Relaxed, new) else {
+            return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, size_of::<Core>(), 0));
+        };
+        if self.ready.is_some() {
+            self.cores.prepare(number..number + 1)?;
+        }
+        let core = &self.cores.all[number];
+        core.name_it(number as u32);
+        Ok(core)
+    }
+
+    /// Takes a core back that has nothing any more.
+    pub(super) fn rest(&self, core: &Core) {
+        self.resting.push(core.number(), core.link());
+    }
+}
+
+/// The words that a range of bits lies in, and their bits of it.
+fn masks(range: &Range<usize>) -> impl Iterator<Item = (usize, u64)> {
+    let Range { start, end } = range.clone();
+    (start / BITS..end.div_ceil(BITS)).map(move |word| {
+        let below = end - word * BITS;
+        let upper = if below >= BITS { u64::MAX } else { (1 << below) - 1 };
+        (word, upper & (u64::MAX << start.saturating_sub(word * BITS)))
+    })
+}
+
+fn set(bits: &[AtomicU64], range: &Range<usize>) {
+    for (word, mask) in masks(range) {
+        bits[word].fetch_or(mask, Relaxed);
+    }
+}
+
+/// Clears the bits, and says how many were set.
+fn clear(bits: &[AtomicU64], range: &Range<usize>) -> usize {
+    let cleared = masks(range).map(|(word, mask)| {
+        let set = bits[word].load(Relaxed) & mask;
+        if set != 0 {
+            bits[word].fetch_and(!mask, Relaxed);
+        }
+        set.count_ones() as usize
+    });
+    cleared.sum()
+}
+
+fn count(bits: &[AtomicU64], range: &Range<usize>) -> usize {
+    masks(range).map(|(word, mask)| (bits[word].load(Relaxed) & mask).count_ones() as usize).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::class::Class;
+    use super::super::held::Held;
+    use super::*;
+    use crate::sys::inject::{Plan, Session};
+    use std::vec::Vec;
+
+    fn held(ground: &'static Ground) -> Result<Held, Error> {
+        let core = ground.take_core()?;
+        core.begin(core.number(), usize::MAX);
+        // SAFETY: (1) nobody else has it.
+        Ok(unsafe { Held::new(ground, core) })
+    }
+
+    /// Blocks of three sizes, and what they stand on.
+    fn story(ground: &'static Ground) -> Result<(), Error> {
+        let heap = held(ground)?;
+        let blocks = [16, 3000, 20_000].map(|size| heap.allocate(Class::of(size)));
+        let long = heap.allocate_run(1 << 20, 1);
+        let told = blocks.iter().map(|block| block.map(drop)).chain([long.map(drop)]);
+        let told = told.collect::<Result<Vec<_>, _>>().map(drop);
+        for (block, size) in blocks.iter().zip([16, 3000, 20_000]) {
+            if let Ok(block) = *block {
+                // SAFETY: in use and that long: it has to be there.
+                unsafe { block.write_bytes(1, size) };
+                heap.free(Class::of(size), block);
+            }
+        }
+        assert_eq!(heap.validate(), Ok(()));
+        heap.drop_all();
+        ground.rest(heap.core);
+        assert_eq!(ground.taken_count.load(Relaxed), 0);
+        told
+    }
+
+    #[test]
+    fn where_commits_count_each_may_be_refused() {
+        let count = {
+            let ground = Ground::of_a_test(true);
+            let session = Session::open(Plan::NOTHING);
+            story(ground).expect("memory");
+            session.counted()
+        };
+        assert!(count >= 6, "{count} calls: the core, words, slabs and granules");
+        for nth in 1..=count {
+            let ground = Ground::of_a_test(true);
+            let session = Session::open(Plan { nth, count: 1, choice: 0 });
+            let error = story(ground).expect_err("a call was refused");
+            assert_ne!(error.code(), 0, "{error}");
+            story(ground).expect("memory again");
+            drop(session);
+        }
+    }
+
+    #[test]
+    fn free_memory_goes_back_above_what_is_kept() {
+        let ground = Ground::of_a_test(false);
+        let all = GRANULES_MIN - 64;
+        let (first, is_zero) = ground.take(all, 1).expect("room");
+        assert!(is_zero);
+        for granule in first..first + all {
+            // SAFETY: ours, committed, and 64 KiB long.
+            unsafe { ground.place(granule).write(1) };
+        }
+        ground.give(first..first + all / 2);
+        assert!(ground.idle.load(Relaxed) <= KEPT_MIN, "{}", ground.idle.load(Relaxed));
+        ground.give(first + all / 2..first + all);
+        assert!(ground.idle.load(Relaxed) <= KEPT_MIN);
+        ground.empty_idle(0);
+        assert_eq!(ground.idle.load(Relaxed), 0);
+        let (again, is_zero) = ground.take(all, 1).expect("room");
+        assert!(
+            is_zero
+                && (0..all).all(|granule| {
+                    // SAFETY: ours and committed.
+                    unsafe { ground.place(again + granule).read() == 0 }
+                })
+        );
+    }
+
+    #[test]
+    fn memory_that_the_system_does_not_take_stays_in_use() {
+        for is_counted in [false, true] {
+            refuse_to_be_emptied(Ground::of_a_test(is_counted));
+        }
+    }
+
+    fn refuse_to_be_emptied(ground: &'static Ground) {
+        let (first, _) = ground.take(10, 1).expect("room");
+        // SAFETY: ours, committed, and 64 KiB long.
+        unsafe { ground.place(first).write(1) };
+        ground.give(first..first + 10);
+        let session = Session::open(Plan { nth: 1, count: usize::MAX, choice: 0 });
+        ground.empty_idle(0);
+        drop(session);
+        assert_eq!(ground.idle.load(Relaxed), 10);
+        let (first, is_zero) = ground.take(10, 1).expect("room");
+        assert!(!is_zero, "granule {first} was not emptied");
+        // SAFETY: ours, committed, and 64 KiB long.
+        unsafe { ground.place(first).write(2) };
+    }
+
+    #[test]
+    fn when_all_is_taken_it_says_so() {
+        let ground = Ground::of_a_test(false);
+        let error = ground.take(GRANULES_MIN + 1, 1).expect_err("there are fewer");
+        assert_eq!(error.kind(), ErrorKind::NoAddressSpace);
+        let (first, _) = ground.take(GRANULES_MIN, 1).expect("room");
+        assert!(ground.take(1, 1).is_err());
+        ground.give(first..first + GRANULES_MIN);
+    }
+}

@@ -1,0 +1,468 @@
+//! Floor 4, uses floors 0 to 2. A core in the hands of one thread: everything that a heap does with
+//! its slabs.
+
+use super::class::{Class, GRANULE_LEN, block_at};
+use super::core::{CAPACITY, Core, Own};
+use super::ground::Ground;
+use super::report::{Finding, broken};
+use super::slab::{Kind, Links, Slab};
+use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::ds::returned::{self, Told};
+use crate::error::{Error, ErrorKind, Op};
+use core::cell::Cell;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+/// Blocks of the first batch of a class; each is twice as long as the one before.
+const BATCH_MIN: u32 = 4;
+
+const BITS: usize = u64::BITS as usize;
+
+/// Whoever has one is alone with the core's `Own`.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) ground: &'static Ground,
+    pub(super) core: &'static Core,
+}
+
+/// A slab with the number of its granule.
+#[derive(Clone, Copy)]
+pub(super) struct Numbered {
+    pub(super) granule: usize,
+    pub(super) slab: &'static Slab,
+}
+
+/// Blocks of one word of a slab's bits.
+#[derive(Clone, Copy)]
+struct Found {
+    slab: Numbered,
+    word: usize,
+    mask: u64,
+}
+
+impl Found {
+    /// True if the other one is of the same word and another block.
+    #[inline]
+    const fn is_beside(&self, other: &Self) -> bool {
+        self.slab.granule == other.slab.granule
+            && self.word == other.word
+            && self.mask & other.mask == 0
+    }
+}
+
+impl Held {
+    /// Takes hold of a core.
+    ///
+    /// # Safety
+    /// 1. Nobody else holds it, and its last holder's work happened before.
+    pub(super) const unsafe fn new(ground: &'static Ground, core: &'static Core) -> Self {
+        Held { ground, core }
+    }
+
+    #[inline]
+    const fn own(&self) -> &'static Own {
+        &self.core.own
+    }
+
+    pub(super) fn numbered(&self, granule: usize) -> Numbered {
+        Numbered { granule, slab: self.ground.slab(granule) }
+    }
+
+    /// A block of a class; its content is anything.
+    #[inline]
+    pub(super) fn allocate(&self, class: Class) -> Result<NonNull<u8>, Error> {
+        match self.own().pop(class) {
+            Some(block) => Ok(block),
+            None => self.allocate_slowly(class),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
+        loop {
+            if let Some(first) = self.own().slabs[class.index()].get().checked_sub(1) {
+                self.draw(class, self.numbered(first as usize));
+                if let Some(block) = self.own().pop(class) {
+                    return Ok(block);
+                }
+            } else if !self.collect() {
+                self.add_slab(class)?;
+            }
+        }
+    }
+
+    /// Draws a batch from a slab into the cache, in the order of addresses.
+    fn draw(&self, class: Class, from: Numbered) {
+        let Numbered { granule, slab } = from;
+        let (batch, most) = (&self.own().batches[class.index()], CAPACITY[class.index()]);
+        let half = u32::from(most).div_ceil(2);
+        let wanted = batch.get().max(BATCH_MIN).min(half);
+        let count = wanted.min(slab.free.get());
+        batch.set(wanted * 2);
+        let (bits, _) = self.ground.bits(slab);
+        let (place, size) = (self.ground.place(granule), slab.size.get() as usize);
+        let cursor = Cell::new(slab.cursor.get() as usize);
+        let word = Cell::new(bits[cursor.get()].load(Relaxed));
+        let blocks = core::iter::from_fn(|| {
+            while word.get() == 0 {
+                bits[cursor.get()].store(0, Relaxed);
+                cursor.set(cursor.get() + 1);
+                word.set(bits.get(cursor.get())?.load(Relaxed));
+            }
+            let number = cursor.get() * BITS + word.get().trailing_zeros() as usize;
+            word.set(word.get() & (word.get() - 1));
+            Some(place.wrapping_add(number * size))
+        });
+        self.own().fill(class, count as usize, blocks);
+        bits[cursor.get()].store(word.get(), Relaxed);
+        slab.cursor.set(cursor.get() as u32);
+        slab.free.set(slab.free.get() - count);
+        if slab.free.get() == 0 {
+            self.unlink_from_class(class, from);
+        }
+    }
+
+    /// Takes what other threads have returned. False if there was nothing, or nothing yet.
+    fn collect(&self) -> bool {
+        let mut next = self.core.handed.swap(0, Acquire);
+        let mut has_some = false;
+        while let Some(granule) = next.checked_sub(1) {
+            let from = self.numbered(granule as usize);
+            next = from.slab.handed().load(Relaxed);
+            has_some |= self.collect_from(from);
+        }
+        has_some
+    }
+
+    fn collect_from(&self, from: Numbered) -> bool {
+        if from.slab.kind() == Kind::Run {
+            from.slab.announced().store(0, Relaxed);
+            self.drop_whole(from);
+            return true;
+        }
+        let (_, theirs) = self.ground.bits(from.slab);
+        let mut has_some = false;
+        let more = returned::collect(from.slab.announced(), theirs, |word, mask| {
+            self.free_bits(from, word, mask);
+            has_some = true;
+        });
+        if more {
+            self.core.hand_over(from.granule, from.slab.handed());
+        } else {
+            self.settle(from);
+        }
+        has_some
+    }
+
+    /// A new slab, all of whose blocks are free.
+    fn add_slab(&self, class: Class) -> Result<(), Error> {
+        let granules = class.granules();
+        self.charge(granules)?;
+        let taken = self.ground.take(granules, 1).and_then(|(first, _)| {
+            let words = Slab::words_of(class);
+            let told = self.ground.words_for(self.ground.slab(first), words);
+            told.inspect_err(|_| self.ground.give(first..first + granules))?;
+            Ok(first)
+        });
+        let first = taken.inspect_err(|_| self.uncharge(granules))?;
+        let new = self.numbered(first);
+        new.slab.become_slab(self.core.mark(), class);
+        self.mark_inside(first..first + granules, Some(class));
+        let (bits, theirs) = self.ground.bits(new.slab);
+        bits.iter().for_each(|word| word.store(u64::MAX, Relaxed));
+        // The words may have been those of smaller blocks.
+        theirs.iter().for_each(|word| word.store(0, Relaxed));
+        let rest = class.blocks() % BITS;
+        if rest != 0 {
+            bits[bits.len() - 1].store((1 << rest) - 1, Relaxed);
+        }
+        new.slab.free.set(class.blocks() as u32);
+        self.link(&self.own().all, new, |slab| &slab.in_all);
+        self.link(&self.own().slabs[class.index()], new, |slab| &slab.in_class);
+        Ok(())
+    }
+
+    fn mark_inside(&self, run: Range<usize>, class: Option<Class>) {
+        for granule in run.clone().skip(1) {
+            let distance = (granule - run.start) as u32;
+            self.ground.slab(granule).become_inside(self.core.mark(), distance, class);
+        }
+    }
+
+    /// Takes back a block of this core's.
+    #[inline]
+    pub(super) fn free(&self, class: Class, block: NonNull<u8>) {
+        if !self.own().push(class, block) {
+            self.free_slowly(class, block);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_slowly(&self, class: Class, block: NonNull<u8>) {
+        self.flush(class, usize::from(CAPACITY[class.index()]).div_ceil(2));
+        self.own().push(class, block);
+    }
+
+    /// Gives the `count` oldest blocks of a cache back to their slabs: neighbours, which came in a
+    /// row as a rule, in one step for each word of bits.
+    pub(super) fn flush(&self, class: Class, count: usize) {
+        let mut found: Option<Found> = None;
+        self.own().take_oldest(class, count, |block| {
+            let block = NonNull::new(block).expect("a block of the cache");
+            let next = self.find(block, found.map(|found| found.slab));
+            match &mut found {
+                Some(found) if found.is_beside(&next) => found.mask |= next.mask,
+                _ => {
+                    if let Some(old) = found.replace(next) {
+                        self.free_found(&old);
+                    }
+                }
+            }
+        });
+        if let Some(last) = found {
+            self.free_found(&last);
+        }
+    }
+
+    /// The bit of a block of ours, which probably lies where the last one did.
+    #[inline]
+    fn find(&self, block: NonNull<u8>, last: Option<Numbered>) -> Found {
+        let granule = self.ground.granule_of(block).expect("a block of a slab of ours");
+        let slab = match last {
+            Some(last) if last.granule == granule => last,
+            _ => self.first_of(granule),
+        };
+        let offset = self.ground.offset_in(slab.granule, block);
+        let number = block_at(offset, slab.slab.reciprocal.get());
+        if number * slab.slab.size.get() as usize != offset {
+            broken(Finding::NotABlock, block);
+        }
+        Found { slab, word: number / BITS, mask: 1 << (number % BITS) }
+    }
+
+    #[inline]
+    fn free_found(&self, found: &Found) {
+        self.free_bits(found.slab, found.word, found.mask);
+        let slab = found.slab.slab;
+        if slab.free.get() == slab.blocks.get() {
+            self.settle(found.slab);
+        }
+    }
+
+    fn first_of(&self, granule: usize) -> Numbered {
+        let here = self.numbered(granule);
+        match here.slab.kind() {
+            Kind::Inside => self.numbered(granule - here.slab.granules.get() as usize),
+            _ => here,
+        }
+    }
+
+    /// Sets bits of a slab; it stands in the list of its class from then on.
+    #[inline]
+    fn free_bits(&self, from: Numbered, word: usize, mask: u64) {
+        let slab = from.slab;
+        let bits = self.ground.word(slab, word);
+        let old = bits.load(Relaxed);
+        if old & mask != 0 {
+            self.freed_twice(from, word, old & mask);
+        }
+        bits.store(old | mask, Relaxed);
+        if slab.cursor.get() > word as u32 {
+            slab.cursor.set(word as u32);
+        }
+        let before = slab.free.get();
+        slab.free.set(before + mask.count_ones());
+        if before == 0 {
+            self.link(&self.own().slabs[class_of(slab).index()], from, |slab| &slab.in_class);
+        }
+    }
+
+    #[cold]
+    fn freed_twice(&self, from: Numbered, word: usize, bits: u64) -> ! {
+        let number = word * BITS + bits.trailing_zeros() as usize;
+        let offset = number * from.slab.size.get() as usize;
+        let block = self.ground.place(from.granule).wrapping_add(offset);
+        broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"))
+    }
+
+    /// A slab all of whose blocks are free goes back to the ground, if its class has another one.
+    fn settle(&self, from: Numbered) {
+        let Numbered { slab, .. } = from;
+        if slab.free.get() < slab.blocks.get() {
+            return;
+        }
+        let is_alone = slab.in_class.next.get() == 0 && slab.in_class.previous.get() == 0;
+        if !is_alone {
+            self.drop_slab(from);
+        }
+    }
+
+    fn drop_slab(&self, from: Numbered) {
+        self.unlink_from_class(class_of(from.slab), from);
+        self.drop_whole(from);
+    }
+
+    /// Gives the granules of a slab or a run back.
+    fn drop_whole(&self, from: Numbered) {
+        let granules = from.slab.granules.get() as usize;
+        self.unlink(&self.own().all, from, |slab| &slab.in_all);
+        self.ground.give(from.granule..from.granule + granules);
+        self.uncharge(granules);
+    }
+
+    /// Counts granules against the limit of the heap.
+    fn charge(&self, granules: usize) -> Result<(), Error> {
+        let root = self.ground.core(self.core.root());
+        if root.budget.take(granules) {
+            return Ok(());
+        }
+        let len = granules.saturating_mul(GRANULE_LEN);
+        Err(Error::new(Op::Allocate, ErrorKind::LimitReached, 0, len, 0))
+    }
+
+    fn uncharge(&self, granules: usize) {
+        self.ground.core(self.core.root()).budget.give(granules);
+    }
+
+    /// A block too long for slabs, and whether it reads zero.
+    pub(super) fn allocate_run(
+        &self,
+        len: usize,
+        align: usize,
+    ) -> Result<(NonNull<u8>, bool), Error> {
+        let granules = len.max(1).div_ceil(GRANULE_LEN);
+        self.charge(granules)?;
+        let taken = self.ground.take(granules, align.div_ceil(GRANULE_LEN));
+        let (first, is_zero) = taken.inspect_err(|_| self.uncharge(granules))?;
+        let new = self.numbered(first);
+        new.slab.become_run(self.core.mark(), granules as u32);
+        self.mark_inside(first..first + granules, None);
+        self.link(&self.own().all, new, |slab| &slab.in_all);
+        let block = NonNull::new(self.ground.place(first)).expect("not at address 0");
+        Ok((block, is_zero))
+    }
+
+    /// Takes back a run of this core's.
+    pub(super) fn free_run(&self, granule: usize) {
+        self.drop_whole(self.numbered(granule));
+    }
+
+    /// Makes a run longer or shorter where it is; false if there is no room for that.
+    pub(super) fn resize_run(&self, granule: usize, len: usize) -> Result<bool, Error> {
+        let slab = self.ground.slab(granule);
+        let (old, new) = (slab.granules.get() as usize, len.max(1).div_ceil(GRANULE_LEN));
+        if new > old {
+            self.charge(new - old)?;
+            let taken = self.ground.take_behind(granule + old..granule + new);
+            if !taken.inspect_err(|_| self.uncharge(new - old))? {
+                self.uncharge(new - old);
+                return Ok(false);
+            }
+        } else if new < old {
+            self.ground.give(granule + new..granule + old);
+            self.uncharge(old - new);
+        }
+        slab.become_run(self.core.mark(), new as u32);
+        self.mark_inside(granule..granule + new, None);
+        Ok(true)
+    }
+
+    /// Gives everything back: the cost is one step for each slab and run.
+    pub(super) fn drop_all(&self) {
+        let mut next = self.own().all.get();
+        while let Some(granule) = next.checked_sub(1) {
+            let from = self.numbered(granule as usize);
+            next = from.slab.in_all.next.get();
+            let granules = from.slab.granules.get() as usize;
+            self.forget_returned(from);
+            self.ground.give(from.granule..from.granule + granules);
+        }
+        self.core.handed.store(0, Relaxed);
+        self.own().reset();
+    }
+
+    /// What others returned to a slab that goes away with all its blocks.
+    fn forget_returned(&self, from: Numbered) {
+        if from.slab.kind() == Kind::Run {
+            from.slab.announced().store(0, Relaxed);
+        } else if from.slab.announced().load(Acquire) != 0 {
+            let (_, theirs) = self.ground.bits(from.slab);
+            returned::collect(from.slab.announced(), theirs, |_, _| {});
+        }
+    }
+
+    /// Gives everything in the caches back, and all slabs without a block in use.
+    pub(super) fn trim(&self) {
+        self.collect();
+        for class in Class::all() {
+            self.flush(class, self.own().cached(class).len());
+            self.own().batches[class.index()].set(0);
+            let mut next = self.own().slabs[class.index()].get();
+            while let Some(granule) = next.checked_sub(1) {
+                let from = self.numbered(granule as usize);
+                next = from.slab.in_class.next.get();
+                if from.slab.free.get() == from.slab.blocks.get() {
+                    self.drop_slab(from);
+                }
+            }
+        }
+    }
+
+    fn unlink_from_class(&self, class: Class, from: Numbered) {
+        self.unlink(&self.own().slabs[class.index()], from, |slab| &slab.in_class);
+    }
+
+    fn link(&self, list: &Cell<u32>, new: Numbered, links: impl Fn(&Slab) -> &Links) {
+        let (mark, old) = (new.granule as u32 + 1, list.get());
+        links(new.slab).previous.set(0);
+        links(new.slab).next.set(old);
+        if let Some(second) = old.checked_sub(1) {
+            links(self.ground.slab(second as usize)).previous.set(mark);
+        }
+        list.set(mark);
+    }
+
+    fn unlink(&self, list: &Cell<u32>, old: Numbered, links: impl Fn(&Slab) -> &Links) {
+        let (next, previous) = (links(old.slab).next.get(), links(old.slab).previous.get());
+        match previous.checked_sub(1) {
+            Some(before) => links(self.ground.slab(before as usize)).next.set(next),
+            None => list.set(next),
+        }
+        if let Some(behind) = next.checked_sub(1) {
+            links(self.ground.slab(behind as usize)).previous.set(previous);
+        }
+        links(old.slab).next.set(0);
+        links(old.slab).previous.set(0);
+    }
+}
+
+fn class_of(slab: &Slab) -> Class {
+    slab.class().expect("a slab has a class")
+}
+
+/// Returns a block to the core that has its slab, from a thread that does not hold it.
+pub(super) fn give_back(ground: &'static Ground, granule: usize, block: NonNull<u8>) {
+    let slab = ground.slab(granule);
+    if slab.kind() == Kind::Run {
+        if slab.announced().swap(1, AcqRel) != 0 {
+            broken(Finding::FreedTwice, block);
+        }
+        return ground.core(slab.owner() - 1).hand_over(granule, slab.handed());
+    }
+    let offset = ground.offset_in(granule, block);
+    let number = block_at(offset, slab.reciprocal.get());
+    if number * slab.size.get() as usize != offset {
+        broken(Finding::NotABlock, block);
+    }
+    let (_, theirs) = ground.bits(slab);
+    let (word, mask) = (number / BITS, 1 << (number % BITS));
+    match returned::give(slab.announced(), theirs, word, mask) {
+        Told::Nothing => {}
+        Told::HandOver => {
+            ground.core(slab.owner() - 1).hand_over(granule, slab.handed());
+        }
+        Told::Twice => broken(Finding::FreedTwice, block),
+    }
+}

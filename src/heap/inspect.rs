@@ -1,0 +1,202 @@
+//! Floor 4, uses floors 0 to 2. Looking at a heap: its blocks, its numbers, its rules.
+
+use super::class::{Class, GRANULE_LEN};
+use super::held::{Held, Numbered};
+use super::slab::Kind;
+use crate::ds::primitive::Ordering::Relaxed;
+use core::fmt;
+use core::ptr::NonNull;
+
+const BITS: usize = u64::BITS as usize;
+
+/// A block in use, as [`walk`](super::LocalHeap::walk) shows it.
+///
+/// ```
+/// use std::alloc::Layout;
+/// let heap = granule::heap::LocalHeap::new()?;
+/// let mine = heap.allocate(Layout::from_size_align(100, 8)?)?;
+/// heap.walk(|block| assert_eq!((block.start, block.usable_len), (mine, 112)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "PROCESS_HEAP_ENTRY")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its first byte.
+    pub start: NonNull<u8>,
+    /// Bytes that its user may use.
+    pub usable_len: usize,
+}
+
+/// What a heap has.
+///
+/// ```
+/// use std::alloc::Layout;
+/// let heap = granule::heap::LocalHeap::new()?;
+/// heap.allocate(Layout::from_size_align(100, 8)?)?;
+/// let stats = heap.stats();
+/// assert_eq!((stats.blocks, stats.bytes, stats.slabs, stats.len), (1, 112, 1, 64 << 10));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeapStats {
+    /// Blocks in use.
+    pub blocks: usize,
+    /// Bytes that their users may use.
+    pub bytes: usize,
+    /// Slabs, in use or not.
+    pub slabs: usize,
+    /// Blocks too long for slabs.
+    pub runs: usize,
+    /// Bytes of slabs and long blocks: what the limit counts.
+    pub len: usize,
+    /// Bytes of free blocks that a cache keeps.
+    pub cached: usize,
+}
+
+impl HeapStats {
+    pub(super) const fn plus(self, other: Self) -> Self {
+        HeapStats {
+            blocks: self.blocks + other.blocks,
+            bytes: self.bytes + other.bytes,
+            slabs: self.slabs + other.slabs,
+            runs: self.runs + other.runs,
+            len: self.len + other.len,
+            cached: self.cached + other.cached,
+        }
+    }
+}
+
+/// A rule of the heap's books that does not hold.
+///
+/// ```
+/// assert_eq!(granule::heap::LocalHeap::new()?.validate(), Ok(()));
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The number of the rule, in the text of `slab.rs`.
+    pub rule: u8,
+    /// The slab or long block.
+    pub addr: usize,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let says = match self.rule {
+            1 => "what is in the list of a heap belongs to it",
+            2 => "a slab has as many blocks of its class as fit",
+            3 => "the number of free blocks is that of the bits, and the bits are those of blocks",
+            4 => "a slab with free blocks stands in the list of its class",
+            _ => "granules behind the first know where it is",
+        };
+        write!(out, "rule {} does not hold at {:#x}: {says}", self.rule, self.addr)
+    }
+}
+
+impl core::error::Error for Violation {}
+
+impl Held {
+    fn all(&self) -> impl Iterator<Item = Numbered> + '_ {
+        let mut next = self.core.own.all.get();
+        core::iter::from_fn(move || {
+            let from = self.numbered(next.checked_sub(1)? as usize);
+            next = from.slab.in_all.next.get();
+            Some(from)
+        })
+    }
+
+    /// Shows every block in use. The caches are emptied for that.
+    pub(super) fn walk(&self, mut visit: impl FnMut(Block)) {
+        Class::all().for_each(|class| self.flush(class, self.core.own.cached(class).len()));
+        for from in self.all() {
+            let place = self.ground.place(from.granule);
+            let mut show = |offset: usize, usable_len: usize| {
+                let start = NonNull::new(place.wrapping_add(offset)).expect("not at address 0");
+                visit(Block { start, usable_len });
+            };
+            if from.slab.kind() == Kind::Run {
+                show(0, from.slab.granules.get() as usize * GRANULE_LEN);
+                continue;
+            }
+            let (ours, theirs) = self.ground.bits(from.slab);
+            let size = from.slab.size.get() as usize;
+            for number in 0..from.slab.blocks.get() as usize {
+                let free = ours[number / BITS].load(Relaxed) | theirs[number / BITS].load(Relaxed);
+                if free >> (number % BITS) & 1 == 0 {
+                    show(number * size, size);
+                }
+            }
+        }
+    }
+
+    pub(super) fn stats(&self) -> HeapStats {
+        let mut stats = HeapStats::default();
+        for from in self.all() {
+            let len = from.slab.granules.get() as usize * GRANULE_LEN;
+            stats.len += len;
+            if from.slab.kind() == Kind::Run {
+                let in_use = usize::from(from.slab.announced().load(Relaxed) == 0);
+                stats.runs += 1;
+                stats.blocks += in_use;
+                stats.bytes += in_use * len;
+                continue;
+            }
+            let (_, theirs) = self.ground.bits(from.slab);
+            let returned: u32 = theirs.iter().map(|word| word.load(Relaxed).count_ones()).sum();
+            let in_use = (from.slab.blocks.get() - from.slab.free.get() - returned) as usize;
+            stats.slabs += 1;
+            stats.blocks += in_use;
+            stats.bytes += in_use * from.slab.size.get() as usize;
+        }
+        for class in Class::all() {
+            let count = self.core.own.cached(class).len();
+            stats.blocks -= count;
+            stats.bytes -= count * class.size();
+            stats.cached += count * class.size();
+        }
+        stats
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Violation> {
+        for from in self.all() {
+            let violated = |rule| Violation { rule, addr: self.ground.place(from.granule).addr() };
+            self.broken_rule(from).map_or(Ok(()), |rule| Err(violated(rule)))?;
+        }
+        Ok(())
+    }
+
+    /// The number of the rule of `slab.rs` that does not hold.
+    fn broken_rule(&self, from: Numbered) -> Option<u8> {
+        let Numbered { granule, slab } = from;
+        let granules = slab.granules.get() as usize;
+        let inside = granule + 1..granule + granules;
+        let knows_first = |behind: usize| {
+            let other = self.ground.slab(behind);
+            other.kind() == Kind::Inside && other.granules.get() as usize == behind - granule
+        };
+        if slab.owner() != self.core.mark() || !matches!(slab.kind(), Kind::Slab | Kind::Run) {
+            return Some(1);
+        }
+        if !inside.into_iter().all(knows_first) {
+            return Some(5);
+        }
+        let Some(class) = slab.class() else { return (slab.kind() != Kind::Run).then_some(2) };
+        let (size, blocks) = (slab.size.get() as usize, slab.blocks.get() as usize);
+        if size != class.size() || blocks != class.blocks() || granules != class.granules() {
+            return Some(2);
+        }
+        let (ours, _) = self.ground.bits(slab);
+        let set: u32 = ours.iter().map(|word| word.load(Relaxed).count_ones()).sum();
+        let cursor = (slab.cursor.get() as usize).min(ours.len());
+        let is_clear_below = ours[..cursor].iter().all(|word| word.load(Relaxed) == 0);
+        let last = ours[ours.len() - 1].load(Relaxed);
+        let is_clear_above = blocks.is_multiple_of(BITS) || last >> (blocks % BITS) == 0;
+        if set != slab.free.get() || !is_clear_below || !is_clear_above {
+            return Some(3);
+        }
+        let is_listed = slab.in_class.previous.get() != 0
+            || self.core.own.slabs[class.index()].get() == granule as u32 + 1;
+        (is_listed != (set != 0)).then_some(4)
+    }
+}

@@ -1,0 +1,54 @@
+//! Floor 4, uses floors 0 to 2. Heaps that are made at will and thrown away at once.
+//!
+//! Where the notes say `HeapCreate`, `HeapAlloc`, `HeapFree` and `HeapDestroy`, here are [`Heap`],
+//! which any thread may use, and [`LocalHeap`], for one thread at a time, without a lock: "no
+//! synchronisation if there is one heap for each thread".
+//!
+//! ```
+//! use granule::heap::LocalHeap;
+//! use std::alloc::Layout;
+//! struct Node {
+//!     next: Option<std::ptr::NonNull<Node>>,
+//! }
+//! let heap = LocalHeap::new()?;
+//! let mut list = None;
+//! for _ in 0..100_000 {
+//!     let node = heap.allocate(Layout::new::<Node>())?.cast::<Node>();
+//!     // SAFETY: a new block for a node.
+//!     unsafe { node.write(Node { next: list }) };
+//!     list = Some(node);
+//! }
+//! drop(heap); // the list, without a walk along it
+//! # Ok::<(), granule::Error>(())
+//! ```
+//!
+//! # How it is built
+//! - Blocks of up to 32 KiB lie in slabs of 64 or 256 KiB, all of one size class; longer ones are
+//!   runs of whole granules of 64 KiB.
+//! - The books are tables beside the memory: a block's address gives the record of its slab by
+//!   arithmetic, a bit says whether it is free. Free memory is never written.
+//! - In front of the slabs stands a cache for each class.
+//! - What other threads give back is a bit, too, and costs the owner one step for 64 blocks.
+//!
+//! Each of these is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
+//! that is broken.
+
+mod block;
+mod class;
+mod core;
+mod ground;
+mod held;
+mod inspect;
+mod local;
+mod options;
+mod report;
+mod shared;
+mod slab;
+
+pub use inspect::{Block, HeapStats, Violation};
+pub use local::LocalHeap;
+pub use options::HeapOptions;
+pub use shared::Heap;
+
+#[cfg(test)]
+mod tests;

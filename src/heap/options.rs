@@ -1,0 +1,76 @@
+//! Floor 4, uses floor 2. What a heap is asked to be.
+
+use super::class::GRANULE_LEN;
+use super::{Heap, LocalHeap};
+use crate::error::Error;
+use crate::vm::Name;
+
+/// How a heap is made; as `HeapCreate` takes it, and more.
+///
+/// ```
+/// use granule::heap::HeapOptions;
+/// use std::alloc::Layout;
+/// let heap = HeapOptions::new().max_len(1 << 20).local()?;
+/// let error = heap.allocate(Layout::from_size_align(2 << 20, 8)?).unwrap_err();
+/// assert_eq!(error.kind(), granule::ErrorKind::LimitReached);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapOptions {
+    pub(super) granules_max: usize,
+    pub(super) name: Option<Name>,
+    pub(super) is_zeroed: bool,
+}
+
+impl HeapOptions {
+    /// No limit, no name, blocks with any content.
+    pub const fn new() -> Self {
+        HeapOptions { granules_max: usize::MAX, name: None, is_zeroed: false }
+    }
+
+    /// The most memory, in bytes, that slabs and long blocks may take, counted in granules of 64
+    /// KiB and rounded up to them. What does not fit is [`LimitReached`] and leaves the heap as it
+    /// was.
+    ///
+    /// [`LimitReached`]: crate::ErrorKind::LimitReached
+    #[doc(alias = "dwMaximumSize")]
+    pub const fn max_len(mut self, bytes: usize) -> Self {
+        self.granules_max = bytes.div_ceil(GRANULE_LEN);
+        self
+    }
+
+    /// What it is called.
+    pub const fn name(mut self, name: Name) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Every block reads zero when it is given out.
+    #[doc(alias = "HEAP_ZERO_MEMORY")]
+    pub const fn zeroed(mut self) -> Self {
+        self.is_zeroed = true;
+        self
+    }
+
+    /// A heap for one thread at a time.
+    ///
+    /// # Errors
+    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    pub fn local(self) -> Result<LocalHeap, Error> {
+        LocalHeap::with(self)
+    }
+
+    /// A heap for all threads.
+    ///
+    /// # Errors
+    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    pub fn shared(self) -> Result<Heap, Error> {
+        Heap::with(self)
+    }
+}
+
+impl Default for HeapOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,329 @@
+//! Floor 4, uses floors 0 to 2. A heap for all threads: a few cores, each with a lock that nobody
+//! waits for.
+//!
+//! A thread tries the core that its number falls on, then the others; when all are busy and there
+//! may be one more it makes it. A block goes back to its core at once if that is free at this
+//! moment, else by the slab's bits (`ds::returned`), which takes no lock. So the only wait is for a
+//! block when all cores are busy; in the child of a fork cores that other threads held stay busy
+//! for ever, and new ones take their place.
+
+use super::block::{Place, copy_content, resized};
+use super::core::Core;
+use super::ground::{Ground, ground};
+use super::held::{Held, give_back};
+use super::inspect::{Block, HeapStats, Violation};
+use super::options::HeapOptions;
+use super::report::{Finding, broken};
+use crate::ds::primitive::{AtomicU32, Ordering};
+use crate::error::Error;
+use crate::sys;
+use crate::vm::Name;
+use core::alloc::Layout;
+use core::fmt;
+use core::ptr::NonNull;
+
+/// Cores of a heap, at most.
+const CORES_MAX: usize = 16;
+
+/// A heap for all threads: any of them may allocate, and any may give a block back.
+///
+/// Dropping it gives all of its blocks back at once, at one step for each 64 KiB; nobody's `Drop`
+/// runs then.
+///
+/// ```
+/// use granule::heap::Heap;
+/// use std::alloc::Layout;
+/// let heap = Heap::new()?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| heap.allocate(Layout::new::<[u8; 100]>()).map(|_| ()));
+///     }
+/// });
+/// assert_eq!(heap.stats().blocks, 4);
+/// drop(heap); // all of them
+/// # Ok::<(), granule::Error>(())
+/// ```
+#[doc(alias("HeapCreate", "HeapDestroy"))]
+pub struct Heap {
+    ground: &'static Ground,
+    options: HeapOptions,
+    /// The numbers of its cores and 1, from the front; the first has the budget.
+    cores: [AtomicU32; CORES_MAX],
+}
+
+/// A core that is held for one step.
+struct Turn {
+    held: Held,
+}
+
+impl Drop for Turn {
+    #[inline]
+    fn drop(&mut self) {
+        self.held.core.unlock();
+    }
+}
+
+impl Heap {
+    /// A heap without a limit.
+    ///
+    /// # Errors
+    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    pub fn new() -> Result<Self, Error> {
+        Self::with(HeapOptions::new())
+    }
+
+    pub(super) fn with(options: HeapOptions) -> Result<Self, Error> {
+        let ground = ground()?;
+        let core = ground.take_core()?;
+        core.begin(core.number(), options.granules_max);
+        let cores = [const { AtomicU32::new(0) }; CORES_MAX];
+        cores[0].store(core.mark(), Ordering::Relaxed);
+        Ok(Heap { ground, options, cores })
+    }
+
+    fn cores(&self) -> impl Iterator<Item = &'static Core> + '_ {
+        let marks = self.cores.iter().map(|mark| mark.load(Ordering::Acquire));
+        marks.map_while(|mark| Some(self.ground.core(mark.checked_sub(1)?)))
+    }
+
+    /// Takes hold of a core if nobody has.
+    #[inline]
+    fn try_hold(&self, core: &'static Core) -> Option<Turn> {
+        // SAFETY: (1) the lock says so, and orders us behind whoever let go of it.
+        core.try_lock().then(|| Turn { held: unsafe { Held::new(self.ground, core) } })
+    }
+
+    /// Takes hold of one of the cores.
+    #[inline]
+    fn turn(&self) -> Result<Turn, Error> {
+        let first = self.ground.core(self.cores[0].load(Ordering::Relaxed) - 1);
+        if self.cores[1].load(Ordering::Relaxed) == 0
+            && let Some(turn) = self.try_hold(first)
+        {
+            return Ok(turn);
+        }
+        self.turn_slowly()
+    }
+
+    #[cold]
+    fn turn_slowly(&self) -> Result<Turn, Error> {
+        loop {
+            let count = self.cores().count();
+            let start = sys::thread_id() as usize % count;
+            let mut in_turn = self.cores().skip(start).chain(self.cores().take(start));
+            if let Some(turn) = in_turn.find_map(|core| self.try_hold(core)) {
+                return Ok(turn);
+            }
+            if count < CORES_MAX {
+                self.add_core(count)?;
+            } else {
+                sys::yield_now();
+            }
+        }
+    }
+
+    /// Makes core number `count`, unless another thread does.
+    fn add_core(&self, count: usize) -> Result<(), Error> {
+        let root = self.cores[0].load(Ordering::Relaxed) - 1;
+        let core = self.ground.take_core()?;
+        core.begin(root, 0);
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        if self.cores[count].compare_exchange(0, core.mark(), done, failed).is_err() {
+            self.ground.rest(core);
+        }
+        Ok(())
+    }
+
+    /// A block for a layout. Its content is anything, unless the heap is
+    /// [zeroed](HeapOptions::zeroed). A block of 0 bytes has an address of its own, too.
+    ///
+    /// System calls as for [`LocalHeap::allocate`](super::LocalHeap::allocate).
+    ///
+    /// # Errors
+    /// - `LimitReached`: the heap would have more than it [may](HeapOptions::max_len).
+    /// - `NoMemory`, `NoAddressSpace`: the system gives none. The heap is as it was.
+    #[inline]
+    #[doc(alias("HeapAlloc", "malloc"))]
+    pub fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        let turn = self.turn()?;
+        if self.options.is_zeroed {
+            return turn.held.allocate_zeroed(layout);
+        }
+        turn.held.allocate_layout(layout)
+    }
+
+    /// A block for a layout that reads zero.
+    ///
+    /// # Errors
+    /// As for [`allocate`](Self::allocate).
+    #[doc(alias("HEAP_ZERO_MEMORY", "calloc"))]
+    pub fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        self.turn()?.held.allocate_zeroed(layout)
+    }
+
+    /// Gives a block back, from any thread.
+    ///
+    /// A block of another heap, an address that is none and, sooner or later, a block that was
+    /// given back twice are reported; the process is aborted then.
+    ///
+    /// # Safety
+    /// 1. `block` came from this heap, has not been given back, and is not used again.
+    #[doc(alias("HeapFree", "free"))]
+    pub unsafe fn deallocate(&self, block: NonNull<u8>) {
+        let place = self.place_of(block);
+        self.free_at(place, block);
+    }
+
+    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a
+    /// new one and this one is given back. What is new has any content, or reads zero in a
+    /// [zeroed](HeapOptions::zeroed) heap.
+    ///
+    /// # Errors
+    /// As for [`allocate`](Self::allocate), and `OutOfRange`: `size` is too long for a layout. The
+    /// block is as it was.
+    ///
+    /// # Safety
+    /// 1. `block` came from this heap with `layout`, and has not been given back.
+    /// 2. After success it is not used again by its old address.
+    #[doc(alias("HeapReAlloc", "realloc"))]
+    pub unsafe fn reallocate(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        size: usize,
+    ) -> Result<NonNull<u8>, Error> {
+        let new = resized(block, layout, size)?;
+        let place = self.place_of(block);
+        let kept = layout.size().min(size);
+        let moved = if self.try_resize(place, new)? {
+            block
+        } else {
+            let moved = self.turn()?.held.allocate_layout(new)?;
+            // SAFETY: (1) both are in use and long enough; the new one is another block.
+            unsafe { copy_content(block, moved, kept) };
+            self.free_at(place, block);
+            moved
+        };
+        if self.options.is_zeroed && size > kept {
+            // SAFETY: the block is `size` bytes long.
+            let rest = unsafe { moved.add(kept) };
+            // SAFETY: as above.
+            unsafe { rest.write_bytes(0, size - kept) };
+        }
+        Ok(moved)
+    }
+
+    /// Resizes a block where it is, if its core can be had.
+    fn try_resize(&self, place: Place, new: Layout) -> Result<bool, Error> {
+        match self.try_hold(self.core_of(place)) {
+            Some(turn) => turn.held.resize(place, new),
+            None => Ok(false),
+        }
+    }
+
+    /// Bytes from `block`, where a block of this heap begins, that its user may use: at least what
+    /// was asked for. `None` if the address is not in a slab or a long block of this heap.
+    #[doc(alias("HeapSize", "malloc_usable_size"))]
+    pub fn usable_len(&self, block: NonNull<u8>) -> Option<usize> {
+        self.owned(block).map(Place::usable_len)
+    }
+
+    /// True if the address lies in memory of this heap.
+    pub fn owns(&self, address: NonNull<u8>) -> bool {
+        self.owned(address).is_some()
+    }
+
+    /// Calls `visit` with every block in use. Each core is held in its turn, so `visit` must not
+    /// use this heap; blocks that other threads take and give back meanwhile may be shown or not.
+    #[doc(alias = "HeapWalk")]
+    pub fn walk(&self, mut visit: impl FnMut(Block)) {
+        self.cores().for_each(|core| self.wait_for(core).held.walk(&mut visit));
+    }
+
+    /// Checks the books of the heap against each other.
+    ///
+    /// # Errors
+    /// The first rule that is broken, and where.
+    #[doc(alias = "HeapValidate")]
+    pub fn validate(&self) -> Result<(), Violation> {
+        self.cores().try_for_each(|core| self.wait_for(core).held.validate())
+    }
+
+    /// What it has, counted now, core by core: exact if no other thread uses it meanwhile.
+    pub fn stats(&self) -> HeapStats {
+        let of_cores = self.cores().map(|core| self.wait_for(core).held.stats());
+        of_cores.fold(HeapStats::default(), HeapStats::plus)
+    }
+
+    /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
+    /// system, too.
+    #[doc(alias("HeapCompact", "malloc_trim"))]
+    pub fn trim(&self) {
+        self.cores().for_each(|core| self.wait_for(core).held.trim());
+        self.ground.empty_idle(0);
+    }
+
+    /// What it was called.
+    pub const fn name(&self) -> Option<Name> {
+        self.options.name
+    }
+
+    /// Takes hold of a core, after whoever has it.
+    fn wait_for(&self, core: &'static Core) -> Turn {
+        loop {
+            if let Some(turn) = self.try_hold(core) {
+                return turn;
+            }
+            sys::yield_now();
+        }
+    }
+
+    #[inline]
+    fn free_at(&self, place: Place, block: NonNull<u8>) {
+        match self.try_hold(self.core_of(place)) {
+            Some(turn) => turn.held.free_at(place, block),
+            None => give_back(self.ground, place.first(self.ground).granule, block),
+        }
+    }
+
+    fn core_of(&self, place: Place) -> &'static Core {
+        self.ground.core(place.slab.owner() - 1)
+    }
+
+    fn owned(&self, address: NonNull<u8>) -> Option<Place> {
+        let place = Place::of(self.ground, address)?;
+        let number = place.slab.owner().checked_sub(1)?;
+        let root = self.cores[0].load(Ordering::Relaxed);
+        (self.ground.core(number).root() + 1 == root).then_some(place)
+    }
+
+    /// The place of a block that has to be ours.
+    #[inline]
+    fn place_of(&self, block: NonNull<u8>) -> Place {
+        match self.owned(block) {
+            Some(place) => place,
+            None if self.ground.granule_of(block).is_none() => broken(Finding::Foreign, block),
+            None => broken(Finding::OtherHeap, block),
+        }
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        for core in self.cores() {
+            // SAFETY: (1) nobody uses the heap any more; a core that seems busy was left so by a
+            // fork.
+            let held = unsafe { Held::new(self.ground, core) };
+            held.drop_all();
+            core.unlock();
+            self.ground.rest(core);
+        }
+    }
+}
+
+impl fmt::Debug for Heap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = out.debug_struct("Heap");
+        said.field("name", &self.options.name).field("stats", &self.stats()).finish()
+    }
+}

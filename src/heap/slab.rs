@@ -1,0 +1,180 @@
+//! Floor 4, uses floor 0. What is known of a granule: whose it is, and which of its blocks are
+//! free.
+//!
+//! One record for each granule, in a table of its own: a block's address gives its record by
+//! arithmetic, without a look at memory. Nothing is kept in the blocks, so an overflow cannot break
+//! the books, and memory that is free is not touched.
+//!
+//! The first line of a record is its owner's; the second is written by whoever frees from
+//! elsewhere. All fields are atomics that are read and written without any order, as plain fields
+//! would be: rule 1 says who may.
+//!
+//! # Invariants (`validate` quotes the numbers)
+//! 1. The owner's line is written by its owner alone. `owner` is 0 if the granule is nobody's.
+//! 2. A slab of a class has `blocks` blocks of `size` bytes, the first at its beginning.
+//! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their
+//!    number; no bit is set below word `cursor`, nor at or above block number `blocks`.
+//! 4. A slab stands in its owner's list of its class if and only if `free` is not 0.
+//! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
+//!    first are of kind `Inside`, and know how far away that is.
+#![forbid(unsafe_code)]
+
+use super::class::Class;
+use crate::ds::primitive::{AtomicU8, AtomicU32, Ordering::Relaxed};
+
+/// What a granule of a run has for a class.
+const NO_CLASS: u8 = u8::MAX;
+
+/// What a granule is used as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Nothing: it is free.
+    Free,
+    /// The first granule of a slab.
+    Slab,
+    /// The first granule of one long block.
+    Run,
+    /// Not the first one.
+    Inside,
+}
+
+/// A record. Zero is that of a granule that is free.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub(super) struct Slab {
+    /// The number of the core that has it.
+    owner: AtomicU32,
+    kind: AtomicU8,
+    class: AtomicU8,
+    pub(super) free: Field,
+    pub(super) cursor: Field,
+    pub(super) size: Field,
+    pub(super) reciprocal: Field,
+    pub(super) blocks: Field,
+    /// Granules of the slab or the run; of one that is inside, how far away the first is.
+    pub(super) granules: Field,
+    /// Where its bits lie in the pool, and for how many words there is room; they stay for good.
+    pub(super) bits: Field,
+    pub(super) room: Field,
+    /// Neighbours in the list of the class.
+    pub(super) in_class: Links,
+    /// Neighbours in the list of all.
+    pub(super) in_all: Links,
+    line: Line,
+}
+
+/// What others write.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+struct Line {
+    announced: AtomicU32,
+    handed: AtomicU32,
+}
+
+/// A number of the owner's.
+#[derive(Debug, Default)]
+pub(super) struct Field(AtomicU32);
+
+impl Field {
+    #[inline]
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, value: u32) {
+        self.0.store(value, Relaxed);
+    }
+}
+
+/// Neighbours in a list: granules and 1, or 0.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    pub(super) next: Field,
+    pub(super) previous: Field,
+}
+
+impl Slab {
+    #[inline]
+    pub(super) fn owner(&self) -> u32 {
+        self.owner.load(Relaxed)
+    }
+
+    /// The class of the blocks in this granule; `None` for runs.
+    #[inline]
+    pub(super) fn class(&self) -> Option<Class> {
+        Class::of_number(self.class.load(Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn kind(&self) -> Kind {
+        match self.kind.load(Relaxed) {
+            1 => Kind::Slab,
+            2 => Kind::Run,
+            3 => Kind::Inside,
+            _ => Kind::Free,
+        }
+    }
+
+    /// How many were announced: see `ds::returned`.
+    pub(super) const fn announced(&self) -> &AtomicU32 {
+        &self.line.announced
+    }
+
+    /// The link of the owner's stack of slabs that others handed to him.
+    pub(super) const fn handed(&self) -> &AtomicU32 {
+        &self.line.handed
+    }
+
+    /// Words of bits that a class needs, of each of the two kinds.
+    pub(super) fn words_of(class: Class) -> u32 {
+        class.blocks().div_ceil(64) as u32
+    }
+
+    /// Makes it a slab of a class, with no block free yet.
+    pub(super) fn become_slab(&self, owner: u32, class: Class) {
+        self.class.store(class.number(), Relaxed);
+        self.free.set(0);
+        self.cursor.set(0);
+        self.size.set(class.size() as u32);
+        self.reciprocal.set(class.reciprocal());
+        self.blocks.set(class.blocks() as u32);
+        self.granules.set(class.granules() as u32);
+        self.become_kind(owner, Kind::Slab);
+    }
+
+    /// Makes it the beginning of a run of `granules`: one block.
+    pub(super) fn become_run(&self, owner: u32, granules: u32) {
+        self.granules.set(granules);
+        self.class.store(NO_CLASS, Relaxed);
+        self.become_kind(owner, Kind::Run);
+    }
+
+    /// Makes it a part of what begins `distance` granules before it.
+    pub(super) fn become_inside(&self, owner: u32, distance: u32, class: Option<Class>) {
+        self.granules.set(distance);
+        self.class.store(class.map_or(NO_CLASS, Class::number), Relaxed);
+        self.become_kind(owner, Kind::Inside);
+    }
+
+    pub(super) fn become_free(&self) {
+        self.become_kind(0, Kind::Free);
+    }
+
+    fn become_kind(&self, owner: u32, kind: Kind) {
+        self.kind.store(kind as u8, Relaxed);
+        self.owner.store(owner, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::offset_of;
+
+    #[test]
+    fn what_others_write_has_a_line_of_its_own() {
+        assert_eq!((offset_of!(Slab, line), size_of::<Slab>()), (64, 128));
+    }
+}

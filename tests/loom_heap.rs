@@ -1,0 +1,153 @@
+//! What heaps share between threads, under loom, which tries every order of their steps: runs that
+//! several take, and blocks that several return to one owner.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg granule_loom" cargo test --release --test loom_heap
+//! ```
+#![cfg(granule_loom)]
+
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the tests use a part of it")]
+#[path = "../src/ds/mod.rs"]
+mod ds;
+
+use ds::primitive::{AtomicU32, AtomicU64, Ordering};
+use ds::returned::{self, Told};
+use ds::runs::Runs;
+use loom::cell::UnsafeCell;
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+use std::ops::Range;
+
+/// Places, each with something that its owner alone may write.
+struct Places {
+    runs: Runs<'static>,
+    contents: Vec<UnsafeCell<u32>>,
+}
+
+// SAFETY: loom's cells say when two threads use one at the same time, which is what is tested.
+unsafe impl Sync for Places {}
+
+const FIRST: usize = 62;
+
+impl Places {
+    fn new() -> Arc<Self> {
+        let words: &'static [AtomicU64] =
+            Box::leak(Box::new([AtomicU64::new(0), AtomicU64::new(0)]));
+        let contents = (0..4).map(|_| UnsafeCell::new(0)).collect();
+        Arc::new(Places { runs: Runs::new(words), contents })
+    }
+
+    /// Takes the run, if it can be had, writes to its places and gives it back.
+    fn use_run(&self, run: Range<usize>) -> bool {
+        let is_ours = self.runs.take_at(run.clone());
+        if is_ours {
+            for place in run.clone() {
+                // SAFETY: loom would say that somebody else is here.
+                self.contents[place - FIRST].with_mut(|value| unsafe { *value += 1 });
+            }
+            self.runs.give(run);
+        }
+        is_ours
+    }
+}
+
+#[test]
+fn a_run_over_two_words_is_had_whole_or_not_at_all() {
+    loom::model(|| {
+        let places = Places::new();
+        let other = places.clone();
+        let theirs = thread::spawn(move || other.use_run(63..66));
+        let ours = places.use_run(62..65);
+        let theirs = theirs.join().expect("no panic");
+        assert!(ours || theirs, "both lost");
+        assert!(places.use_run(62..66), "something was not given back");
+    });
+}
+
+#[test]
+fn a_search_goes_round_what_others_take() {
+    loom::model(|| {
+        let places = Places::new();
+        assert_eq!(places.runs.take(FIRST, 1), Some(0));
+        let other = places.clone();
+        let theirs = thread::spawn(move || other.runs.take(1, 1));
+        let ours = places.runs.take(2, 1);
+        let theirs = theirs.join().expect("no panic").expect("there is room");
+        let ours = ours.expect("there is room");
+        assert!(!(ours..ours + 2).contains(&theirs));
+    });
+}
+
+/// A slab of one word, and the queue of its owner.
+struct Slab {
+    announced: AtomicU32,
+    words: [AtomicU64; 1],
+    handed: Mutex<bool>,
+    /// What the user of a block wrote last.
+    contents: Vec<UnsafeCell<u32>>,
+}
+
+// SAFETY: as above.
+unsafe impl Sync for Slab {}
+
+impl Slab {
+    fn new() -> Arc<Self> {
+        Arc::new(Slab {
+            announced: AtomicU32::new(0),
+            words: [AtomicU64::new(0)],
+            handed: Mutex::new(false),
+            contents: (0..2).map(|_| UnsafeCell::new(0)).collect(),
+        })
+    }
+
+    fn give(&self, block: usize) {
+        // SAFETY: loom would say that somebody else is here.
+        self.contents[block].with_mut(|value| unsafe { *value = 1 });
+        match returned::give(&self.announced, &self.words, 0, 1 << block) {
+            Told::Nothing => {}
+            Told::HandOver => {
+                let was = std::mem::replace(&mut *self.handed.lock().expect("no panic"), true);
+                assert!(!was, "handed over twice");
+            }
+            Told::Twice => panic!("no block came twice"),
+        }
+    }
+
+    /// What its owner finds if the slab was handed over.
+    fn collect(&self) -> u64 {
+        if !std::mem::replace(&mut *self.handed.lock().expect("no panic"), false) {
+            return 0;
+        }
+        let mut got = 0;
+        let more = returned::collect(&self.announced, &self.words, |_, mask| got |= mask);
+        for block in (0..2).filter(|block| got >> block & 1 == 1) {
+            // SAFETY: loom would say that its last user is still here.
+            self.contents[block].with(|value| assert_eq!(unsafe { *value }, 1));
+        }
+        if more {
+            *self.handed.lock().expect("no panic") = true;
+        }
+        got
+    }
+}
+
+#[test]
+fn every_block_comes_back_once() {
+    loom::model(|| {
+        let slab = Slab::new();
+        let threads: Vec<_> = (0..2)
+            .map(|block| {
+                let slab = slab.clone();
+                thread::spawn(move || slab.give(block))
+            })
+            .collect();
+        let early = slab.collect();
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        let late = slab.collect();
+        assert_eq!((early | late, early & late), (0b11, 0));
+        assert_eq!(slab.announced.load(Ordering::Relaxed), 0);
+        assert!(!*slab.handed.lock().expect("no panic"));
+    });
+}
