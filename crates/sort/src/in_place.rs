@@ -300,7 +300,7 @@ impl Session {
             let guardian = Guardian::start(&mut self.data, journal, fuse);
             self.guardian = Some(guardian.map_err(Error::io("cannot start a guardian for", path))?);
         }
-        prefault(file, &mut self.data, threads).map_err(|error| {
+        prefault(&mut self.data, threads).map_err(|error| {
             // That pages are missing is why.
             let changed = check_unchanged(file, path, len, false).err();
             changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error))

@@ -6,6 +6,9 @@ use crate::journal::{Area, Geometry};
 use crate::shape::{Native, Number, Shape};
 use crate::watch::Watch;
 
+/// Bytes of room that a sort by buckets can do with.
+const ROOM_LEN_MIN: usize = 4096;
+
 /// Areas in ordinary memory.
 pub(crate) struct Areas {
     memory: Vec<u64>,
@@ -40,8 +43,18 @@ impl Areas {
 /// assert_eq!(numbers.map(u32::from_ne_bytes), [1, 2, 3]);
 /// ```
 pub fn sort_in_memory<S: Shape>(bytes: &mut [u8], shape: &S, threads: usize) {
+    sort_with_room(bytes, shape, threads, ROOM_LEN_MAX);
+}
+
+/// The same with about `room_len` bytes of room on each thread, if less is to be taken.
+pub(crate) fn sort_with_room<S: Shape>(
+    bytes: &mut [u8],
+    shape: &S,
+    threads: usize,
+    room_len: usize,
+) {
     assert_eq!(bytes.len() % shape.width(), 0, "the bytes are whole elements");
-    let geometry = Geometry::for_shape(shape.width(), ROOM_LEN_MAX);
+    let geometry = Geometry::for_shape(shape.width(), room_len.clamp(ROOM_LEN_MIN, ROOM_LEN_MAX));
     let mut areas = Areas::new(geometry, threads.max(1));
     let watch = Watch::new(bytes.len() as u64, None, None);
     let sorted = engine::sort(bytes, shape, engine::found(bytes, shape), &mut areas.all(), &watch);

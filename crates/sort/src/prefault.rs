@@ -1,20 +1,30 @@
 //! The pages of a file that is going to be rewritten, brought in before the first touch.
 
-use std::fs::File;
 use std::io;
 
 /// Brings all pages of a mapped file into memory, ready to be written, where that is cheaper than
 /// a fault for each. Some threads do it.
 ///
-/// Linux: fstatfs, sysconf, madvise(MADV_POPULATE_WRITE). Not on tmpfs, where a fault brings in
-/// more pages than a call does in the same time, and not for a file that memory has no place for.
+/// Linux: sysconf, madvise(MADV_POPULATE_WRITE). Not for a file that memory has no place for.
 /// Elsewhere it does nothing.
+///
+/// What it is of the faults depends on the pages that the cache has of the file, and on the file
+/// system only by these (processor time of 256 MiB, Linux 6.18):
+///
+/// | file | faults | populated |
+/// |---|---|---|
+/// | ext4, written by 4 KiB: small pages | 192 ms | 135 ms |
+/// | ext4, written by 1 MiB: large pages | 16 ms | 31 ms |
+/// | tmpfs, written by 1 MiB | 129 ms | 86 ms |
+///
+/// Nobody says beforehand which pages these are; so it is done always: what is lost is a quarter of
+/// what can be won. To read it is not done: faults bring in sixteen pages at once.
 ///
 /// # Errors
 /// A page cannot be read, or has no place on the disk: the file is sparse, and the disk is full.
 #[cfg(target_os = "linux")]
-pub(crate) fn prefault(file: &File, data: &mut [u8], threads: usize) -> io::Result<()> {
-    if !is_worth_it(file, data.len()) {
+pub(crate) fn prefault(data: &mut [u8], threads: usize) -> io::Result<()> {
+    if !has_room(data.len()) {
         return Ok(());
     }
     let part_len = data.len().div_ceil(threads).next_multiple_of(PAGE_LEN_MAX);
@@ -23,7 +33,7 @@ pub(crate) fn prefault(file: &File, data: &mut [u8], threads: usize) -> io::Resu
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn prefault(_: &File, _: &mut [u8], _: usize) -> io::Result<()> {
+pub(crate) fn prefault(_: &mut [u8], _: usize) -> io::Result<()> {
     Ok(())
 }
 
@@ -43,18 +53,13 @@ fn populate(part: &mut [u8]) -> io::Result<()> {
     }
 }
 
+/// Whether half of the memory is enough for it.
 #[cfg(target_os = "linux")]
-fn is_worth_it(file: &File, len: usize) -> bool {
-    use std::os::fd::AsRawFd;
+fn has_room(len: usize) -> bool {
     // SAFETY: asks only.
     let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
     // SAFETY: asks only.
     let page_len = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let memory = pages.max(0) as usize * page_len.max(0) as usize;
-    let mut status = core::mem::MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: the file is open, and the structure lives through the call.
-    let failed = unsafe { libc::fstatfs(file.as_raw_fd(), status.as_mut_ptr()) };
-    // SAFETY: zeroed, and filled if the call did not fail; its fields are numbers.
-    let status = unsafe { status.assume_init() };
-    failed == 0 && status.f_type != libc::TMPFS_MAGIC && len <= memory / 2
+    len <= memory / 2
 }

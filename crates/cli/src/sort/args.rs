@@ -76,8 +76,9 @@ pub(crate) struct SortArguments {
     /// against power failures.
     #[arg(long)]
     pub(crate) new_file: bool,
-    /// Memory to use, at least 1M, for example 256M; without: what this machine and its control
-    /// group have free.
+    /// Memory for a new file, at least 1M, for example 256M: elements, what they are sorted by, and
+    /// what is read and written, of all threads; the program itself takes some MiB besides.
+    /// Without: what this machine and its control group have free.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub(crate) memory: Option<usize>,
     /// Where to put what does not fit into memory; without: beside the output. As large as FILE.

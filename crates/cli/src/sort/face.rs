@@ -6,7 +6,7 @@ use granule_sort::external::{Stage, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
-const TEMPLATE: &str = "{msg:10} [{bar:30}] {percent:>3}%  {bytes_per_sec}, {eta} left";
+const TEMPLATE: &str = "{msg:10} [{bar:30}] {percent:>3}%  {bytes_per_sec}, ETA {eta}";
 
 /// A bar on standard error if that is a terminal, else nothing.
 pub(super) struct Face {

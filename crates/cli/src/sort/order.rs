@@ -4,7 +4,8 @@ use crate::exit_code::Failure;
 use granule_sort::check::{Checked, check_file};
 use granule_sort::external::{Done, Error, Fixed, Job, Watch, sort_file};
 use granule_sort::lines::Lines;
-use granule_sort::order::{Endian, Number, Numbers, NumbersOf, Records};
+use granule_sort::order::{Endian, Number, NumberKind, Numbers, NumbersOf, Records};
+use granule_sort::shape::Native;
 use granule_sort::{Options, Report, sort_file_in_place};
 use std::fs::File;
 use std::path::Path;
@@ -64,30 +65,41 @@ fn checked_endian(number: Number, endian: Endian) -> Result<Number, Failure> {
     Ok(number.with_endian(endian))
 }
 
-/// Numbers of the length that they have: `shape` is one of a constant length in `work`.
+/// Numbers as a shape that is compiled into the sort: `shape` in `work`. Those that are common, in
+/// the byte order of this machine and from the lowest on, have shapes of their own: to compare them
+/// is one instruction. Others have a constant length, at least.
 macro_rules! with_numbers {
     ($numbers:expr, $shape:ident => $work:expr) => {{
         let numbers = $numbers;
-        let is_so_long = "the length was asked for";
-        match numbers.number().len() {
-            1 => {
-                let $shape = NumbersOf::<1>::new(numbers).expect(is_so_long);
+        macro_rules! of_type {
+            ($type:ty) => {{
+                let $shape = Native::<$type>::new();
                 $work
-            }
-            2 => {
-                let $shape = NumbersOf::<2>::new(numbers).expect(is_so_long);
+            }};
+        }
+        macro_rules! of_len {
+            ($len:literal) => {{
+                let $shape = NumbersOf::<$len>::new(numbers).expect("the length was asked for");
                 $work
-            }
-            4 => {
-                let $shape = NumbersOf::<4>::new(numbers).expect(is_so_long);
-                $work
-            }
-            _ => {
-                let $shape = NumbersOf::<8>::new(numbers).expect(is_so_long);
-                $work
-            }
+            }};
+        }
+        match (numbers.number().kind(), numbers.number().len(), is_native(numbers)) {
+            (NumberKind::Unsigned, 8, true) => of_type!(u64),
+            (NumberKind::Signed, 8, true) => of_type!(i64),
+            (NumberKind::Float, 8, true) => of_type!(f64),
+            (NumberKind::Unsigned, 4, true) => of_type!(u32),
+            (_, 1, _) => of_len!(1),
+            (_, 2, _) => of_len!(2),
+            (_, 4, _) => of_len!(4),
+            _ => of_len!(8),
         }
     }};
+}
+
+/// Whether the numbers are in the byte order of this machine, the lowest first.
+fn is_native(numbers: Numbers) -> bool {
+    let native = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+    numbers.number().endian() == native && !numbers.is_descending()
 }
 
 /// Does something with a file through the form that its elements have.

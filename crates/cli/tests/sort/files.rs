@@ -28,6 +28,67 @@ fn the_owner_stays() {
     assert_eq!((facts.uid(), facts.gid()), (65534, 65534));
 }
 
+/// An access control list of POSIX as the kernel keeps it: version 2, and of each entry the tag,
+/// the rights and whose they are.
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(tag.to_le_bytes().into_iter().chain(rights.to_le_bytes()));
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+#[test]
+fn a_new_file_has_the_attributes_and_the_access_list_of_the_old() {
+    const NOBODY: u32 = u32::MAX;
+    let scratch = Scratch::new("attributes");
+    let (input, output) = (scratch.file(b"b\na\n"), scratch.path().join("output"));
+    fs::set_permissions(&input, Permissions::from_mode(0o640)).expect("ours");
+    // Owner rw, user 65534 r, group nothing, mask r, others nothing.
+    let entries =
+        [(1, 6, NOBODY), (2, 4, 65534), (4, 0, NOBODY), (0x10, 4, NOBODY), (0x20, 0, NOBODY)];
+    let attributes = [
+        ("user.granule.note", b"kept \xff\0".to_vec()),
+        ("user.granule.empty", Vec::new()),
+        ("system.posix_acl_access", access_list(&entries)),
+    ];
+    for (name, value) in &attributes {
+        let set = rustix::fs::setxattr(&input, *name, value, rustix::fs::XattrFlags::empty());
+        if set == Err(rustix::io::Errno::NOTSUP) {
+            println!("skipped: the file system has no {name}");
+            return;
+        }
+        set.expect("an attribute");
+    }
+    // A new file, one that replaces another, and one that takes the place of the old.
+    fs::copy(&input, scratch.path().join("other")).expect("a copy");
+    let other = scratch.path().join("other");
+    let plain = sort(["--lines", "-q", "--output"]).arg(&output).arg(&other).output();
+    assert!(plain.expect("it starts").status.success());
+    assert_eq!(attribute(&output, "user.granule.note"), None);
+    fs::remove_file(&output).expect("ours");
+    done(sort(["--lines", "-q", "--output"]).arg(&output).arg(&input));
+    done(sort(["--lines", "-q", "--output"]).arg(&input).arg(&other));
+    for path in [&input, &output] {
+        assert_eq!(fs::read(path).expect("it is there"), b"a\nb\n");
+        assert_eq!(fs::metadata(path).expect("it is there").mode() & 0o7777, 0o640);
+        for (name, value) in &attributes {
+            assert_eq!(attribute(path, name).as_ref(), Some(value), "{name} of {path:?}");
+        }
+    }
+}
+
+/// The value of an extended attribute, if there is one.
+fn attribute(path: &std::path::Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = [0; 256];
+    match rustix::fs::getxattr(path, name, &mut value) {
+        Ok(len) => Some(value[..len].to_vec()),
+        Err(rustix::io::Errno::NODATA) => None,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
 #[test]
 fn a_symbolic_link_stays_one() {
     let scratch = Scratch::new("symlink");

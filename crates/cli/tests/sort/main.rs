@@ -5,6 +5,7 @@
 mod against_gnu;
 mod files;
 mod kills;
+mod progress;
 mod refusals;
 mod shortened;
 #[path = "../../../../tests/start/mod.rs"]

@@ -2,7 +2,7 @@
 
 use super::disk;
 use super::error::Error;
-use super::form::Form;
+use super::form::Cut;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -38,18 +38,21 @@ impl<'a> Cursor<'a> {
         Cursor { source, kept: range.start, left: range, buffer, start: 0, len: 0 }
     }
 
-    /// The element, with its separator. Empty at the end.
+    /// The element, with its separator. There is none before the first [`advance`](Self::advance),
+    /// nor at the end.
     #[inline]
-    pub(super) fn element(&self) -> &[u8] {
-        &self.buffer[self.start..self.start + self.len]
+    pub(super) fn element(&self, cut: Cut) -> &[u8] {
+        // A width that is constant makes it a copy of constant length.
+        let len = if let Cut::Width(width) = cut { width } else { self.len };
+        &self.buffer[self.start..self.start + len]
     }
 
     /// Goes to the next element; false if there is none.
-    #[inline]
-    pub(super) fn advance<F: Form>(&mut self, form: &F) -> Result<bool, Error> {
+    #[inline(always)]
+    pub(super) fn advance(&mut self, cut: Cut) -> Result<bool, Error> {
         self.start += self.len;
         loop {
-            if let Some(len) = form.cut().first_len(&self.buffer[self.start..]) {
+            if let Some(len) = cut.first_len(&self.buffer[self.start..]) {
                 self.len = len;
                 return Ok(true);
             }
@@ -60,6 +63,29 @@ impl<'a> Cursor<'a> {
             }
             self.refill()?;
         }
+    }
+
+    /// What is in the buffer of the elements ahead; the last of them may be there in part.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Reads until `wanted` bytes are ahead, or the run ends; says how many of them there are.
+    pub(super) fn look(&mut self, wanted: usize) -> Result<usize, Error> {
+        while self.ahead().len() < wanted && !self.left.is_empty() {
+            self.refill()?;
+        }
+        Ok(wanted.min(self.ahead().len()))
+    }
+
+    /// Whether the run has more than the next `len` bytes.
+    pub(super) fn has_behind(&self, len: usize) -> bool {
+        !self.left.is_empty() || self.ahead().len() > len
+    }
+
+    /// Goes over the next `len` bytes, which are in the buffer.
+    pub(super) fn skip(&mut self, len: usize) {
+        self.start += len;
     }
 
     /// Reads what fits; an element that does not fit gets a buffer of twice the length.

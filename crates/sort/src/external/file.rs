@@ -88,6 +88,13 @@ impl Facts {
     }
 }
 
+/// The file that a new one is to be like.
+#[derive(Debug)]
+pub(crate) struct Like {
+    pub(crate) path: PathBuf,
+    pub(crate) facts: Metadata,
+}
+
 /// A file in the making: nothing is seen of it before [`put`](Self::put), and nothing is left of it
 /// when it is dropped.
 #[derive(Debug)]
@@ -115,11 +122,13 @@ impl NewFile {
         Ok(new)
     }
 
-    /// Puts the file at `target`, in place of what is there, with the rights of `like`. Whatever
-    /// happens meanwhile, `target` is the old file or the new one, and after it the new one stays.
-    pub(crate) fn put(mut self, target: &Path, like: &Metadata) -> Result<(), Error> {
+    /// Puts the file at `target`, in place of what is there, with the rights and the attributes of
+    /// `like`. Whatever happens meanwhile, `target` is the old file or the new one, and after it
+    /// the new one stays.
+    pub(crate) fn put(mut self, target: &Path, like: &Like) -> Result<(), Error> {
         let failed = |verb| Error::system(verb, target);
-        disk::dress(&self.file, like).map_err(failed("set the mode of the new"))?;
+        let dressed = disk::dress(&self.file, &like.facts, &like.path);
+        dressed.map_err(failed("give owner, mode and attributes to the new"))?;
         self.file.sync_all().map_err(failed("bring to the disk the new"))?;
         let name = match self.name.take() {
             Some(name) => name,

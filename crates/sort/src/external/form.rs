@@ -1,7 +1,8 @@
 //! What follows one another in a file: numbers, records or lines.
 
+use super::blocks::merge_two;
 use super::entry::{ENTRY_LEN, Entry, Ties};
-use crate::memory::sort_in_memory;
+use crate::memory::sort_with_room;
 use crate::shape::Shape;
 use memchr::{memchr, memchr_iter, memrchr};
 use std::cmp::Ordering;
@@ -81,10 +82,16 @@ pub trait Form: Sync {
         ENTRY_LEN
     }
 
-    /// Sorts whole elements without entries.
-    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
-        let _ = (bytes, threads);
+    /// Sorts whole elements without entries, with about `memory` bytes besides on each thread.
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize, memory: usize) {
+        let _ = (bytes, threads, memory);
         unreachable!("a form whose entries have a length is sorted by them");
+    }
+
+    /// Merges two sorted lists of whole elements into one of as many bytes, without entries.
+    fn merge_two(&self, left: &[u8], right: &[u8], out: &mut [u8]) {
+        let _ = (left, right, out);
+        unreachable!("a form whose entries have a length is merged by ranks");
     }
 
     /// The elements of `bytes` with their ranks, in order of place.
@@ -153,8 +160,27 @@ impl<S: Shape> Form for Fixed<S> {
         if self.is_plain { 0 } else { ENTRY_LEN }
     }
 
-    fn sort_bytes(&self, bytes: &mut [u8], threads: usize) {
-        sort_in_memory(bytes, &self.shape, threads);
+    fn sort_bytes(&self, bytes: &mut [u8], threads: usize, memory: usize) {
+        // A fifth of it is not room.
+        sort_with_room(bytes, &self.shape, threads, memory / 5 * 4);
+    }
+
+    fn merge_two(&self, left: &[u8], right: &[u8], out: &mut [u8]) {
+        let rank = |element: &[u8]| self.shape.rank(element);
+        macro_rules! of_width {
+            ($width:literal) => {{
+                let ((left, _), (right, _)) = (left.as_chunks(), right.as_chunks());
+                merge_two::<$width>(left, right, out.as_chunks_mut().0, rank)
+            }};
+        }
+        match self.shape.width() {
+            1 => of_width!(1),
+            2 => of_width!(2),
+            4 => of_width!(4),
+            8 => of_width!(8),
+            16 => of_width!(16),
+            _ => unreachable!("only elements of these widths are merged without entries"),
+        }
     }
 
     fn entries(&self, bytes: &[u8], entries: &mut [Entry], first: u32) {

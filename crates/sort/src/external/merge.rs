@@ -1,10 +1,11 @@
 //! Many sorted runs become one.
 
+use super::blocks;
 use super::cursor::{Cursor, RunFile};
 use super::error::Error;
 use super::form::Form;
 use super::sink::Sink;
-use super::tree::Tree;
+use super::tree::{EqualRanks, Player, Tree};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -17,31 +18,26 @@ pub(super) fn merge<F: Form>(
     buffer_len: usize,
     sink: &mut Sink<'_>,
 ) -> Result<u64, Error> {
-    let mut heads = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        let cursor = Cursor::new(source, range.clone(), buffer_len);
-        let mut head = Head { cursor, is_over: false, rank: 0 };
-        head.advance(form)?;
-        heads.push(head);
+    if let Some(share) = blocks::share_of(form, ranges.len(), buffer_len) {
+        return blocks::merge(form, source, ranges, (buffer_len, share), sink);
     }
-    if heads.is_empty() {
-        return Ok(0);
-    }
-    let mut tree = Tree::new(heads.len(), |a, b| comes_first(form, &heads, a, b));
+    let cursor = |range: &Range<u64>| Cursor::new(source, range.clone(), buffer_len);
+    let mut heads = Heads { form, cursors: ranges.iter().map(cursor).collect() };
+    let players: Result<Vec<_>, _> = (0..ranges.len()).map(|number| heads.next(number)).collect();
+    let mut tree = Tree::new(&players?, &heads);
     let mut count = 0;
     let mut kept: Option<Vec<u8>> = None;
     loop {
-        let head = &mut heads[tree.winner()];
-        if head.is_over {
+        let winner = tree.winner();
+        if winner.is_over() {
             return Ok(count);
         }
-        let element = head.cursor.element();
+        let element = heads.element(winner.number());
         if !form.is_unique() || is_new(&mut kept, element) {
             sink.push(element)?;
             count += 1;
         }
-        head.advance(form)?;
-        tree.replay(|a, b| comes_first(form, &heads, a, b));
+        tree.replay(heads.next(winner.number())?, &heads);
     }
 }
 
@@ -56,37 +52,43 @@ fn is_new(kept: &mut Option<Vec<u8>>, element: &[u8]) -> bool {
     true
 }
 
-/// The next element of a run, and its rank.
-struct Head<'a> {
-    cursor: Cursor<'a>,
-    is_over: bool,
-    rank: u64,
+/// The runs, each at its next element.
+struct Heads<'a, F> {
+    form: &'a F,
+    cursors: Vec<Cursor<'a>>,
 }
 
-impl Head<'_> {
+impl<F: Form> Heads<'_, F> {
+    /// The next element of a run, with its separator.
     #[inline]
-    fn advance<F: Form>(&mut self, form: &F) -> Result<(), Error> {
-        self.is_over = !self.cursor.advance(form)?;
-        if !self.is_over {
-            self.rank = form.rank(form.cut().body(self.cursor.element()));
+    fn element(&self, number: usize) -> &[u8] {
+        self.cursors[number].element(self.form.cut())
+    }
+
+    /// The same without.
+    #[inline]
+    fn body(&self, number: usize) -> &[u8] {
+        self.form.cut().body(self.element(number))
+    }
+
+    /// Goes to the next element of a run.
+    #[inline]
+    fn next(&mut self, number: usize) -> Result<Player, Error> {
+        match self.cursors[number].advance(self.form.cut())? {
+            true => Ok(Player::new(number, self.form.rank(self.body(number)))),
+            false => Ok(Player::over(number)),
         }
-        Ok(())
     }
 }
 
-/// Whether run `a` has the element that comes before that of run `b`. A run that is over has none.
-#[inline]
-fn comes_first<F: Form>(form: &F, heads: &[Head<'_>], a: usize, b: usize) -> bool {
-    let (left, right) = (&heads[a], &heads[b]);
-    if left.is_over || right.is_over {
-        return right.is_over && !left.is_over;
+impl<F: Form> EqualRanks for Heads<'_, F> {
+    #[inline]
+    fn are_equal(&self) -> bool {
+        self.form.rank_decides()
     }
-    let order = left.rank.cmp(&right.rank).then_with(|| {
-        if form.rank_decides() {
-            return Ordering::Equal;
-        }
-        let cut = form.cut();
-        form.compare(cut.body(left.cursor.element()), cut.body(right.cursor.element()))
-    });
-    order.then(a.cmp(&b)).is_lt()
+
+    #[inline(never)]
+    fn compare(&self, left: usize, right: usize) -> Ordering {
+        self.form.compare(self.body(left), self.body(right))
+    }
 }

@@ -17,12 +17,14 @@
 //!
 //! # How it is done
 //! Runs are made by several threads, each with a buffer of its own: while one sorts another reads.
-//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers; its
-//! work is cut at elements that all runs have been searched for, so that every thread merges a part
-//! of the new file. Both ways what was read and written leaves the system's cache as soon as it is
-//! on the disk: a file that is larger than memory would push out everything else (Linux only).
+//! A buffer is sorted through ranks of 8 bytes ([`Form::rank`]). The merge is a tree of losers, and
+//! of numbers a tree of merges of two, each of which fits into the cache; its work is cut at
+//! elements that all runs have been searched for, so that every thread merges a part of the new
+//! file. Both ways what was read and written leaves the system's cache as soon as it is on the
+//! disk: a file that is larger than memory would push out everything else (Linux only).
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cursor;
 mod disk;
 mod entry;
@@ -43,7 +45,7 @@ pub(crate) use file::Input;
 pub use form::{Cut, Fixed, Form};
 pub use watch::{Stage, Unwatched, Watch};
 
-use file::{NewFile, directory_of};
+use file::{Like, NewFile, directory_of};
 use room::{Filling, Room};
 use runs::Runs;
 use sink::Target;
@@ -52,6 +54,13 @@ use std::thread;
 
 /// The least memory that a sort is given: less would be reads and writes of a few elements.
 pub const MEMORY_MIN: usize = 1 << 20;
+
+/// Bytes of a huge page, by which buffers grow.
+const HUGE_PAGE_LEN: usize = 2 << 20;
+/// A buffer with less memory grows by pages.
+const HUGE_PAGES_FROM: usize = 16 * HUGE_PAGE_LEN;
+/// More to sort numbers by is no faster.
+const SCRATCH_LEN_MAX: usize = 1 << 20;
 
 /// What is to be sorted, and with what.
 #[derive(Clone, Copy)]
@@ -63,9 +72,11 @@ pub struct Job<'a> {
     pub output: Option<&'a Path>,
     /// Where the runs are; none: beside the output.
     pub temp_dir: Option<&'a Path>,
-    /// Bytes of memory for elements and what is read and written, at least [`MEMORY_MIN`]; each
-    /// thread takes up to 5 MiB besides, because buffers grow by huge pages. Two of the longest
-    /// lines have to fit.
+    /// Bytes of memory, at least [`MEMORY_MIN`]: for elements, their ranks and places, what they
+    /// are sorted by, and what is read and written, of all threads together. Not counted are the
+    /// program itself, nor the stacks of its threads and what the allocator keeps for them, which
+    /// is less than 1 MiB with two threads; nor what the system's cache holds of the files. Two of
+    /// the longest lines have to fit.
     pub memory: usize,
     /// Threads that work at the same time, at least 1.
     pub threads: usize,
@@ -124,7 +135,9 @@ pub fn sort_file<F: Form>(form: &F, job: &Job<'_>) -> Result<Done, Error> {
     if job.watch.is_stopped() {
         return Err(Error::Stopped);
     }
-    let like = place.like.unwrap_or_else(|| input.facts.clone());
+    let like = |facts| Like { path: place.target.clone(), facts };
+    let input_like = || Like { path: input.path.clone(), facts: input.facts.clone() };
+    let like = place.like.map_or_else(input_like, like);
     // Windows replaces no file that is open.
     drop(input);
     output.put(&place.target, &like)?;
@@ -185,12 +198,7 @@ impl<F: Form> Sorting<'_, F> {
     fn sort_into(&self, output: &NewFile) -> Result<Done, Error> {
         self.watch.begin(Stage::Runs, self.input.len());
         if self.fits()? {
-            let how = Filling {
-                input: self.input,
-                memory: self.elements_memory(self.memory),
-                drop_behind: false,
-                watch: self.watch,
-            };
+            let how = self.filling(1, false);
             let mut room = Room::new(&how);
             let next = room.fill(self.form, 0, &how)?;
             if next == self.input.len() {
@@ -216,13 +224,26 @@ impl<F: Form> Sorting<'_, F> {
             }
         };
         let entries = count.saturating_mul(self.form.entry_len() as u64);
-        Ok(self.wanted.saturating_add(entries) <= self.elements_memory(self.memory) as u64)
+        Ok(self.wanted.saturating_add(entries) <= self.filling(1, false).memory as u64)
     }
 
-    /// Of some memory, what elements and their entries may take: the rest is for blocks on their
-    /// way to the disk.
-    fn elements_memory(&self, memory: usize) -> usize {
-        memory / 8 * 7
+    /// How each of `makers` buffers is filled. Of the memory an eighth is for blocks on their way
+    /// to the disk; of what has no entries another, at most, for what is sorted by.
+    fn filling(&self, makers: usize, drop_behind: bool) -> Filling<'_> {
+        let share = self.memory / makers;
+        let by_huge_pages = share >= HUGE_PAGES_FROM;
+        let has_entries = self.form.entry_len() > 0;
+        let beyond = HUGE_PAGE_LEN * if by_huge_pages { 1 + usize::from(has_entries) } else { 0 };
+        let scratch_len = self.block_len().min(SCRATCH_LEN_MAX);
+        let scratch = if has_entries { 0 } else { scratch_len * self.threads / makers };
+        Filling {
+            input: self.input,
+            memory: share / 8 * 7 - beyond - scratch,
+            scratch_len,
+            by_huge_pages,
+            drop_behind,
+            watch: self.watch,
+        }
     }
 
     /// Bytes of a block on its way to the disk, of each thread.

@@ -22,6 +22,8 @@ pub(super) struct Room {
     bytes: StableVec<u8>,
     len: usize,
     entries: StableVec<Entry>,
+    /// Bytes that a thread takes besides while it sorts what has no entries.
+    scratch_len: usize,
 }
 
 /// How a buffer is filled.
@@ -29,6 +31,11 @@ pub(super) struct Filling<'a> {
     pub(super) input: &'a Input,
     /// Bytes that the elements and their entries may take together.
     pub(super) memory: usize,
+    /// Bytes that each thread takes besides to sort what has no entries.
+    pub(super) scratch_len: usize,
+    /// Whether the buffer grows by huge pages: each of its two parts is then one of them longer, at
+    /// most.
+    pub(super) by_huge_pages: bool,
     /// What was read leaves the cache.
     pub(super) drop_behind: bool,
     pub(super) watch: &'a dyn Watch,
@@ -41,9 +48,13 @@ impl Room {
         let most = how.memory.min(file_len);
         Room {
             // A line may lack its separator.
-            bytes: StableVec::with_max(most.saturating_add(1)),
+            bytes: array(most.saturating_add(1), how.by_huge_pages),
             len: 0,
-            entries: StableVec::with_max((how.memory / size_of::<Entry>()).min(file_len).max(1)),
+            entries: array(
+                (how.memory / size_of::<Entry>()).min(file_len).max(1),
+                how.by_huge_pages,
+            ),
+            scratch_len: how.scratch_len,
         }
     }
 
@@ -139,7 +150,7 @@ impl Room {
     ) -> Result<u64, Error> {
         self.entries.clear();
         if form.entry_len() == 0 {
-            form.sort_bytes(&mut self.bytes[..self.len], threads);
+            form.sort_bytes(&mut self.bytes[..self.len], threads, self.scratch_len);
             return Ok(self.len as u64);
         }
         self.index(form, threads)?;
@@ -221,6 +232,12 @@ impl Room {
             _ => self.entries.len() as u64,
         }
     }
+}
+
+/// An array that grows by huge pages, or by pages and takes no byte more.
+fn array<T>(max: usize, by_huge_pages: bool) -> StableVec<T> {
+    let builder = StableVec::builder().max(max);
+    if by_huge_pages { builder.build() } else { builder.guard_spare().build() }
 }
 
 /// Bytes that so many elements and their entries take.

@@ -6,7 +6,7 @@ use super::file::NewFile;
 use super::form::Form;
 use super::merge::merge;
 use super::parts::parts;
-use super::room::{Filling, Room};
+use super::room::Room;
 use super::sink::{Sink, Target};
 use super::watch::Stage;
 use super::{Sorting, disk, joined};
@@ -48,7 +48,7 @@ impl Runs {
             sorting,
             target: sorting.target(&file, true),
             feed: &feed,
-            memory: sorting.elements_memory(sorting.memory / makers),
+            makers,
             threads: sorting.threads / makers,
         };
         joined((0..makers).map(|_| || maker.work().inspect_err(|_| maker.end_feed())))?;
@@ -138,7 +138,7 @@ struct Maker<'a, F> {
     sorting: &'a Sorting<'a, F>,
     target: Target<'a>,
     feed: &'a Mutex<Feed>,
-    memory: usize,
+    makers: usize,
     threads: usize,
 }
 
@@ -146,7 +146,7 @@ impl<F: Form> Maker<'_, F> {
     /// Takes the next part of the input, sorts it, writes it; until there is none.
     fn work(&self) -> Result<(), Error> {
         let Sorting { form, input, watch, .. } = *self.sorting;
-        let how = Filling { input, memory: self.memory, drop_behind: true, watch };
+        let how = self.sorting.filling(self.makers, true);
         let mut room = Room::new(&how);
         loop {
             let number = {

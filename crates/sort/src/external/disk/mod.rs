@@ -3,6 +3,8 @@
 //! or of room, never of what is in a file.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod attributes;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]

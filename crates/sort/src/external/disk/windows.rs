@@ -32,7 +32,7 @@ pub(in crate::external) fn sync_names(_: &Path) -> io::Result<()> {
 }
 
 /// A new file gets its rights from its directory; only `read-only` is carried over.
-pub(in crate::external) fn dress(file: &File, like: &Metadata) -> io::Result<()> {
+pub(in crate::external) fn dress(file: &File, like: &Metadata, _: &Path) -> io::Result<()> {
     file.set_permissions(like.permissions())
 }
 
