@@ -103,7 +103,8 @@ impl<T> Table<T> {
         if is_committed {
             memory.commit(0..len, Protection::ReadWrite)?;
         }
-        // Of no use in a core dump, and mostly empty; a system that refuses the advice writes zeros.
+        // Of no use in a core dump, and mostly empty; a system that refuses the advice writes
+        // zeros.
         let _ = memory.advise(Advice::NoDump);
         let memory = ManuallyDrop::new(memory);
         // SAFETY: (1, 2) zeroed, aligned to a page, so long, never released, and `T` is shared.
