@@ -64,7 +64,7 @@ impl<'a> Runs<'a> {
             let run = first..first.checked_add(len).filter(|&end| end <= all)?;
             match self.claim(&run) {
                 Ok(()) => {
-                    self.remember(word, &run);
+                    self.remember(word, &run, align);
                     return Some(first);
                 }
                 Err(taken) => first = taken + 1,
@@ -133,10 +133,10 @@ impl<'a> Runs<'a> {
     }
 
     /// Moves the hint up, past words that are full; a place given back meanwhile keeps it down.
-    fn remember(&self, searched_from: usize, run: &Range<usize>) {
+    fn remember(&self, searched_from: usize, run: &Range<usize>, align: usize) {
         let word = run.start / BITS;
-        let only_one = run.end - run.start == 1;
-        if only_one && word > searched_from {
+        let passed_none = run.len() == 1 && align == 1;
+        if passed_none && word > searched_from {
             let (from, order) = (searched_from, Ordering::Relaxed);
             let _ = self.low.compare_exchange(from, word, order, order);
         }

@@ -26,6 +26,7 @@ fn a_frozen_view() {
         rare(Call::Mmap),
         rare(Call::Mprotect),
         rare(Call::ReOpenFile),
+        rare(Call::VirtualAlloc),
         Absorbed::by(Op::Map, Call::Munmap, "what was given up stays").on_some_systems(),
     ];
     play(&absorbs, |stage| {
