@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 fn a_frozen_view() {
     let path = OwnFile::new("story-frozen", 100_000);
     let file = std::fs::File::open(&path.0).expect("it is there");
-    let copied = "it is copied instead";
+    let (copied, stays) = ("it is copied instead", "what was given up stays");
     let rare = |call| Absorbed::by(Op::Map, call, copied).on_some_systems();
     let absorbs = [
         rare(Call::Openat),
@@ -27,7 +27,9 @@ fn a_frozen_view() {
         rare(Call::Mprotect),
         rare(Call::ReOpenFile),
         rare(Call::VirtualAlloc),
-        Absorbed::by(Op::Map, Call::Munmap, "what was given up stays").on_some_systems(),
+        Absorbed::by(Op::Map, Call::Munmap, stays).on_some_systems(),
+        Absorbed::by(Op::Map, Call::UnmapViewOfFile, stays).on_some_systems(),
+        Absorbed::by(Op::Map, Call::VirtualFree, stays).on_some_systems(),
     ];
     play(&absorbs, |stage| {
         let freeze = || {
