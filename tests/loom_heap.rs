@@ -68,10 +68,10 @@ fn a_run_over_two_words_is_had_whole_or_not_at_all() {
 fn a_search_goes_round_what_others_take() {
     loom::model(|| {
         let places = Places::new();
-        assert_eq!(places.runs.take(FIRST, 1), Some(0));
+        assert_eq!(places.runs.take(FIRST, 1, 0), Some(0));
         let other = places.clone();
-        let theirs = thread::spawn(move || other.runs.take(1, 1));
-        let ours = places.runs.take(2, 1);
+        let theirs = thread::spawn(move || other.runs.take(1, 1, 0));
+        let ours = places.runs.take(2, 1, 0);
         let theirs = theirs.join().expect("no panic").expect("there is room");
         let ours = ours.expect("there is room");
         assert!(!(ours..ours + 2).contains(&theirs));

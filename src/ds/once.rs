@@ -2,7 +2,9 @@
 //!
 //! They wait in a loop, with no system call, which is good enough for what is made by the first
 //! `malloc` of a process: that is before there are threads, so nobody waits, and no fork can copy a
-//! process whose value is half made, which would take a second thread.
+//! process whose value is half made, which would take a second thread. What a program with threads
+//! makes later, as the ground of the heaps, is lost in a child that is forked in that very moment:
+//! it would wait for ever.
 
 use super::primitive::{AtomicU8, Ordering, spin_loop};
 use core::cell::UnsafeCell;
@@ -46,24 +48,31 @@ impl<T> Once<T> {
     }
 
     /// The value; makes it if nobody has.
-    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
-        if let Some(value) = self.get() {
-            return value;
+    #[cfg(target_os = "linux")]
+    pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &T {
+        match self.get_or_try_make(|| Ok::<T, core::convert::Infallible>(make())) {
+            Ok(value) => value,
+            Err(never) => match never {},
         }
-        let (order, failed) = (Ordering::Acquire, Ordering::Relaxed);
-        if self.state.compare_exchange(EMPTY, BEING_MADE, order, failed).is_ok() {
-            let value = make();
+    }
+
+    /// The value; makes it if nobody has. If that fails the next one tries again.
+    pub(crate) fn get_or_try_make<E>(&self, make: impl Fn() -> Result<T, E>) -> Result<&T, E> {
+        loop {
+            if let Some(value) = self.get() {
+                return Ok(value);
+            }
+            let (order, failed) = (Ordering::Acquire, Ordering::Relaxed);
+            if self.state.compare_exchange(EMPTY, BEING_MADE, order, failed).is_err() {
+                spin_loop();
+                continue;
+            }
+            let value = make().inspect_err(|_| self.state.store(EMPTY, Ordering::Release))?;
             // SAFETY: only the thread that moved the state to BEING_MADE is here, and nobody reads
             // the cell before MADE.
             let cell = unsafe { &mut *self.value.get() };
             cell.write(value);
             self.state.store(MADE, Ordering::Release);
-        }
-        loop {
-            if let Some(value) = self.get() {
-                return value;
-            }
-            spin_loop();
         }
     }
 }
@@ -78,11 +87,15 @@ mod tests {
         static MADE_COUNT: AtomicUsize = AtomicUsize::new(0);
         static ONCE: Once<usize> = Once::new();
         assert_eq!(ONCE.get(), None);
-        let value = || *ONCE.get_or_make(|| MADE_COUNT.fetch_add(1, Ordering::Relaxed) + 41);
+        let make = || Ok::<_, u8>(MADE_COUNT.fetch_add(1, Ordering::Relaxed) + 41);
+        let value = move || *ONCE.get_or_try_make(make).expect("it can be made");
         let threads: Vec<_> = (0..8).map(|_| std::thread::spawn(value)).collect();
         for thread in threads {
             assert_eq!(thread.join().expect("no panic"), 41);
         }
+        static FAILED: Once<usize> = Once::new();
+        assert_eq!(FAILED.get_or_try_make(|| Err(7)), Err(7));
+        assert_eq!(FAILED.get_or_try_make(|| Ok::<_, u8>(8)), Ok(&8));
         assert_eq!((ONCE.get(), MADE_COUNT.load(Ordering::Relaxed)), (Some(&41), 1));
     }
 }

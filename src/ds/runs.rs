@@ -43,24 +43,26 @@ impl<'a> Runs<'a> {
         Runs { taken, low: AtomicUsize::new(0) }
     }
 
-    /// Takes the lowest `len` places in a row whose first is a multiple of `align`; `None` if there
-    /// are none.
-    pub(crate) fn take(&self, len: usize, align: usize) -> Option<usize> {
+    /// Takes the lowest `len` places in a row whose first is, `phase` added, a multiple of `align`;
+    /// `None` if there are none, or if another thread has some of them just now.
+    pub(crate) fn take(&self, len: usize, align: usize, phase: usize) -> Option<usize> {
         debug_assert!(len > 0 && align.is_power_of_two(), "{len} places, aligned to {align}");
+        debug_assert!(phase < align, "{phase} of {align}");
         let low = self.low.load(Ordering::Relaxed);
-        let found = self.take_from(low, len, align);
+        let found = self.take_from(low, len, align, phase);
         if found.is_some() || low == 0 {
             return found;
         }
         self.low.store(0, Ordering::Relaxed);
-        self.take_from(0, len, align)
+        self.take_from(0, len, align, phase)
     }
 
-    fn take_from(&self, word: usize, len: usize, align: usize) -> Option<usize> {
+    fn take_from(&self, word: usize, len: usize, align: usize, phase: usize) -> Option<usize> {
         let all = self.taken.len() * BITS;
         let mut first = word * BITS;
         loop {
-            first = self.next_free(first)?.next_multiple_of(align);
+            let free = self.next_free(first)?;
+            first = (free + phase).checked_next_multiple_of(align)? - phase;
             let run = first..first.checked_add(len).filter(|&end| end <= all)?;
             match self.claim(&run) {
                 Ok(()) => {
@@ -154,27 +156,31 @@ mod tests {
     }
 
     /// The lowest run, by looking at every one.
-    fn lowest(model: &[bool], len: usize, align: usize) -> Option<usize> {
-        let firsts = (0..=model.len().checked_sub(len)?).step_by(align);
-        firsts.into_iter().find(|&first| model[first..first + len].iter().all(|taken| !taken))
+    fn lowest(model: &[bool], len: usize, align: usize, phase: usize) -> Option<usize> {
+        let mut firsts = 0..=model.len().checked_sub(len)?;
+        firsts.find(|&first| {
+            let is_aligned = (first + phase).is_multiple_of(align);
+            is_aligned && model[first..first + len].iter().all(|taken| !taken)
+        })
     }
 
     proptest! {
         #[test]
         fn takes_the_lowest_run_that_fits(
-            moves in prop::collection::vec((1_usize..150, 0_u32..8, any::<bool>()), 1..60),
+            moves in prop::collection::vec((1_usize..150, 0_u32..8, any::<bool>(), 0_usize..128), 1..60),
         ) {
             let words = words_of(8);
             let (runs, mut model, mut held) = (Runs::new(&words), vec![false; 512], Vec::new());
-            for (len, align, give) in moves {
+            for (len, align, give, phase) in moves {
                 if give && !held.is_empty() {
                     let run: Range<usize> = held.swap_remove(len % held.len());
                     model[run.clone()].fill(false);
                     runs.give(run);
                     continue;
                 }
-                let found = runs.take(len, 1 << align);
-                prop_assert_eq!(found, lowest(&model, len, 1 << align));
+                let (align, phase) = (1 << align, phase % (1 << align));
+                let found = runs.take(len, align, phase);
+                prop_assert_eq!(found, lowest(&model, len, align, phase));
                 if let Some(first) = found {
                     model[first..first + len].fill(true);
                     held.push(first..first + len);
@@ -194,14 +200,15 @@ mod tests {
     fn what_does_not_fit_is_refused_and_nothing_is_kept() {
         let words = words_of(2);
         let runs = Runs::new(&words);
-        assert_eq!(runs.take(129, 1), None);
-        assert_eq!(runs.take(1, 1 << 20), Some(0));
-        assert_eq!(runs.take(128, 1), None);
-        assert_eq!(runs.take(127, 1), Some(1));
-        assert_eq!(runs.take(1, 1), None);
+        assert_eq!(runs.take(129, 1, 0), None);
+        assert_eq!(runs.take(1, 1 << 63, 7), None);
+        assert_eq!(runs.take(1, 1 << 20, 0), Some(0));
+        assert_eq!(runs.take(128, 1, 0), None);
+        assert_eq!(runs.take(127, 1, 0), Some(1));
+        assert_eq!(runs.take(1, 1, 0), None);
         assert!(!runs.take_at(100..200));
         runs.give(64..128);
-        assert_eq!(runs.take(64, 64), Some(64));
+        assert_eq!(runs.take(64, 64, 0), Some(64));
     }
 
     #[test]
@@ -212,7 +219,7 @@ mod tests {
         let work = |lens: [usize; 3]| {
             for round in 0..20_000 {
                 let len = lens[round % 3];
-                let Some(first) = runs.take(len, 1) else { continue };
+                let Some(first) = runs.take(len, 1, 0) else { continue };
                 let mine = &held[first..first + len];
                 assert!(mine.iter().all(|place| !place.swap(true, Ordering::Relaxed)));
                 mine.iter().for_each(|place| place.store(false, Ordering::Relaxed));

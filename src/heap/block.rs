@@ -1,10 +1,11 @@
 //! Floor 4, uses floors 0 to 2. What both kinds of heaps do with one block of theirs.
 
-use super::class::{Class, GRANULE_LEN};
+use super::class::{Class, GRANULE_LEN, block_at};
 use super::ground::Ground;
 use super::held::Held;
 use super::report::{Finding, broken};
 use super::slab::{Kind, Slab};
+use crate::ds::primitive::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Op};
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -44,11 +45,16 @@ impl Place {
         }
     }
 
-    /// Bytes that its user may use.
-    pub(super) fn usable_len(self) -> usize {
-        match self.slab.class() {
-            Some(class) => class.size(),
-            None => self.slab.granules.get() as usize * GRANULE_LEN,
+    /// Bytes of the block that begins at this address; `None` if none does.
+    pub(super) fn usable_len(self, ground: &'static Ground, block: NonNull<u8>) -> Option<usize> {
+        let Place { granule, slab } = self.first(ground);
+        let offset = ground.offset_in(granule, block);
+        match slab.class() {
+            Some(class) => {
+                let number = block_at(offset, class.reciprocal());
+                slab.has_block(number, offset).then(|| class.size())
+            }
+            None => (offset == 0).then(|| slab.granules.get() as usize * GRANULE_LEN),
         }
     }
 }
@@ -76,8 +82,10 @@ impl Held {
             None => self.allocate_long(layout)?,
         };
         if !is_zero {
+            let class = Class::of_aligned(layout.size(), layout.align());
+            let len = class.map_or(layout.size(), Class::size);
             // SAFETY: a new block of that many bytes.
-            unsafe { block.write_bytes(0, layout.size()) };
+            unsafe { block.write_bytes(0, len) };
         }
         Ok(block)
     }
@@ -96,6 +104,9 @@ impl Held {
     fn free_long(&self, place: Place, block: NonNull<u8>) {
         if self.ground.place(place.granule) != block.as_ptr() || place.slab.kind() != Kind::Run {
             broken(Finding::NotABlock, block);
+        }
+        if place.slab.announced().load(Relaxed) != 0 {
+            broken(Finding::FreedTwice, block);
         }
         self.free_run(place.granule);
     }

@@ -16,8 +16,12 @@
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
 use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
+use crate::sys;
 use core::cell::Cell;
 use core::ptr::NonNull;
+
+/// Nobody holds it: no process is of generation 0.
+const FREE: u32 = 0;
 
 /// Places in a cache, the null one included.
 pub(super) const PLACES: usize = 64;
@@ -47,7 +51,7 @@ pub(super) struct Core {
     link: AtomicU32,
     /// The slabs that others have handed over: a stack of granules and 1.
     pub(super) handed: AtomicU32,
-    /// 1 while somebody holds the core of a heap that many use.
+    /// The generation of the process that holds the core of a heap that many use, or `FREE`.
     busy: AtomicU32,
     /// The core that has the budget of the heap: this one, or the heap's first.
     root: Field,
@@ -132,13 +136,24 @@ impl Core {
     /// Takes hold of it, unless somebody else has.
     #[inline]
     pub(super) fn try_lock(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) == 0 && self.busy.swap(1, Ordering::Acquire) == 0
+        if self.busy.load(Ordering::Relaxed) != FREE {
+            return false;
+        }
+        let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
+        self.busy.compare_exchange(FREE, sys::generation(), done, failed).is_ok()
     }
 
     /// Lets go of it.
     #[inline]
     pub(super) fn unlock(&self) {
-        self.busy.store(0, Ordering::Release);
+        self.busy.store(FREE, Ordering::Release);
+    }
+
+    /// True if a thread of the parent held it when this process was forked: nobody lets go of it
+    /// any more, and its books may be half changed.
+    pub(super) fn is_left(&self) -> bool {
+        let holder = self.busy.load(Ordering::Relaxed);
+        holder != FREE && holder != sys::generation()
     }
 
     /// Hands a slab to whoever holds this core.

@@ -78,24 +78,27 @@ pub(super) struct Ground {
     high: AtomicUsize,
 }
 
-// SAFETY: the tables are shared memory of atomics and of cores, whose rules are their own; the
-// memory of a granule belongs to whoever has taken it.
+// SAFETY: it is not tied to a thread: a few ranges of addresses.
 unsafe impl Send for Ground {}
-// SAFETY: as above.
+// SAFETY: invariant 1: the memory of a granule belongs to whoever has taken it; the tables are of
+// atomics, and of cores, which are `Sync` by their own rules.
 unsafe impl Sync for Ground {}
 
-/// Records that read zero at first, and stay for ever.
+/// Records that read zero at first. They stay for ever once they are a ground's.
 pub(super) struct Table<T: 'static> {
-    memory: ManuallyDrop<Reservation>,
-    all: &'static [T],
+    memory: Reservation,
+    first: NonNull<T>,
+    count: usize,
 }
 
 impl<T> Table<T> {
     /// Addresses for `count` records, committed if `is_committed`.
     ///
     /// # Safety
-    /// 1. Zero is a value of `T`.
-    /// 2. If it is not committed, no record is used before it was by [`prepare`](Self::prepare).
+    /// 1. Zero is a value of `T`, which may be shared between threads.
+    /// 2. If it is not committed, [`prepare`](Self::prepare) comes before [`get`](Self::get), for
+    ///    each record.
+    /// 3. It is not dropped after a record was looked at.
     unsafe fn new(count: usize, is_committed: bool) -> Result<Self, Error> {
         let len = count * size_of::<T>();
         let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
@@ -106,10 +109,8 @@ impl<T> Table<T> {
         // Of no use in a core dump, and mostly empty; a system that refuses the advice writes
         // zeros.
         let _ = memory.advise(Advice::NoDump);
-        let memory = ManuallyDrop::new(memory);
-        // SAFETY: (1, 2) zeroed, aligned to a page, so long, never released, and `T` is shared.
-        let all = unsafe { core::slice::from_raw_parts(memory.as_ptr().cast::<T>(), count) };
-        Ok(Table { memory, all })
+        let first = NonNull::new(memory.as_ptr().cast()).expect("not at address 0");
+        Ok(Table { memory, first, count })
     }
 
     /// Commits the records of a range; those that are committed already stay as they are.
@@ -117,15 +118,33 @@ impl<T> Table<T> {
         let width = size_of::<T>();
         self.memory.commit(range.start * width..range.end * width, Protection::ReadWrite)
     }
+
+    /// A record.
+    #[inline]
+    fn get(&self, number: usize) -> &'static T {
+        &self.range(number..number + 1)[0]
+    }
+
+    /// Some records.
+    #[inline]
+    fn range(&self, range: Range<usize>) -> &'static [T] {
+        assert!(range.start <= range.end && range.end <= self.count, "{range:?} of a table");
+        // SAFETY: the range was checked.
+        let first = unsafe { self.first.as_ptr().add(range.start) };
+        // SAFETY: (1) to (3) of `new`: aligned to a page at first, readable, a value of `T`
+        // whatever it holds, shared, and there for ever.
+        unsafe { core::slice::from_raw_parts(first, range.len()) }
+    }
 }
 
 /// The ground of the process; made by whoever needs it first.
 ///
 /// # Errors
-/// `NoAddressSpace`, `NoMemory`: there is not even room for the smallest.
+/// `NoAddressSpace`, `NoMemory`: there is not even room for the smallest. The next call tries
+/// again.
 pub(super) fn ground() -> Result<&'static Ground, Error> {
-    static GROUND: Once<Result<Ground, Error>> = Once::new();
-    GROUND.get_or_make(Ground::largest).as_ref().map_err(|&error| error)
+    static GROUND: Once<Ground> = Once::new();
+    GROUND.get_or_try_make(Ground::largest)
 }
 
 impl Ground {
@@ -150,25 +169,30 @@ impl Ground {
             memory.commit(0..len, Protection::ReadWrite)?;
         }
         let base = NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0");
-        // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives.
+        // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives, and
+        // `granule_of` knows no other; (3) the ground is never dropped.
         let slabs = unsafe { Table::new(count, !is_counted) }?;
-        // SAFETY: (1) zero is an empty core; (2) `new_core` prepares it.
+        // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
         let cores = unsafe { Table::new(CORES, !is_counted) }?;
-        // SAFETY: (1) words; (2) `words_for` prepares them.
+        // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
         let pool = unsafe { Table::new(count * POOL_WORDS, !is_counted) }?;
         let bits = || {
-            // SAFETY: (1) words; (2) committed.
-            unsafe { Table::<AtomicU64>::new(count / BITS, true) }.map(|table| table.all)
+            // SAFETY: (1) words; (2) committed; (3) as above.
+            unsafe { Table::<AtomicU64>::new(count / BITS, true) }
         };
+        let (taken, dirty) = (bits()?, bits()?);
+        let ready = if is_counted { Some(bits()?) } else { None };
+        // From here on nothing can fail, and nothing is dropped.
+        let all = |table: Table<AtomicU64>| ManuallyDrop::new(table).range(0..count / BITS);
         Ok(Ground {
             base,
             memory: ManuallyDrop::new(memory),
             slabs,
             cores,
             pool,
-            taken: Runs::new(bits()?),
-            dirty: bits()?,
-            ready: if is_counted { Some(bits()?) } else { None },
+            taken: Runs::new(all(taken)),
+            dirty: all(dirty),
+            ready: ready.map(all),
             pool_used: AtomicUsize::new(0),
             cores_used: AtomicUsize::new(0),
             resting: ReadyStack::new(),
@@ -185,12 +209,18 @@ impl Ground {
         std::boxed::Box::leak(std::boxed::Box::new(ground))
     }
 
-    /// The granule that an address lies in, if it is one of ours.
+    /// The granule that an address lies in, if it is one of ours and was ever used.
     #[inline]
     pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
         let offset = block.addr().get().wrapping_sub(self.base.addr().get());
         let granule = offset / GRANULE_LEN;
-        (granule < self.slabs.all.len()).then_some(granule)
+        (granule < self.slabs.count && self.has_record(granule)).then_some(granule)
+    }
+
+    /// False for a granule that nobody ever had, whose record may not even be committed.
+    #[inline]
+    fn has_record(&self, granule: usize) -> bool {
+        self.ready.is_none_or(|ready| is_set(ready, granule))
     }
 
     /// How far an address lies behind the beginning of a granule.
@@ -208,12 +238,12 @@ impl Ground {
     /// The record of a granule.
     #[inline]
     pub(super) fn slab(&self, granule: usize) -> &'static Slab {
-        &self.slabs.all[granule]
+        self.slabs.get(granule)
     }
 
     /// The record of a core.
     pub(super) fn core(&self, number: u32) -> &'static Core {
-        &self.cores.all[number as usize]
+        self.cores.get(number as usize)
     }
 
     /// The bits of a slab's free blocks, and those of the blocks that others return.
@@ -221,23 +251,25 @@ impl Ground {
     pub(super) fn bits(&self, slab: &Slab) -> (&'static [AtomicU64], &'static [AtomicU64]) {
         let (start, count) =
             (slab.bits.get() as usize, (slab.blocks.get() as usize).div_ceil(BITS));
-        self.pool.all[start..start + 2 * count].split_at(count)
+        self.pool.range(start..start + 2 * count).split_at(count)
     }
 
     /// One word of the bits of a slab's free blocks.
     #[inline]
     pub(super) fn word(&self, slab: &Slab, word: usize) -> &'static AtomicU64 {
-        &self.pool.all[slab.bits.get() as usize + word]
+        self.pool.get(slab.bits.get() as usize + word)
     }
 
-    /// Takes `count` granules in a row, the first a multiple of `align`; and says whether they read
-    /// zero.
+    /// Takes `count` granules in a row, at an address that is a multiple of `align` granules; and
+    /// says whether they read zero.
     ///
     /// # Errors
-    /// - `NoAddressSpace`: all of the ground is in use, or no such run is left.
+    /// - `NoAddressSpace`: all of the ground is in use, or no such run is left; near that also
+    ///   while another thread tries.
     /// - `NoMemory`: the system refuses to commit.
     pub(super) fn take(&self, count: usize, align: usize) -> Result<(usize, bool), Error> {
-        let Some(first) = self.taken.take(count, align) else {
+        let phase = self.base.addr().get() / GRANULE_LEN % align;
+        let Some(first) = self.taken.take(count, align, phase) else {
             let (addr, len) = (self.base.addr().get(), count.saturating_mul(GRANULE_LEN));
             return Err(Error::new(Op::Allocate, ErrorKind::NoAddressSpace, addr, len, 0));
         };
@@ -254,13 +286,14 @@ impl Ground {
 
     /// Takes the granules right behind a run of the caller's, if they are free.
     pub(super) fn take_behind(&self, run: Range<usize>) -> Result<bool, Error> {
-        if run.end > self.slabs.all.len() || !self.taken.take_at(run.clone()) {
+        if run.end > self.slabs.count || !self.taken.take_at(run.clone()) {
             return Ok(false);
         }
         self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
-        self.idle.fetch_sub(clear(self.dirty, &run), Relaxed);
+        let dirty = clear(self.dirty, &run);
+        self.idle.fetch_sub(dirty, Relaxed);
         Ok(true)
     }
 
@@ -346,20 +379,17 @@ impl Ground {
         if slab.room.get() >= count {
             return Ok(());
         }
-        let (order, len) = (Relaxed, 2 * count as usize);
-        let start = self.pool_used.fetch_add(len, order);
-        if start + len > self.pool.all.len() {
-            self.pool_used.fetch_sub(len, order);
-            return Err(Error::new(
-                Op::Allocate,
-                ErrorKind::NoMemory,
-                0,
-                len * size_of::<u64>(),
-                0,
-            ));
-        }
+        let len = 2 * count as usize;
+        let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count);
+        let Ok(start) = self.pool_used.fetch_update(Relaxed, Relaxed, more) else {
+            let bytes = len * size_of::<u64>();
+            return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, bytes, 0));
+        };
         if self.ready.is_some() {
-            self.pool.prepare(start..start + len)?;
+            self.pool.prepare(start..start + len).inspect_err(|_| {
+                // Unless somebody has taken more meanwhile; then these are lost.
+                let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
+            })?;
         }
         slab.bits.set(start as u32);
         slab.room.set(count);
@@ -374,16 +404,22 @@ impl Ground {
         if let Some(number) = self.resting.pop(|number| self.core(number).link()) {
             return Ok(self.core(number));
         }
-        let new = |number: usize| (number < CORES).then_some(number + 1);
-        let Ok(number) = self.cores_used.fetch_update(Relaxed, Relaxed, new) else {
-            return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, size_of::<Core>(), 0));
-        };
-        if self.ready.is_some() {
-            self.cores.prepare(number..number + 1)?;
+        loop {
+            let number = self.cores_used.load(Relaxed);
+            if number == CORES {
+                let len = size_of::<Core>();
+                return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, len, 0));
+            }
+            if self.ready.is_some() {
+                self.cores.prepare(number..number + 1)?;
+            }
+            let (old, new) = (number, number + 1);
+            if self.cores_used.compare_exchange(old, new, Relaxed, Relaxed).is_ok() {
+                let core = self.cores.get(number);
+                core.name_it(number as u32);
+                return Ok(core);
+            }
         }
-        let core = &self.cores.all[number];
-        core.name_it(number as u32);
-        Ok(core)
     }
 
     /// Takes a core back that has nothing any more.
@@ -418,6 +454,11 @@ fn clear(bits: &[AtomicU64], range: &Range<usize>) -> usize {
         set.count_ones() as usize
     });
     cleared.sum()
+}
+
+#[inline]
+fn is_set(bits: &[AtomicU64], bit: usize) -> bool {
+    bits[bit / BITS].load(Relaxed) >> (bit % BITS) & 1 == 1
 }
 
 fn count(bits: &[AtomicU64], range: &Range<usize>) -> usize {

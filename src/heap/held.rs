@@ -167,6 +167,7 @@ impl Held {
         });
         let first = taken.inspect_err(|_| self.uncharge(granules))?;
         let new = self.numbered(first);
+        new.slab.forget_announced();
         new.slab.become_slab(self.core.mark(), class);
         self.mark_inside(first..first + granules, Some(class));
         let (bits, theirs) = self.ground.bits(new.slab);
@@ -236,7 +237,7 @@ impl Held {
         };
         let offset = self.ground.offset_in(slab.granule, block);
         let number = block_at(offset, slab.slab.reciprocal.get());
-        if number * slab.slab.size.get() as usize != offset {
+        if !slab.slab.has_block(number, offset) {
             broken(Finding::NotABlock, block);
         }
         Found { slab, word: number / BITS, mask: 1 << (number % BITS) }
@@ -312,10 +313,15 @@ impl Held {
         self.uncharge(granules);
     }
 
-    /// Counts granules against the limit of the heap.
+    /// Counts granules against the limit of the heap. What is not in use is given back first, if it
+    /// has to be.
     fn charge(&self, granules: usize) -> Result<(), Error> {
-        let root = self.ground.core(self.core.root());
-        if root.budget.take(granules) {
+        let budget = &self.ground.core(self.core.root()).budget;
+        if budget.take(granules) {
+            return Ok(());
+        }
+        self.trim();
+        if budget.take(granules) {
             return Ok(());
         }
         let len = granules.saturating_mul(GRANULE_LEN);
@@ -333,10 +339,14 @@ impl Held {
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
         let granules = len.max(1).div_ceil(GRANULE_LEN);
+        if self.core.handed.load(Relaxed) != 0 {
+            self.collect();
+        }
         self.charge(granules)?;
         let taken = self.ground.take(granules, align.div_ceil(GRANULE_LEN));
         let (first, is_zero) = taken.inspect_err(|_| self.uncharge(granules))?;
         let new = self.numbered(first);
+        new.slab.forget_announced();
         new.slab.become_run(self.core.mark(), granules as u32);
         self.mark_inside(first..first + granules, None);
         self.link(&self.own().all, new, |slab| &slab.in_all);
@@ -355,17 +365,19 @@ impl Held {
         let (old, new) = (slab.granules.get() as usize, len.max(1).div_ceil(GRANULE_LEN));
         if new > old {
             self.charge(new - old)?;
-            let taken = self.ground.take_behind(granule + old..granule + new);
-            if !taken.inspect_err(|_| self.uncharge(new - old))? {
+            // Where the system refuses, another place may be ready.
+            if !self.ground.take_behind(granule + old..granule + new).unwrap_or(false) {
                 self.uncharge(new - old);
                 return Ok(false);
             }
+            slab.granules.set(new as u32);
+            self.mark_inside(granule..granule + new, None);
         } else if new < old {
+            // The record first: in a process that is forked here it must not tell too much.
+            slab.granules.set(new as u32);
             self.ground.give(granule + new..granule + old);
             self.uncharge(old - new);
         }
-        slab.become_run(self.core.mark(), new as u32);
-        self.mark_inside(granule..granule + new, None);
         Ok(true)
     }
 
@@ -376,21 +388,11 @@ impl Held {
             let from = self.numbered(granule as usize);
             next = from.slab.in_all.next.get();
             let granules = from.slab.granules.get() as usize;
-            self.forget_returned(from);
+            from.slab.forget_announced();
             self.ground.give(from.granule..from.granule + granules);
         }
         self.core.handed.store(0, Relaxed);
         self.own().reset();
-    }
-
-    /// What others returned to a slab that goes away with all its blocks.
-    fn forget_returned(&self, from: Numbered) {
-        if from.slab.kind() == Kind::Run {
-            from.slab.announced().store(0, Relaxed);
-        } else if from.slab.announced().load(Acquire) != 0 {
-            let (_, theirs) = self.ground.bits(from.slab);
-            returned::collect(from.slab.announced(), theirs, |_, _| {});
-        }
     }
 
     /// Gives everything in the caches back, and all slabs without a block in use.
@@ -453,7 +455,7 @@ pub(super) fn give_back(ground: &'static Ground, granule: usize, block: NonNull<
     }
     let offset = ground.offset_in(granule, block);
     let number = block_at(offset, slab.reciprocal.get());
-    if number * slab.size.get() as usize != offset {
+    if !slab.has_block(number, offset) {
         broken(Finding::NotABlock, block);
     }
     let (_, theirs) = ground.bits(slab);

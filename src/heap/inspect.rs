@@ -13,7 +13,7 @@ const BITS: usize = u64::BITS as usize;
 ///
 /// ```
 /// use std::alloc::Layout;
-/// let heap = granule::heap::LocalHeap::new()?;
+/// let mut heap = granule::heap::LocalHeap::new()?;
 /// let mine = heap.allocate(Layout::from_size_align(100, 8)?)?;
 /// heap.walk(|block| assert_eq!((block.start, block.usable_len), (mine, 112)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -116,7 +116,9 @@ impl Held {
                 visit(Block { start, usable_len });
             };
             if from.slab.kind() == Kind::Run {
-                show(0, from.slab.granules.get() as usize * GRANULE_LEN);
+                if from.slab.announced().load(Relaxed) == 0 {
+                    show(0, from.slab.granules.get() as usize * GRANULE_LEN);
+                }
                 continue;
             }
             let (ours, theirs) = self.ground.bits(from.slab);

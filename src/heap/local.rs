@@ -43,14 +43,16 @@ pub struct LocalHeap {
     not_sync: PhantomData<core::cell::Cell<()>>,
 }
 
-// SAFETY: the core goes with it, and is not tied to a thread; its blocks are the users' raw memory.
-unsafe impl Send for LocalHeap {}
-
 impl LocalHeap {
     /// A heap without a limit.
     ///
+    /// The first heap of a process reserves the ground of all: Linux: mmap, mprotect, madvise;
+    /// Windows: `VirtualAlloc`. Later ones make no call as a rule. A child that is forked while
+    /// another thread makes the first one cannot make any.
+    ///
     /// # Errors
-    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// - `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// - `NoMemory`: there are 16384 heaps already, each core of a [`Heap`](super::Heap) counted.
     pub fn new() -> Result<Self, Error> {
         Self::with(HeapOptions::new())
     }
@@ -159,10 +161,11 @@ impl LocalHeap {
     }
 
     /// Bytes from `block`, where a block of this heap begins, that its user may use: at least what
-    /// was asked for. `None` if the address is not in a slab or a long block of this heap.
+    /// was asked for. `None` for an address that no block of this heap begins at; a block that was
+    /// given back may still be told.
     #[doc(alias("HeapSize", "malloc_usable_size"))]
     pub fn usable_len(&self, block: NonNull<u8>) -> Option<usize> {
-        self.owned(block).map(Place::usable_len)
+        self.owned(block)?.usable_len(self.held.ground, block)
     }
 
     /// True if the address lies in memory of this heap.
@@ -172,7 +175,7 @@ impl LocalHeap {
 
     /// Calls `visit` with every block in use, slab by slab.
     #[doc(alias = "HeapWalk")]
-    pub fn walk(&self, visit: impl FnMut(Block)) {
+    pub fn walk(&mut self, visit: impl FnMut(Block)) {
         self.held.walk(visit);
     }
 
@@ -191,7 +194,8 @@ impl LocalHeap {
     }
 
     /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
-    /// system, too.
+    /// system, too, as far as that takes it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`,
+    /// `VirtualAlloc`.
     #[doc(alias("HeapCompact", "malloc_trim"))]
     pub fn trim(&self) {
         self.held.trim();

@@ -55,7 +55,7 @@ impl HeapOptions {
     /// A heap for one thread at a time.
     ///
     /// # Errors
-    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// As for [`LocalHeap::new`].
     pub fn local(self) -> Result<LocalHeap, Error> {
         LocalHeap::with(self)
     }
@@ -63,7 +63,7 @@ impl HeapOptions {
     /// A heap for all threads.
     ///
     /// # Errors
-    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// As for [`Heap::new`].
     pub fn shared(self) -> Result<Heap, Error> {
         Heap::with(self)
     }

@@ -15,7 +15,7 @@ use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
 use super::report::{Finding, broken};
 use crate::ds::primitive::{AtomicU32, Ordering};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::sys;
 use crate::vm::Name;
 use core::alloc::Layout;
@@ -66,8 +66,13 @@ impl Drop for Turn {
 impl Heap {
     /// A heap without a limit.
     ///
+    /// The first heap of a process reserves the ground of all: Linux: mmap, mprotect, madvise;
+    /// Windows: `VirtualAlloc`. Later ones make no call as a rule. A child that is forked while
+    /// another thread makes the first one cannot make any.
+    ///
     /// # Errors
-    /// `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// - `NoAddressSpace`, `NoMemory`: the system gives none.
+    /// - `NoMemory`: there are 16384 heaps already, each core of a [`Heap`] counted.
     pub fn new() -> Result<Self, Error> {
         Self::with(HeapOptions::new())
     }
@@ -95,28 +100,27 @@ impl Heap {
 
     /// Takes hold of one of the cores.
     #[inline]
-    fn turn(&self) -> Result<Turn, Error> {
+    fn turn(&self) -> Turn {
         let first = self.ground.core(self.cores[0].load(Ordering::Relaxed) - 1);
         if self.cores[1].load(Ordering::Relaxed) == 0
             && let Some(turn) = self.try_hold(first)
         {
-            return Ok(turn);
+            return turn;
         }
         self.turn_slowly()
     }
 
     #[cold]
-    fn turn_slowly(&self) -> Result<Turn, Error> {
+    fn turn_slowly(&self) -> Turn {
         loop {
             let count = self.cores().count();
             let start = sys::thread_id() as usize % count;
             let mut in_turn = self.cores().skip(start).chain(self.cores().take(start));
             if let Some(turn) = in_turn.find_map(|core| self.try_hold(core)) {
-                return Ok(turn);
+                return turn;
             }
-            if count < CORES_MAX {
-                self.add_core(count)?;
-            } else {
+            // Without memory for one more the others have to do.
+            if count == CORES_MAX || self.add_core(count).is_err() {
                 sys::yield_now();
             }
         }
@@ -145,11 +149,10 @@ impl Heap {
     #[inline]
     #[doc(alias("HeapAlloc", "malloc"))]
     pub fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        let turn = self.turn()?;
         if self.options.is_zeroed {
-            return turn.held.allocate_zeroed(layout);
+            return self.allocate_zeroed(layout);
         }
-        turn.held.allocate_layout(layout)
+        self.within_limit(|held| held.allocate_layout(layout))
     }
 
     /// A block for a layout that reads zero.
@@ -158,7 +161,24 @@ impl Heap {
     /// As for [`allocate`](Self::allocate).
     #[doc(alias("HEAP_ZERO_MEMORY", "calloc"))]
     pub fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        self.turn()?.held.allocate_zeroed(layout)
+        self.within_limit(|held| held.allocate_zeroed(layout))
+    }
+
+    /// Allocates in one of the cores; at the limit once more, after all have given back what is not
+    /// in use.
+    #[inline]
+    fn within_limit(
+        &self,
+        allocate: impl Fn(&Held) -> Result<NonNull<u8>, Error>,
+    ) -> Result<NonNull<u8>, Error> {
+        match allocate(&self.turn().held) {
+            Err(error) if error.kind() == ErrorKind::LimitReached => {
+                let cores = self.cores().filter_map(|core| self.try_hold(core));
+                cores.for_each(|turn| turn.held.trim());
+                allocate(&self.turn().held)
+            }
+            told => told,
+        }
     }
 
     /// Gives a block back, from any thread.
@@ -198,7 +218,7 @@ impl Heap {
         let moved = if self.try_resize(place, new)? {
             block
         } else {
-            let moved = self.turn()?.held.allocate_layout(new)?;
+            let moved = self.within_limit(|held| held.allocate_layout(new))?;
             // SAFETY: (1) both are in use and long enough; the new one is another block.
             unsafe { copy_content(block, moved, kept) };
             self.free_at(place, block);
@@ -222,10 +242,11 @@ impl Heap {
     }
 
     /// Bytes from `block`, where a block of this heap begins, that its user may use: at least what
-    /// was asked for. `None` if the address is not in a slab or a long block of this heap.
+    /// was asked for. `None` for an address that no block of this heap begins at; a block that was
+    /// given back may still be told.
     #[doc(alias("HeapSize", "malloc_usable_size"))]
     pub fn usable_len(&self, block: NonNull<u8>) -> Option<usize> {
-        self.owned(block).map(Place::usable_len)
+        self.owned(block)?.usable_len(self.ground, block)
     }
 
     /// True if the address lies in memory of this heap.
@@ -237,7 +258,7 @@ impl Heap {
     /// use this heap; blocks that other threads take and give back meanwhile may be shown or not.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
-        self.cores().for_each(|core| self.wait_for(core).held.walk(&mut visit));
+        self.turns().for_each(|turn| turn.held.walk(&mut visit));
     }
 
     /// Checks the books of the heap against each other.
@@ -246,20 +267,21 @@ impl Heap {
     /// The first rule that is broken, and where.
     #[doc(alias = "HeapValidate")]
     pub fn validate(&self) -> Result<(), Violation> {
-        self.cores().try_for_each(|core| self.wait_for(core).held.validate())
+        self.turns().try_for_each(|turn| turn.held.validate())
     }
 
     /// What it has, counted now, core by core: exact if no other thread uses it meanwhile.
     pub fn stats(&self) -> HeapStats {
-        let of_cores = self.cores().map(|core| self.wait_for(core).held.stats());
+        let of_cores = self.turns().map(|turn| turn.held.stats());
         of_cores.fold(HeapStats::default(), HeapStats::plus)
     }
 
     /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
-    /// system, too.
+    /// system, too, as far as that takes it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`,
+    /// `VirtualAlloc`.
     #[doc(alias("HeapCompact", "malloc_trim"))]
     pub fn trim(&self) {
-        self.cores().for_each(|core| self.wait_for(core).held.trim());
+        self.turns().for_each(|turn| turn.held.trim());
         self.ground.empty_idle(0);
     }
 
@@ -268,14 +290,20 @@ impl Heap {
         self.options.name
     }
 
-    /// Takes hold of a core, after whoever has it.
-    fn wait_for(&self, core: &'static Core) -> Turn {
-        loop {
-            if let Some(turn) = self.try_hold(core) {
-                return turn;
+    /// Takes hold of one core after the other; those that a thread of the parent held when this
+    /// process was forked are left out.
+    fn turns(&self) -> impl Iterator<Item = Turn> + '_ {
+        self.cores().filter_map(|core| {
+            loop {
+                if let Some(turn) = self.try_hold(core) {
+                    return Some(turn);
+                }
+                if core.is_left() {
+                    return None;
+                }
+                sys::yield_now();
             }
-            sys::yield_now();
-        }
+        })
     }
 
     #[inline]
@@ -311,11 +339,12 @@ impl Heap {
 impl Drop for Heap {
     fn drop(&mut self) {
         for core in self.cores() {
-            // SAFETY: (1) nobody uses the heap any more; a core that seems busy was left so by a
-            // fork.
+            if core.is_left() {
+                continue; // its books may be half changed: this process keeps them as they are
+            }
+            // SAFETY: (1) nobody uses the heap any more.
             let held = unsafe { Held::new(self.ground, core) };
             held.drop_all();
-            core.unlock();
             self.ground.rest(core);
         }
     }

@@ -117,6 +117,18 @@ impl Slab {
         }
     }
 
+    /// True if block `number` begins at `offset`.
+    #[inline]
+    pub(super) fn has_block(&self, number: usize, offset: usize) -> bool {
+        number < self.blocks.get() as usize && number * self.size.get() as usize == offset
+    }
+
+    /// Nobody is on his way any more who announced something: of a slab or run that begins or ends.
+    /// A fork may have left it announced.
+    pub(super) fn forget_announced(&self) {
+        self.line.announced.store(0, Relaxed);
+    }
+
     /// How many were announced: see `ds::returned`.
     pub(super) const fn announced(&self) -> &AtomicU32 {
         &self.line.announced

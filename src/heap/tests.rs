@@ -38,7 +38,7 @@ trait AnyHeap {
     unsafe fn change(&self, block: NonNull<u8>, layout: Layout, size: usize) -> NonNull<u8>;
     fn numbers(&self) -> HeapStats;
     fn check(&self) -> Result<(), Violation>;
-    fn see(&self, visit: &mut dyn FnMut(Block));
+    fn see(&mut self, visit: &mut dyn FnMut(Block));
     fn compact(&self);
 }
 
@@ -62,7 +62,7 @@ macro_rules! any_heap {
             fn check(&self) -> Result<(), Violation> {
                 self.validate()
             }
-            fn see(&self, visit: &mut dyn FnMut(Block)) {
+            fn see(&mut self, visit: &mut dyn FnMut(Block)) {
                 self.walk(visit);
             }
             fn compact(&self) {
@@ -96,7 +96,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 1..300)
 }
 
-fn play(heap: &impl AnyHeap, moves: &[Move]) {
+fn play(heap: &mut impl AnyHeap, moves: &[Move]) {
     let mut held: Vec<Held> = Vec::new();
     for (number, step) in moves.iter().enumerate() {
         match *step {
@@ -145,12 +145,12 @@ proptest! {
 
     #[test]
     fn a_local_heap_keeps_every_block(moves in moves()) {
-        play(&LocalHeap::new().expect("a heap"), &moves);
+        play(&mut LocalHeap::new().expect("a heap"), &moves);
     }
 
     #[test]
     fn a_shared_heap_keeps_every_block(moves in moves()) {
-        play(&Heap::new().expect("a heap"), &moves);
+        play(&mut Heap::new().expect("a heap"), &moves);
     }
 }
 
@@ -261,4 +261,69 @@ fn a_heap_knows_its_own() {
     assert_eq!((one.usable_len(mine), other.usable_len(long)), (Some(16), Some(128 << 10)));
     let nowhere = NonNull::from(&one).cast();
     assert!(!one.owns(nowhere) && other.usable_len(nowhere).is_none());
+}
+
+#[test]
+fn any_alignment_is_kept_or_refused() {
+    let (local, shared) = (LocalHeap::new().expect("a heap"), Heap::new().expect("a heap"));
+    for power in 13..=30 {
+        for size in [1, 70_000] {
+            let wanted = layout(size, 1 << power);
+            for block in [local.allocate(wanted), shared.allocate(wanted)] {
+                match block {
+                    Ok(block) => assert!(block.addr().get().is_multiple_of(1 << power), "{power}"),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NoAddressSpace),
+                }
+            }
+        }
+    }
+    let error = local.allocate(layout(1, 1 << 62)).expect_err("nothing is there");
+    assert_eq!(error.kind(), ErrorKind::NoAddressSpace);
+}
+
+#[test]
+fn at_the_limit_what_is_not_in_use_makes_room() {
+    let options = HeapOptions::new().max_len(64 << 10);
+    let (local, shared) = (options.local().expect("a heap"), options.shared().expect("a heap"));
+    for size in [8, 100, 1000, 5000, 64 << 10, 8] {
+        let block = local.allocate(layout(size, 8)).expect("there is room");
+        // SAFETY: a block of this heap.
+        unsafe { local.deallocate(block) };
+        let block = shared.allocate(layout(size, 8)).expect("there is room");
+        // SAFETY: a block of this heap.
+        unsafe { shared.deallocate(block) };
+    }
+}
+
+#[test]
+fn an_address_that_no_block_begins_at_has_no_length() {
+    let heap = LocalHeap::new().expect("a heap");
+    let (small, long) = (heap.take(layout(48, 8)), heap.take(layout(200_000, 8)));
+    // SAFETY: inside the block.
+    let in_small = unsafe { small.add(8) };
+    // SAFETY: inside the block.
+    let in_long = unsafe { long.add(64 << 10) };
+    let inside = [in_small, in_long];
+    assert!(inside.iter().all(|&place| heap.owns(place) && heap.usable_len(place).is_none()));
+    // The slab has a tail of 16 bytes, and the granules behind were never used.
+    for offset in [65_520, 1 << 30] {
+        let place = NonNull::new(small.as_ptr().wrapping_add(offset)).expect("not at 0");
+        assert!(heap.usable_len(place).is_none());
+    }
+}
+
+#[test]
+fn a_heap_goes_to_another_thread() {
+    const fn is_send<T: Send>() {}
+    const { is_send::<LocalHeap>() };
+    let heap = LocalHeap::new().expect("a heap");
+    let block = heap.take(layout(100, 8));
+    let heap = std::thread::spawn(move || {
+        heap.take(layout(100, 8));
+        heap
+    });
+    let heap = heap.join().expect("no panic");
+    // SAFETY: a block of this heap.
+    unsafe { heap.deallocate(block) };
+    assert_eq!((heap.stats().blocks, heap.validate()), (1, Ok(())));
 }

@@ -68,11 +68,23 @@ pub(super) fn place(ptr: NonNull<u8>) -> *mut c_void {
 /// # Safety
 /// 1. `flags` replaces existing pages only where the caller owns them and nobody uses them.
 unsafe fn mmap_none(addr: usize, len: usize, flags: c_int) -> Result<NonNull<u8>, Errno> {
+    // SAFETY: (1).
+    unsafe { mmap_as(addr, len, libc::PROT_NONE, flags) }
+}
+
+/// # Safety
+/// 1. As above.
+unsafe fn mmap_as(
+    addr: usize,
+    len: usize,
+    rights: c_int,
+    flags: c_int,
+) -> Result<NonNull<u8>, Errno> {
     let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANON;
     // The kernel is the allocator here: this is where the provenance of all our memory begins.
     let wanted = with_exposed_provenance_mut(addr);
-    // SAFETY: (1) an anonymous mapping without rights.
-    let call = || unsafe { libc::mmap(wanted, len, libc::PROT_NONE, flags, -1, 0) };
+    // SAFETY: (1) an anonymous mapping.
+    let call = || unsafe { libc::mmap(wanted, len, rights, flags, -1, 0) };
     let base =
         checked(Call::Mmap, [addr, len], || Some(call()).filter(|&base| base != libc::MAP_FAILED));
     let base = NonNull::new(base?).expect("mmap never returns page 0").cast();
@@ -200,17 +212,16 @@ pub(crate) unsafe fn decommit(ptr: NonNull<u8>, len: usize, _: CommitPolicy) -> 
     unsafe { mmap_none(addr, len, libc::MAP_FIXED) }.map(drop)
 }
 
-/// Committed pages lose content and memory, stay committed, and read zero. Where the second step
-/// is refused they are Reserved. Calls: mmap over the range, mprotect.
+/// Committed pages lose content and memory, stay committed, and read zero. Call: mmap over the
+/// range.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours, is committed to be read and written, without
 ///    guards, and nobody uses its content.
 pub(crate) unsafe fn empty(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
-    // SAFETY: (1).
-    unsafe { decommit(ptr, len, CommitPolicy::Lazy) }?;
-    // SAFETY: (1) the pages of a moment ago.
-    unsafe { commit(ptr, len, Protection::ReadWrite) }
+    let addr = ptr.as_ptr().expose_provenance();
+    // SAFETY: (1): the pages replaced are ours and unused.
+    unsafe { mmap_as(addr, len, prot_bits(Protection::ReadWrite), libc::MAP_FIXED) }.map(drop)
 }
 
 /// Any state -> Free. Call: munmap.
