@@ -47,15 +47,6 @@ impl<T> Once<T> {
         Some(unsafe { value.assume_init_ref() })
     }
 
-    /// The value; makes it if nobody has.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn get_or_make(&self, make: impl Fn() -> T) -> &T {
-        match self.get_or_try_make(|| Ok::<T, core::convert::Infallible>(make())) {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
-    }
-
     /// The value; makes it if nobody has. If that fails the next one tries again.
     pub(crate) fn get_or_try_make<E>(&self, make: impl Fn() -> Result<T, E>) -> Result<&T, E> {
         loop {

@@ -167,7 +167,8 @@ mod tests {
     proptest! {
         #[test]
         fn takes_the_lowest_run_that_fits(
-            moves in prop::collection::vec((1_usize..150, 0_u32..8, any::<bool>(), 0_usize..128), 1..60),
+            moves in prop::collection::vec(
+                (1_usize..150, 0_u32..8, any::<bool>(), 0_usize..128), 1..60),
         ) {
             let words = words_of(8);
             let (runs, mut model, mut held) = (Runs::new(&words), vec![false; 512], Vec::new());

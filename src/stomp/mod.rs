@@ -41,6 +41,7 @@ pub use options::{Options, Placement};
 
 use crate::ds::once::Once;
 use crate::sys::{self, Registers};
+use core::convert::Infallible;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use finder::{Finder, Found, Lookup};
@@ -81,7 +82,11 @@ fn finder() -> Option<&'static Finder> {
 
 /// The finder; the first call sets everything up.
 fn started() -> &'static Finder {
-    FINDER.get_or_make(setup::finder)
+    let made = FINDER.get_or_try_make(|| Ok::<_, Infallible>(setup::finder()));
+    match made {
+        Ok(finder) => finder,
+        Err(never) => match never {},
+    }
 }
 
 /// Sets everything up, if no allocation has done so yet.
