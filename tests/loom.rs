@@ -398,8 +398,8 @@ fn one_thread_makes_the_value_and_all_see_it() {
         let get = |own: u32| {
             let (once, made) = (once.clone(), made.clone());
             move || {
-                let make = || (own, made.fetch_add(1, Ordering::Relaxed));
-                let value = *once.get_or_make(make);
+                let make = || Ok::<_, u8>((own, made.fetch_add(1, Ordering::Relaxed)));
+                let value = *once.get_or_try_make(make).expect("it can be made");
                 assert_eq!(made.load(Ordering::Relaxed), 1, "what the maker did is seen");
                 assert_eq!(once.get(), Some(&value));
                 value
@@ -408,6 +408,25 @@ fn one_thread_makes_the_value_and_all_see_it() {
         let other = thread::spawn(get(1));
         let ours = get(2)();
         assert_eq!(other.join().expect("no panic"), ours);
+    });
+}
+
+/// Whoever cannot make it leaves it to the next one.
+#[test]
+fn what_could_not_be_made_is_tried_again() {
+    loom::model(|| {
+        let (once, tries) = (Arc::new(Once::new()), Arc::new(AtomicU32::new(0)));
+        let get = || {
+            let (once, tries) = (once.clone(), tries.clone());
+            move || {
+                let number = |number: u32| if number == 0 { Err(()) } else { Ok(number) };
+                let make = || number(tries.fetch_add(1, Ordering::Relaxed));
+                once.get_or_try_make(make).copied()
+            }
+        };
+        let other = thread::spawn(get());
+        let told = [get()(), other.join().expect("no panic")];
+        assert!(told.contains(&Err(())) && told.contains(&Ok(1)), "{told:?}");
     });
 }
 
