@@ -42,7 +42,9 @@ const GRANULES: usize = 1 << 24;
 /// The same where all that is committed counts.
 const COUNTED_GRANULES: usize = 1 << 20;
 const GRANULES_MIN: usize = 1 << 12;
-/// How much smaller the next try is: 64 GiB, 4 GiB, 256 MiB. Others want addresses, too.
+/// The part of a program's addresses that it takes at most, and how much smaller the next try is:
+/// others want addresses, too.
+const ADDRESSES_PART: usize = 64;
 const SMALLER: usize = 16;
 
 /// Free memory that stays in any case, in granules.
@@ -149,7 +151,9 @@ pub(super) fn ground() -> Result<&'static Ground, Error> {
 
 impl Ground {
     fn largest() -> Result<Self, Error> {
-        let mut count = if sys::COMMITS_LAZILY { GRANULES } else { COUNTED_GRANULES };
+        let fair = sys::limits().address_max / ADDRESSES_PART / GRANULE_LEN;
+        let most = if sys::COMMITS_LAZILY { GRANULES } else { COUNTED_GRANULES };
+        let mut count = most.min(1 << fair.max(GRANULES_MIN).ilog2());
         loop {
             // What is committed at once is refused where it counts.
             let is_counted = count <= COUNTED_GRANULES;
