@@ -52,8 +52,9 @@ const KEPT_MIN: usize = (32 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
 
-/// Cores there can be.
+/// Cores there can be, and for how many granules each.
 const CORES: usize = 1 << 14;
+const GRANULES_OF_CORE: usize = 16;
 
 /// Words of bits for each granule, at most: a slab of the smallest class has two times 128.
 const POOL_WORDS: usize = 2 * 128;
@@ -177,7 +178,7 @@ impl Ground {
         // `granule_of` knows no other; (3) the ground is never dropped.
         let slabs = unsafe { Table::new(count, !is_counted) }?;
         // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
-        let cores = unsafe { Table::new(CORES, !is_counted) }?;
+        let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), !is_counted) }?;
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
         let pool = unsafe { Table::new(count * POOL_WORDS, !is_counted) }?;
         let bits = || {
@@ -410,7 +411,7 @@ impl Ground {
         }
         loop {
             let number = self.cores_used.load(Relaxed);
-            if number == CORES {
+            if number == self.cores.count {
                 let len = size_of::<Core>();
                 return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, len, 0));
             }

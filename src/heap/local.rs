@@ -52,7 +52,8 @@ impl LocalHeap {
     ///
     /// # Errors
     /// - `NoAddressSpace`, `NoMemory`: the system gives none.
-    /// - `NoMemory`: there are 16384 heaps already, each core of a [`Heap`](super::Heap) counted.
+    /// - `NoMemory`: there are 16384 heaps already, or one for each MiB of addresses, each core of
+    ///   a [`Heap`](super::Heap) counted.
     pub fn new() -> Result<Self, Error> {
         Self::with(HeapOptions::new())
     }

@@ -72,7 +72,8 @@ impl Heap {
     ///
     /// # Errors
     /// - `NoAddressSpace`, `NoMemory`: the system gives none.
-    /// - `NoMemory`: there are 16384 heaps already, each core of a [`Heap`] counted.
+    /// - `NoMemory`: there are 16384 heaps already, or one for each MiB of addresses, each core of
+    ///   a [`Heap`] counted.
     pub fn new() -> Result<Self, Error> {
         Self::with(HeapOptions::new())
     }
