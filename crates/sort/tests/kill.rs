@@ -1,5 +1,8 @@
 //! A process that sorts a file is killed at any moment, and no record is lost.
 
+#[path = "../../../tests/start/mod.rs"]
+mod start;
+
 use granule_sort::shape::{Native, Shape};
 use granule_sort::{Error, Options, Recovery, recover, sort_file_in_place};
 use std::cmp::Ordering;
@@ -94,8 +97,8 @@ fn child() {
 }
 
 /// A process that has begun to sort.
-fn start(path: &Path, kind: &str, threads: usize, guardian: &str) -> Child {
-    let mut child = Command::new(std::env::current_exe().expect("it runs"))
+fn begin(path: &Path, kind: &str, threads: usize, guardian: &str) -> Child {
+    let mut child = start::again()
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
         .arg(path.file_name().expect("it has a name")) // to be found by; a test of no name
         .env(PLAY, format!("{kind} {threads} {guardian} {}", path.display()))
@@ -127,7 +130,7 @@ fn play(name: &str, kind: &str, threads: usize, guardian: &str, after: impl Fn(&
     let mut killed = 0;
     for moment in noise(threads as u64).take(24) {
         std::fs::write(&path, &data).expect("there is room");
-        let mut child = start(&path, kind, threads, guardian);
+        let mut child = begin(&path, kind, threads, guardian);
         std::thread::sleep(Duration::from_micros(moment % 120_000));
         child.kill().expect("it is ours");
         killed += u32::from(!child.wait().expect("it is ours").success());
