@@ -10,7 +10,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// Records of 24 bytes with a key of 10.
@@ -178,7 +178,7 @@ fn kill_all_of(path: &Path) {
         };
         let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if words.split(|&byte| byte == 0).any(|word| word == name.as_bytes()) {
-            let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
+            let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
             killed.expect("there is such a program");
         }
     }
