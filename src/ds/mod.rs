@@ -5,6 +5,7 @@
 
 #[cfg(target_os = "linux")]
 pub(crate) mod batches;
+pub(crate) mod bits;
 #[cfg(target_os = "linux")]
 pub(crate) mod cfi;
 #[cfg(target_os = "linux")]

@@ -12,29 +12,15 @@
 //! The lowest run that fits is taken, so that what is in use stays together.
 #![forbid(unsafe_code)]
 
+use super::bits::{BITS, masks};
 use super::primitive::{AtomicU64, AtomicUsize, Ordering};
 use core::ops::Range;
-
-const BITS: usize = u64::BITS as usize;
 
 /// Places 0.. of a number that is fixed when it is made.
 #[derive(Debug)]
 pub(crate) struct Runs<'a> {
     taken: &'a [AtomicU64],
     low: AtomicUsize,
-}
-
-/// The bits of a word that lie in `range`, which is of the places of all words.
-const fn mask(word: usize, range: &Range<usize>) -> u64 {
-    let start = range.start.saturating_sub(word * BITS);
-    let end = range.end - word * BITS;
-    let below_end = if end >= BITS { u64::MAX } else { (1 << end) - 1 };
-    below_end & (u64::MAX << start)
-}
-
-/// The words that hold a range that is not empty.
-const fn words(range: &Range<usize>) -> Range<usize> {
-    range.start / BITS..(range.end - 1) / BITS + 1
 }
 
 impl<'a> Runs<'a> {
@@ -91,8 +77,8 @@ impl<'a> Runs<'a> {
     /// Takes all of a run, or nothing: then it says which of its places somebody has, the highest
     /// one known.
     fn claim(&self, run: &Range<usize>) -> Result<(), usize> {
-        for word in words(run) {
-            if let Err(in_the_way) = self.claim_in(word, mask(word, run)) {
+        for (word, wanted) in masks(run) {
+            if let Err(in_the_way) = self.claim_in(word, wanted) {
                 if word * BITS > run.start {
                     self.give(run.start..word * BITS);
                 }
@@ -126,8 +112,7 @@ impl<'a> Runs<'a> {
 
     /// Gives back places of the caller's, any part of what was taken at once.
     pub(crate) fn give(&self, run: Range<usize>) {
-        for word in words(&run) {
-            let mine = mask(word, &run);
+        for (word, mine) in masks(&run) {
             let old = self.taken[word].fetch_and(!mine, Ordering::Release);
             debug_assert_eq!(old & mine, mine, "places that were not taken, in word {word}");
         }

@@ -1,10 +1,10 @@
 //! Floor 4, uses floors 0 to 2. What both kinds of heaps do with one block of theirs.
 
-use super::class::{Class, GRANULE_LEN, block_at};
-use super::ground::Ground;
+use super::class::Class;
 use super::held::Held;
+use super::place::Place;
 use super::report::{Finding, broken};
-use super::slab::{Kind, Slab};
+use super::slab::Kind;
 use crate::ds::primitive::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Op};
 use core::alloc::Layout;
@@ -12,52 +12,6 @@ use core::ptr::NonNull;
 
 /// The largest block: what the largest `Layout` has.
 const LEN_MAX: usize = isize::MAX as usize;
-
-/// Where a block lies.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) granule: usize,
-    pub(super) slab: &'static Slab,
-}
-
-impl Place {
-    /// The place of an address; `None` if it is not in the ground.
-    #[inline]
-    pub(super) fn of(ground: &'static Ground, block: NonNull<u8>) -> Option<Self> {
-        let granule = ground.granule_of(block)?;
-        Some(Place { granule, slab: ground.slab(granule) })
-    }
-
-    /// The place of a block that its user gives back.
-    #[inline]
-    pub(super) fn of_given(ground: &'static Ground, block: NonNull<u8>) -> Self {
-        Self::of(ground, block).unwrap_or_else(|| broken(Finding::Foreign, block))
-    }
-
-    /// The first granule of the slab or run.
-    pub(super) fn first(self, ground: &'static Ground) -> Self {
-        match self.slab.kind() {
-            Kind::Inside => {
-                let granule = self.granule - self.slab.granules.get() as usize;
-                Place { granule, slab: ground.slab(granule) }
-            }
-            _ => self,
-        }
-    }
-
-    /// Bytes of the block that begins at this address; `None` if none does.
-    pub(super) fn usable_len(self, ground: &'static Ground, block: NonNull<u8>) -> Option<usize> {
-        let Place { granule, slab } = self.first(ground);
-        let offset = ground.offset_in(granule, block);
-        match slab.class() {
-            Some(class) => {
-                let number = block_at(offset, class.reciprocal());
-                slab.has_block(number, offset).then(|| class.size())
-            }
-            None => (offset == 0).then(|| slab.granules.get() as usize * GRANULE_LEN),
-        }
-    }
-}
 
 impl Held {
     /// A block for a layout; its content is anything.
@@ -77,16 +31,15 @@ impl Held {
 
     /// The same, reading zero.
     pub(super) fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        let (block, is_zero) = match Class::of_aligned(layout.size(), layout.align()) {
-            Some(class) => (self.allocate(class)?, false),
-            None => self.allocate_long(layout)?,
+        let (block, len) = match Class::of_aligned(layout.size(), layout.align()) {
+            Some(class) => (self.allocate(class)?, class.size()),
+            None => {
+                let (block, is_zero) = self.allocate_long(layout)?;
+                (block, if is_zero { 0 } else { layout.size() })
+            }
         };
-        if !is_zero {
-            let class = Class::of_aligned(layout.size(), layout.align());
-            let len = class.map_or(layout.size(), Class::size);
-            // SAFETY: a new block of that many bytes.
-            unsafe { block.write_bytes(0, len) };
-        }
+        // SAFETY: a new block of that many bytes.
+        unsafe { block.write_bytes(0, len) };
         Ok(block)
     }
 
@@ -108,7 +61,7 @@ impl Held {
         if place.slab.announced().load(Relaxed) != 0 {
             broken(Finding::FreedTwice, block);
         }
-        self.free_run(place.granule);
+        self.drop_whole(place);
     }
 
     /// Makes a block longer or shorter without moving it; false if it has to move.
@@ -129,11 +82,14 @@ pub(super) fn resized(block: NonNull<u8>, old: Layout, size: usize) -> Result<La
     })
 }
 
-/// Copies the content of a block to its new one.
+/// Makes what a block has got more than `kept` bytes read zero, up to `len`.
 ///
 /// # Safety
-/// 1. Both blocks are as long as `len` says, in use, and not the same.
-pub(super) unsafe fn copy_content(from: NonNull<u8>, to: NonNull<u8>, len: usize) {
+/// 1. The block is in use, and at least `len` bytes long.
+pub(super) unsafe fn zero_rest(block: NonNull<u8>, kept: usize, len: usize) {
+    let more = len.saturating_sub(kept);
+    // SAFETY: (1): not behind its end.
+    let rest = unsafe { block.add(len - more) };
     // SAFETY: (1).
-    unsafe { from.copy_to_nonoverlapping(to, len) }
+    unsafe { rest.write_bytes(0, more) };
 }

@@ -26,6 +26,7 @@
 use super::class::GRANULE_LEN;
 use super::core::Core;
 use super::slab::Slab;
+use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
 use crate::ds::primitive::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::ds::ready_stack::ReadyStack;
@@ -58,8 +59,6 @@ const GRANULES_OF_CORE: usize = 16;
 
 /// Words of bits for each granule, at most: a slab of the smallest class has two times 128.
 const POOL_WORDS: usize = 2 * 128;
-
-const BITS: usize = u64::BITS as usize;
 
 /// See the module.
 pub(super) struct Ground {
@@ -181,12 +180,12 @@ impl Ground {
         let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), !is_counted) }?;
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
         let pool = unsafe { Table::new(count * POOL_WORDS, !is_counted) }?;
-        let bits = || {
+        let words = || {
             // SAFETY: (1) words; (2) committed; (3) as above.
             unsafe { Table::<AtomicU64>::new(count / BITS, true) }
         };
-        let (taken, dirty) = (bits()?, bits()?);
-        let ready = if is_counted { Some(bits()?) } else { None };
+        let (taken, dirty) = (words()?, words()?);
+        let ready = if is_counted { Some(words()?) } else { None };
         // From here on nothing can fail, and nothing is dropped.
         let all = |table: Table<AtomicU64>| ManuallyDrop::new(table).range(0..count / BITS);
         Ok(Ground {
@@ -225,7 +224,7 @@ impl Ground {
     /// False for a granule that nobody ever had, whose record may not even be committed.
     #[inline]
     fn has_record(&self, granule: usize) -> bool {
-        self.ready.is_none_or(|ready| is_set(ready, granule))
+        self.ready.is_none_or(|ready| bits::is_set(ready, granule))
     }
 
     /// How far an address lies behind the beginning of a granule.
@@ -278,28 +277,32 @@ impl Ground {
             let (addr, len) = (self.base.addr().get(), count.saturating_mul(GRANULE_LEN));
             return Err(Error::new(Op::Allocate, ErrorKind::NoAddressSpace, addr, len, 0));
         };
-        let run = first..first + count;
-        self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
-        self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
-        self.taken_count.fetch_add(count, Relaxed);
-        let dirty = clear(self.dirty, &run);
-        if dirty > 0 {
-            self.idle.fetch_sub(dirty, Relaxed);
-        }
+        let dirty = self.receive(first..first + count)?;
         Ok((first, dirty == 0))
     }
 
-    /// Takes the granules right behind a run of the caller's, if they are free.
+    /// Takes the granules right behind a run of the caller's; false if they are not free.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses to commit.
     pub(super) fn take_behind(&self, run: Range<usize>) -> Result<bool, Error> {
         if run.end > self.slabs.count || !self.taken.take_at(run.clone()) {
             return Ok(false);
         }
+        self.receive(run).map(|_| true)
+    }
+
+    /// Makes a run that was just taken ready to be used, or gives it back; says how many granules
+    /// of it are dirty.
+    fn receive(&self, run: Range<usize>) -> Result<usize, Error> {
         self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
-        let dirty = clear(self.dirty, &run);
-        self.idle.fetch_sub(dirty, Relaxed);
-        Ok(true)
+        let dirty = bits::clear(self.dirty, &run);
+        if dirty > 0 {
+            self.idle.fetch_sub(dirty, Relaxed);
+        }
+        Ok(dirty)
     }
 
     /// Gives granules of the caller's back, whose records are his last word on them.
@@ -307,7 +310,7 @@ impl Ground {
         for granule in run.clone() {
             self.slab(granule).become_free();
         }
-        set(self.dirty, &run);
+        bits::set(self.dirty, &run);
         let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
         let taken = self.taken_count.fetch_sub(run.len(), Relaxed) - run.len();
         self.taken.give(run);
@@ -356,9 +359,9 @@ impl Ground {
         let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
         let is_done = self.memory.empty(bytes).is_ok();
         if is_done {
-            self.idle.fetch_sub(clear(self.dirty, &run), Relaxed);
+            self.idle.fetch_sub(bits::clear(self.dirty, &run), Relaxed);
         } else if let Some(ready) = self.ready {
-            clear(ready, &run);
+            bits::clear(ready, &run);
         }
         self.taken.give(run);
         is_done
@@ -366,13 +369,13 @@ impl Ground {
 
     fn make_ready(&self, run: &Range<usize>) -> Result<(), Error> {
         let Some(ready) = self.ready else { return Ok(()) };
-        if count(ready, run) == run.len() {
+        if bits::count(ready, run) == run.len() {
             return Ok(());
         }
         self.slabs.prepare(run.clone())?;
         let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
         self.memory.commit(bytes, Protection::ReadWrite)?;
-        set(ready, run);
+        bits::set(ready, run);
         Ok(())
     }
 
@@ -431,43 +434,6 @@ impl Ground {
     pub(super) fn rest(&self, core: &Core) {
         self.resting.push(core.number(), core.link());
     }
-}
-
-/// The words that a range of bits lies in, and their bits of it.
-fn masks(range: &Range<usize>) -> impl Iterator<Item = (usize, u64)> {
-    let Range { start, end } = range.clone();
-    (start / BITS..end.div_ceil(BITS)).map(move |word| {
-        let below = end - word * BITS;
-        let upper = if below >= BITS { u64::MAX } else { (1 << below) - 1 };
-        (word, upper & (u64::MAX << start.saturating_sub(word * BITS)))
-    })
-}
-
-fn set(bits: &[AtomicU64], range: &Range<usize>) {
-    for (word, mask) in masks(range) {
-        bits[word].fetch_or(mask, Relaxed);
-    }
-}
-
-/// Clears the bits, and says how many were set.
-fn clear(bits: &[AtomicU64], range: &Range<usize>) -> usize {
-    let cleared = masks(range).map(|(word, mask)| {
-        let set = bits[word].load(Relaxed) & mask;
-        if set != 0 {
-            bits[word].fetch_and(!mask, Relaxed);
-        }
-        set.count_ones() as usize
-    });
-    cleared.sum()
-}
-
-#[inline]
-fn is_set(bits: &[AtomicU64], bit: usize) -> bool {
-    bits[bit / BITS].load(Relaxed) >> (bit % BITS) & 1 == 1
-}
-
-fn count(bits: &[AtomicU64], range: &Range<usize>) -> usize {
-    masks(range).map(|(word, mask)| (bits[word].load(Relaxed) & mask).count_ones() as usize).sum()
 }
 
 #[cfg(test)]

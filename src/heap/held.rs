@@ -1,11 +1,13 @@
 //! Floor 4, uses floors 0 to 2. A core in the hands of one thread: everything that a heap does with
 //! its slabs.
 
-use super::class::{Class, GRANULE_LEN, block_at};
+use super::class::{Class, GRANULE_LEN};
 use super::core::{CAPACITY, Core, Own};
 use super::ground::Ground;
+use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::{Kind, Links, Slab};
+use crate::ds::bits::BITS;
 use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::ds::returned::{self, Told};
 use crate::error::{Error, ErrorKind, Op};
@@ -16,8 +18,6 @@ use core::ptr::NonNull;
 /// Blocks of the first batch of a class; each is twice as long as the one before.
 const BATCH_MIN: u32 = 4;
 
-const BITS: usize = u64::BITS as usize;
-
 /// Whoever has one is alone with the core's `Own`.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
@@ -25,17 +25,10 @@ pub(super) struct Held {
     pub(super) core: &'static Core,
 }
 
-/// A slab with the number of its granule.
-#[derive(Clone, Copy)]
-pub(super) struct Numbered {
-    pub(super) granule: usize,
-    pub(super) slab: &'static Slab,
-}
-
 /// Blocks of one word of a slab's bits.
 #[derive(Clone, Copy)]
 struct Found {
-    slab: Numbered,
+    slab: Place,
     word: usize,
     mask: u64,
 }
@@ -64,8 +57,8 @@ impl Held {
         &self.core.own
     }
 
-    pub(super) fn numbered(&self, granule: usize) -> Numbered {
-        Numbered { granule, slab: self.ground.slab(granule) }
+    pub(super) fn place(&self, granule: usize) -> Place {
+        Place::at(self.ground, granule)
     }
 
     /// A block of a class; its content is anything.
@@ -82,7 +75,7 @@ impl Held {
     fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
         loop {
             if let Some(first) = self.own().slabs[class.index()].get().checked_sub(1) {
-                self.draw(class, self.numbered(first as usize));
+                self.draw(class, self.place(first as usize));
                 if let Some(block) = self.own().pop(class) {
                     return Ok(block);
                 }
@@ -93,8 +86,8 @@ impl Held {
     }
 
     /// Draws a batch from a slab into the cache, in the order of addresses.
-    fn draw(&self, class: Class, from: Numbered) {
-        let Numbered { granule, slab } = from;
+    fn draw(&self, class: Class, from: Place) {
+        let Place { granule, slab } = from;
         let (batch, most) = (&self.own().batches[class.index()], CAPACITY[class.index()]);
         let half = u32::from(most).div_ceil(2);
         let wanted = batch.get().max(BATCH_MIN).min(half);
@@ -128,14 +121,14 @@ impl Held {
         let mut next = self.core.handed.swap(0, Acquire);
         let mut has_some = false;
         while let Some(granule) = next.checked_sub(1) {
-            let from = self.numbered(granule as usize);
+            let from = self.place(granule as usize);
             next = from.slab.handed().load(Relaxed);
             has_some |= self.collect_from(from);
         }
         has_some
     }
 
-    fn collect_from(&self, from: Numbered) -> bool {
+    fn collect_from(&self, from: Place) -> bool {
         if from.slab.kind() == Kind::Run {
             from.slab.announced().store(0, Relaxed);
             self.drop_whole(from);
@@ -166,7 +159,7 @@ impl Held {
             Ok(first)
         });
         let first = taken.inspect_err(|_| self.uncharge(granules))?;
-        let new = self.numbered(first);
+        let new = self.place(first);
         new.slab.forget_announced();
         new.slab.become_slab(self.core.mark(), class);
         self.mark_inside(first..first + granules, Some(class));
@@ -229,18 +222,14 @@ impl Held {
 
     /// The bit of a block of ours, which probably lies where the last one did.
     #[inline]
-    fn find(&self, block: NonNull<u8>, last: Option<Numbered>) -> Found {
-        let granule = self.ground.granule_of(block).expect("a block of a slab of ours");
+    fn find(&self, block: NonNull<u8>, last: Option<Place>) -> Found {
+        let here = Place::of(self.ground, block).expect("a block of a slab of ours");
         let slab = match last {
-            Some(last) if last.granule == granule => last,
-            _ => self.first_of(granule),
+            Some(last) if last.granule == here.granule => last,
+            _ => here.first(self.ground),
         };
-        let offset = self.ground.offset_in(slab.granule, block);
-        let number = block_at(offset, slab.slab.reciprocal.get());
-        if !slab.slab.has_block(number, offset) {
-            broken(Finding::NotABlock, block);
-        }
-        Found { slab, word: number / BITS, mask: 1 << (number % BITS) }
+        let (word, mask) = slab.bit_of(self.ground, block);
+        Found { slab, word, mask }
     }
 
     #[inline]
@@ -252,17 +241,9 @@ impl Held {
         }
     }
 
-    fn first_of(&self, granule: usize) -> Numbered {
-        let here = self.numbered(granule);
-        match here.slab.kind() {
-            Kind::Inside => self.numbered(granule - here.slab.granules.get() as usize),
-            _ => here,
-        }
-    }
-
     /// Sets bits of a slab; it stands in the list of its class from then on.
     #[inline]
-    fn free_bits(&self, from: Numbered, word: usize, mask: u64) {
+    fn free_bits(&self, from: Place, word: usize, mask: u64) {
         let slab = from.slab;
         let bits = self.ground.word(slab, word);
         let old = bits.load(Relaxed);
@@ -281,7 +262,7 @@ impl Held {
     }
 
     #[cold]
-    fn freed_twice(&self, from: Numbered, word: usize, bits: u64) -> ! {
+    fn freed_twice(&self, from: Place, word: usize, bits: u64) -> ! {
         let number = word * BITS + bits.trailing_zeros() as usize;
         let offset = number * from.slab.size.get() as usize;
         let block = self.ground.place(from.granule).wrapping_add(offset);
@@ -289,8 +270,8 @@ impl Held {
     }
 
     /// A slab all of whose blocks are free goes back to the ground, if its class has another one.
-    fn settle(&self, from: Numbered) {
-        let Numbered { slab, .. } = from;
+    fn settle(&self, from: Place) {
+        let Place { slab, .. } = from;
         if slab.free.get() < slab.blocks.get() {
             return;
         }
@@ -300,17 +281,17 @@ impl Held {
         }
     }
 
-    fn drop_slab(&self, from: Numbered) {
+    fn drop_slab(&self, from: Place) {
         self.unlink_from_class(class_of(from.slab), from);
         self.drop_whole(from);
     }
 
     /// Gives the granules of a slab or a run back.
-    fn drop_whole(&self, from: Numbered) {
-        let granules = from.slab.granules.get() as usize;
+    pub(super) fn drop_whole(&self, from: Place) {
+        let whole = from.whole();
         self.unlink(&self.own().all, from, |slab| &slab.in_all);
-        self.ground.give(from.granule..from.granule + granules);
-        self.uncharge(granules);
+        self.ground.give(whole.clone());
+        self.uncharge(whole.len());
     }
 
     /// Counts granules against the limit of the heap. What is not in use is given back first, if it
@@ -345,18 +326,13 @@ impl Held {
         self.charge(granules)?;
         let taken = self.ground.take(granules, align.div_ceil(GRANULE_LEN));
         let (first, is_zero) = taken.inspect_err(|_| self.uncharge(granules))?;
-        let new = self.numbered(first);
+        let new = self.place(first);
         new.slab.forget_announced();
         new.slab.become_run(self.core.mark(), granules as u32);
         self.mark_inside(first..first + granules, None);
         self.link(&self.own().all, new, |slab| &slab.in_all);
         let block = NonNull::new(self.ground.place(first)).expect("not at address 0");
         Ok((block, is_zero))
-    }
-
-    /// Takes back a run of this core's.
-    pub(super) fn free_run(&self, granule: usize) {
-        self.drop_whole(self.numbered(granule));
     }
 
     /// Makes a run longer or shorter where it is; false if there is no room for that.
@@ -385,11 +361,10 @@ impl Held {
     pub(super) fn drop_all(&self) {
         let mut next = self.own().all.get();
         while let Some(granule) = next.checked_sub(1) {
-            let from = self.numbered(granule as usize);
+            let from = self.place(granule as usize);
             next = from.slab.in_all.next.get();
-            let granules = from.slab.granules.get() as usize;
             from.slab.forget_announced();
-            self.ground.give(from.granule..from.granule + granules);
+            self.ground.give(from.whole());
         }
         self.core.handed.store(0, Relaxed);
         self.own().reset();
@@ -403,7 +378,7 @@ impl Held {
             self.own().batches[class.index()].set(0);
             let mut next = self.own().slabs[class.index()].get();
             while let Some(granule) = next.checked_sub(1) {
-                let from = self.numbered(granule as usize);
+                let from = self.place(granule as usize);
                 next = from.slab.in_class.next.get();
                 if from.slab.free.get() == from.slab.blocks.get() {
                     self.drop_slab(from);
@@ -412,11 +387,11 @@ impl Held {
         }
     }
 
-    fn unlink_from_class(&self, class: Class, from: Numbered) {
+    fn unlink_from_class(&self, class: Class, from: Place) {
         self.unlink(&self.own().slabs[class.index()], from, |slab| &slab.in_class);
     }
 
-    fn link(&self, list: &Cell<u32>, new: Numbered, links: impl Fn(&Slab) -> &Links) {
+    fn link(&self, list: &Cell<u32>, new: Place, links: impl Fn(&Slab) -> &Links) {
         let (mark, old) = (new.granule as u32 + 1, list.get());
         links(new.slab).previous.set(0);
         links(new.slab).next.set(old);
@@ -426,7 +401,7 @@ impl Held {
         list.set(mark);
     }
 
-    fn unlink(&self, list: &Cell<u32>, old: Numbered, links: impl Fn(&Slab) -> &Links) {
+    fn unlink(&self, list: &Cell<u32>, old: Place, links: impl Fn(&Slab) -> &Links) {
         let (next, previous) = (links(old.slab).next.get(), links(old.slab).previous.get());
         match previous.checked_sub(1) {
             Some(before) => links(self.ground.slab(before as usize)).next.set(next),
@@ -444,27 +419,26 @@ fn class_of(slab: &Slab) -> Class {
     slab.class().expect("a slab has a class")
 }
 
-/// Returns a block to the core that has its slab, from a thread that does not hold it.
-pub(super) fn give_back(ground: &'static Ground, granule: usize, block: NonNull<u8>) {
-    let slab = ground.slab(granule);
-    if slab.kind() == Kind::Run {
-        if slab.announced().swap(1, AcqRel) != 0 {
-            broken(Finding::FreedTwice, block);
+/// Returns a block to the core that has its slab or run, from a thread that does not hold it.
+pub(super) fn give_back(ground: &'static Ground, place: Place, block: NonNull<u8>) {
+    let from = place.first(ground);
+    let hand_over = || {
+        ground.core(from.slab.owner() - 1).hand_over(from.granule, from.slab.handed());
+    };
+    if from.slab.kind() == Kind::Run {
+        if ground.place(from.granule) != block.as_ptr() {
+            broken(Finding::NotABlock, block);
         }
-        return ground.core(slab.owner() - 1).hand_over(granule, slab.handed());
+        match from.slab.announced().swap(1, AcqRel) {
+            0 => return hand_over(),
+            _ => broken(Finding::FreedTwice, block),
+        }
     }
-    let offset = ground.offset_in(granule, block);
-    let number = block_at(offset, slab.reciprocal.get());
-    if !slab.has_block(number, offset) {
-        broken(Finding::NotABlock, block);
-    }
-    let (_, theirs) = ground.bits(slab);
-    let (word, mask) = (number / BITS, 1 << (number % BITS));
-    match returned::give(slab.announced(), theirs, word, mask) {
+    let (word, mask) = from.bit_of(ground, block);
+    let (_, theirs) = ground.bits(from.slab);
+    match returned::give(from.slab.announced(), theirs, word, mask) {
         Told::Nothing => {}
-        Told::HandOver => {
-            ground.core(slab.owner() - 1).hand_over(granule, slab.handed());
-        }
+        Told::HandOver => hand_over(),
         Told::Twice => broken(Finding::FreedTwice, block),
     }
 }

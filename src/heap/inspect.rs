@@ -1,13 +1,13 @@
 //! Floor 4, uses floors 0 to 2. Looking at a heap: its blocks, its numbers, its rules.
 
 use super::class::{Class, GRANULE_LEN};
-use super::held::{Held, Numbered};
+use super::held::Held;
+use super::place::Place;
 use super::slab::Kind;
+use crate::ds::bits::{self, BITS};
 use crate::ds::primitive::Ordering::Relaxed;
 use core::fmt;
 use core::ptr::NonNull;
-
-const BITS: usize = u64::BITS as usize;
 
 /// A block in use, as [`walk`](super::LocalHeap::walk) shows it.
 ///
@@ -97,10 +97,10 @@ impl fmt::Display for Violation {
 impl core::error::Error for Violation {}
 
 impl Held {
-    fn all(&self) -> impl Iterator<Item = Numbered> + '_ {
+    fn all(&self) -> impl Iterator<Item = Place> + '_ {
         let mut next = self.core.own.all.get();
         core::iter::from_fn(move || {
-            let from = self.numbered(next.checked_sub(1)? as usize);
+            let from = self.place(next.checked_sub(1)? as usize);
             next = from.slab.in_all.next.get();
             Some(from)
         })
@@ -124,8 +124,7 @@ impl Held {
             let (ours, theirs) = self.ground.bits(from.slab);
             let size = from.slab.size.get() as usize;
             for number in 0..from.slab.blocks.get() as usize {
-                let free = ours[number / BITS].load(Relaxed) | theirs[number / BITS].load(Relaxed);
-                if free >> (number % BITS) & 1 == 0 {
+                if !bits::is_set(ours, number) && !bits::is_set(theirs, number) {
                     show(number * size, size);
                 }
             }
@@ -169,8 +168,8 @@ impl Held {
     }
 
     /// The number of the rule of `slab.rs` that does not hold.
-    fn broken_rule(&self, from: Numbered) -> Option<u8> {
-        let Numbered { granule, slab } = from;
+    fn broken_rule(&self, from: Place) -> Option<u8> {
+        let Place { granule, slab } = from;
         let granules = slab.granules.get() as usize;
         let inside = granule + 1..granule + granules;
         let knows_first = |behind: usize| {

@@ -1,11 +1,12 @@
 //! Floor 4, uses floors 0 to 2. A heap for one thread at a time.
 
-use super::block::{Place, copy_content, resized};
+use super::block::{resized, zero_rest};
 use super::class::Class;
 use super::ground::ground;
 use super::held::Held;
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::place::Place;
 use super::report::{Finding, broken};
 use crate::error::Error;
 use crate::vm::Name;
@@ -147,16 +148,14 @@ impl LocalHeap {
             block
         } else {
             let moved = self.held.allocate_layout(new)?;
-            // SAFETY: (1) both are in use and long enough; the new one is another block.
-            unsafe { copy_content(block, moved, kept) };
+            // SAFETY: both are in use and long enough, and the new one is another block.
+            unsafe { block.copy_to_nonoverlapping(moved, kept) };
             self.held.free_at(place, block);
             moved
         };
-        if self.options.is_zeroed && size > kept {
-            // SAFETY: the block is `size` bytes long.
-            let rest = unsafe { moved.add(kept) };
-            // SAFETY: as above.
-            unsafe { rest.write_bytes(0, size - kept) };
+        if self.options.is_zeroed {
+            // SAFETY: (1) it was made `size` bytes long.
+            unsafe { zero_rest(moved, kept, size) };
         }
         Ok(moved)
     }

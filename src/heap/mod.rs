@@ -41,6 +41,7 @@ mod held;
 mod inspect;
 mod local;
 mod options;
+mod place;
 mod report;
 mod shared;
 mod slab;

@@ -7,12 +7,13 @@
 //! block when all cores are busy; in the child of a fork cores that other threads held stay busy
 //! for ever, and new ones take their place.
 
-use super::block::{Place, copy_content, resized};
+use super::block::{resized, zero_rest};
 use super::core::Core;
 use super::ground::{Ground, ground};
 use super::held::{Held, give_back};
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::place::Place;
 use super::report::{Finding, broken};
 use crate::ds::primitive::{AtomicU32, Ordering};
 use crate::error::{Error, ErrorKind};
@@ -172,7 +173,9 @@ impl Heap {
         &self,
         allocate: impl Fn(&Held) -> Result<NonNull<u8>, Error>,
     ) -> Result<NonNull<u8>, Error> {
-        match allocate(&self.turn().held) {
+        // The turn ends with this line: whoever waits for others must not hold a core.
+        let told = allocate(&self.turn().held);
+        match told {
             Err(error) if error.kind() == ErrorKind::LimitReached => {
                 let cores = self.cores().filter_map(|core| self.try_hold(core));
                 cores.for_each(|turn| turn.held.trim());
@@ -220,16 +223,14 @@ impl Heap {
             block
         } else {
             let moved = self.within_limit(|held| held.allocate_layout(new))?;
-            // SAFETY: (1) both are in use and long enough; the new one is another block.
-            unsafe { copy_content(block, moved, kept) };
+            // SAFETY: both are in use and long enough, and the new one is another block.
+            unsafe { block.copy_to_nonoverlapping(moved, kept) };
             self.free_at(place, block);
             moved
         };
-        if self.options.is_zeroed && size > kept {
-            // SAFETY: the block is `size` bytes long.
-            let rest = unsafe { moved.add(kept) };
-            // SAFETY: as above.
-            unsafe { rest.write_bytes(0, size - kept) };
+        if self.options.is_zeroed {
+            // SAFETY: (1) it was made `size` bytes long.
+            unsafe { zero_rest(moved, kept, size) };
         }
         Ok(moved)
     }
@@ -255,8 +256,9 @@ impl Heap {
         self.owned(address).is_some()
     }
 
-    /// Calls `visit` with every block in use. Each core is held in its turn, so `visit` must not
-    /// use this heap; blocks that other threads take and give back meanwhile may be shown or not.
+    /// Calls `visit` with every block in use. Each core is held in its turn, so `visit` waits
+    /// for ever if it looks at this heap or trims it. Blocks that other threads take and give back
+    /// meanwhile may be shown or not.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
         self.turns().for_each(|turn| turn.held.walk(&mut visit));
@@ -311,7 +313,7 @@ impl Heap {
     fn free_at(&self, place: Place, block: NonNull<u8>) {
         match self.try_hold(self.core_of(place)) {
             Some(turn) => turn.held.free_at(place, block),
-            None => give_back(self.ground, place.first(self.ground).granule, block),
+            None => give_back(self.ground, place, block),
         }
     }
 
@@ -355,5 +357,22 @@ impl fmt::Debug for Heap {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = out.debug_struct("Heap");
         said.field("name", &self.options.name).field("stats", &self.stats()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_limit_nobody_holds_a_core_while_he_looks_for_room() {
+        let heap = HeapOptions::new().max_len(64 << 10).shared().expect("a heap");
+        let layout = Layout::from_size_align(64 << 10, 8).expect("a layout");
+        heap.allocate(layout).expect("there is room for one");
+        for _ in 0..20 {
+            let error = heap.allocate(layout).expect_err("there is none for two");
+            assert_eq!(error.kind(), ErrorKind::LimitReached);
+        }
+        assert_eq!(heap.cores().count(), 1, "one thread needs no more");
     }
 }

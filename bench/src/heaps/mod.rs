@@ -6,10 +6,9 @@ use crate::flags::Flags;
 use crate::machine::Machine;
 use crate::results::{Table, nanoseconds, publish, ratio};
 use crate::vm::contest::{Contest, Line, Target};
-use crate::vm::thread_time;
+use crate::vm::{Measured, thread_time};
 use bumpalo::Bump;
 use granule::heap::{Heap, LocalHeap};
-use serde::Serialize;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::ptr::NonNull;
@@ -200,13 +199,6 @@ fn calls() -> [(String, Target); 4] {
         ("a node of it given back".into(), Target::None),
         ("the list thrown away".into(), Target::Nanoseconds(10_000.0)),
     ]
-}
-
-#[derive(Serialize)]
-struct Measured<'a> {
-    machine: &'a Machine,
-    rounds: usize,
-    lines: &'a [Line],
 }
 
 /// Measures and publishes.

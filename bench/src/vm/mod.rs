@@ -26,11 +26,12 @@ const PEERS: [&str; 4] = [REGION, MMAP_RS, MEMMAP2, VIRTUAL_BUFFER];
 pub(crate) const ROUNDS: usize = 41;
 const MAPPINGS: [usize; 3] = [35, 1_000, 60_000];
 
+/// What a result file has of contests.
 #[derive(Serialize)]
-struct Measured<'a> {
-    machine: &'a Machine,
-    rounds: usize,
-    lines: &'a [Line],
+pub(crate) struct Measured<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) rounds: usize,
+    pub(crate) lines: &'a [Line],
 }
 
 /// Measures and publishes.

@@ -2,6 +2,10 @@
 //! its system calls, and asked what it has: no moment of its end is missed, and no clock is asked.
 #![cfg(target_os = "linux")]
 
+#[path = "../../sort/tests/support/random.rs"]
+mod random;
+
+use random::Random;
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -81,15 +85,7 @@ fn a_sort_in_place_takes_a_mebibyte_besides_the_file() {
     let folder = std::env::temp_dir().join(format!("granule-sort-extra-{}", std::process::id()));
     fs::create_dir(&folder).expect("a scratch directory");
     let path = folder.join("file");
-    let mut state = 31_u64;
-    let many: Vec<u8> = (0..3 << 20)
-        .flat_map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        })
-        .collect();
+    let many = Random(31).bytes(24 << 20);
     for words in [&["--type", "u64"][..], &["--record", "64", "--key", "0..10"]] {
         for threads in ["1", "2"] {
             let words = [words, &["--threads", threads]].concat();

@@ -2,6 +2,10 @@
 //! the peak of a process begins with that of the process which started it.
 #![cfg(target_os = "linux")]
 
+#[path = "../../sort/tests/support/random.rs"]
+mod random;
+
+use random::Random;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -33,17 +37,9 @@ fn peak(words: &[&str], path: &Path) -> u64 {
 /// Ten times the memory, a block at a time.
 fn fill(path: &Path) {
     let mut file = File::create(path).expect("room on the disk");
-    let mut state = 31_u64;
+    let mut random = Random(31);
     for _ in 0..(10 * MEMORY) >> 16 {
-        let block: Vec<u8> = (0..1 << 13)
-            .flat_map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state.to_le_bytes()
-            })
-            .collect();
-        file.write_all(&block).expect("room on the disk");
+        file.write_all(&random.bytes(1 << 16)).expect("room on the disk");
     }
 }
 

@@ -1,5 +1,8 @@
 //! What tests of sorting share: a directory, and numbers that are the same in every run.
 
+mod random;
+
+pub(crate) use random::Random;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,21 +41,5 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let removed = fs::remove_dir_all(&self.0);
         assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
-    }
-}
-
-/// xorshift: the same numbers in every run.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
     }
 }
