@@ -206,13 +206,6 @@ impl Ground {
         })
     }
 
-    /// A small one for a test, which stays for ever.
-    #[cfg(test)]
-    pub(super) fn of_a_test(is_counted: bool) -> &'static Self {
-        let ground = Self::new(GRANULES_MIN, is_counted).expect("256 MiB of addresses");
-        std::boxed::Box::leak(std::boxed::Box::new(ground))
-    }
-
     /// The granule that an address lies in, if it is one of ours and was ever used.
     #[inline]
     pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
@@ -444,6 +437,15 @@ mod tests {
     use crate::sys::inject::{Plan, Session};
     use std::vec::Vec;
 
+    /// Twice of what is kept, and little to look at for who reads all mappings of a process.
+    const SMALL_LEN: usize = 2 * KEPT_MIN;
+
+    /// A small one, which stays for ever.
+    fn small(is_counted: bool) -> &'static Ground {
+        let ground = Ground::new(SMALL_LEN, is_counted).expect("64 MiB of addresses");
+        std::boxed::Box::leak(std::boxed::Box::new(ground))
+    }
+
     fn held(ground: &'static Ground) -> Result<Held, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), usize::MAX);
@@ -475,14 +477,14 @@ mod tests {
     #[test]
     fn where_commits_count_each_may_be_refused() {
         let count = {
-            let ground = Ground::of_a_test(true);
+            let ground = small(true);
             let session = Session::open(Plan::NOTHING);
             story(ground).expect("memory");
             session.counted()
         };
         assert!(count >= 6, "{count} calls: the core, words, slabs and granules");
         for nth in 1..=count {
-            let ground = Ground::of_a_test(true);
+            let ground = small(true);
             let session = Session::open(Plan { nth, count: 1, choice: 0 });
             let error = story(ground).expect_err("a call was refused");
             assert_ne!(error.code(), 0, "{error}");
@@ -493,8 +495,8 @@ mod tests {
 
     #[test]
     fn free_memory_goes_back_above_what_is_kept() {
-        let ground = Ground::of_a_test(false);
-        let all = GRANULES_MIN - 64;
+        let ground = small(false);
+        let all = SMALL_LEN - 64;
         let (first, is_zero) = ground.take(all, 1).expect("room");
         assert!(is_zero);
         for granule in first..first + all {
@@ -520,7 +522,7 @@ mod tests {
     #[test]
     fn memory_that_the_system_does_not_take_stays_in_use() {
         for is_counted in [false, true] {
-            refuse_to_be_emptied(Ground::of_a_test(is_counted));
+            refuse_to_be_emptied(small(is_counted));
         }
     }
 
@@ -541,11 +543,11 @@ mod tests {
 
     #[test]
     fn when_all_is_taken_it_says_so() {
-        let ground = Ground::of_a_test(false);
-        let error = ground.take(GRANULES_MIN + 1, 1).expect_err("there are fewer");
+        let ground = small(false);
+        let error = ground.take(SMALL_LEN + 1, 1).expect_err("there are fewer");
         assert_eq!(error.kind(), ErrorKind::NoAddressSpace);
-        let (first, _) = ground.take(GRANULES_MIN, 1).expect("room");
+        let (first, _) = ground.take(SMALL_LEN, 1).expect("room");
         assert!(ground.take(1, 1).is_err());
-        ground.give(first..first + GRANULES_MIN);
+        ground.give(first..first + SMALL_LEN);
     }
 }
