@@ -12,7 +12,8 @@
 //! | 4 | [`mod@array`] | arrays that never move |
 //! | 4 | [`section`] | files as memory: sections and views |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
-//! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
+//! | 4 | [`heap`] | heaps made at will, and the heap of the process |
+//! | 5 | `global` | the last two as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod array;
@@ -25,7 +26,6 @@ pub mod heap;
 pub mod section;
 pub(crate) mod sys;
 
-#[cfg(target_os = "linux")]
 mod global;
 #[cfg(target_os = "linux")]
 pub mod stomp;
@@ -33,6 +33,7 @@ pub mod vm;
 pub mod win32;
 
 pub use error::{Error, ErrorKind, Op};
+pub use heap::Granule;
 
 /// The README's programs are tests.
 #[cfg(doctest)]

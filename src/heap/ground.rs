@@ -145,8 +145,19 @@ impl<T> Table<T> {
 /// `NoAddressSpace`, `NoMemory`: there is not even room for the smallest. The next call tries
 /// again.
 pub(super) fn ground() -> Result<&'static Ground, Error> {
-    static GROUND: Once<Ground> = Once::new();
     GROUND.get_or_try_make(Ground::largest)
+}
+
+static GROUND: Once<Ground> = Once::new();
+
+/// The ground, which somebody has made.
+///
+/// # Safety
+/// 1. [`ground`] has given it, which happened before.
+#[inline]
+pub(super) unsafe fn ground_made() -> &'static Ground {
+    // SAFETY: (1).
+    unsafe { GROUND.get_made() }
 }
 
 impl Ground {
@@ -236,6 +247,18 @@ impl Ground {
     #[inline]
     pub(super) fn slab(&self, granule: usize) -> &'static Slab {
         self.slabs.get(granule)
+    }
+
+    /// The granules that were ever used, about.
+    pub(super) fn used(&self) -> impl Iterator<Item = usize> + '_ {
+        let end = (self.high.load(Relaxed) * BITS).min(self.slabs.count);
+        (0..end).filter(|&granule| self.has_record(granule))
+    }
+
+    /// The cores that were ever used.
+    pub(super) fn cores(&self) -> impl Iterator<Item = &'static Core> + '_ {
+        let count = self.cores_used.load(Relaxed).min(self.cores.count);
+        (0..count).map(|number| self.cores.get(number))
     }
 
     /// The record of a core.

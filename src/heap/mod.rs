@@ -36,12 +36,14 @@
 mod block;
 mod class;
 mod core;
+mod gather;
 mod ground;
 mod held;
 mod inspect;
 mod local;
 mod options;
 mod place;
+mod process;
 mod report;
 mod shared;
 mod slab;
@@ -49,6 +51,7 @@ mod slab;
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
+pub use process::Granule;
 pub use shared::Heap;
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ mod cache;
 mod faults;
 mod grow;
 pub(crate) mod inject;
+#[cfg(unix)]
+mod keys;
 #[cfg(feature = "std")]
 mod lease;
 mod memory;
@@ -325,3 +327,13 @@ const _FAULT_CONTRACT: (
     fn(&[u8]),
     fn(),
 ) = (watch_faults, on_roomy_stack, without_signals, generation, write_error, yield_now);
+
+/// Threads: two words that each has of its own, and a call when it ends.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _THREAD_CONTRACT: (
+    fn() -> *mut u8,
+    fn(*mut u8),
+    fn() -> *mut u8,
+    fn(*mut u8),
+    fn(fn(*mut u8), *mut u8) -> Result<(), Errno>,
+) = (thread_word, set_thread_word, thread_stage, set_thread_stage, call_at_thread_end);

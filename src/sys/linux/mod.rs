@@ -29,12 +29,14 @@ mod refusals;
 mod section;
 mod shared;
 mod signals;
+mod thread;
 mod touched;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
 mod watch;
 
+pub(crate) use super::keys::call_at_thread_end;
 pub(crate) use cache::cache_state;
 pub(crate) use channel::tell;
 pub(crate) use copies::{first_copies, forget_copies};
@@ -86,6 +88,7 @@ pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, 
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };
+pub(crate) use thread::{set_thread_stage, set_thread_word, thread_stage, thread_word};
 pub(crate) use touched::touched;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

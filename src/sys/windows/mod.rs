@@ -21,6 +21,7 @@ mod process;
 mod refusals;
 mod section;
 mod shared;
+mod thread;
 #[cfg(test)]
 pub(crate) mod truth;
 mod vectored;
@@ -63,6 +64,9 @@ pub(crate) use section::{
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
+};
+pub(crate) use thread::{
+    call_at_thread_end, set_thread_stage, set_thread_word, thread_stage, thread_word,
 };
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};
