@@ -79,7 +79,28 @@ static TABLE: [u8; TABLE_MAX / WORD + 1] = {
     table
 };
 
+/// The same for blocks that any type of C may lie in.
+static TABLE_OF_ANY: [u8; TABLE_MAX / WORD + 1] = {
+    let mut table = [0; TABLE_MAX / WORD + 1];
+    let mut words = 2;
+    while words < table.len() {
+        table[words] = computed((words * WORD).next_multiple_of(2 * WORD));
+        words += 1;
+    }
+    table
+};
+
 impl Class {
+    /// The class of blocks that any type of C may lie in: aligned to 16, up to 8 bytes to 8. `None`
+    /// above 1 KiB.
+    #[inline]
+    pub(super) fn of_any(size: usize) -> Option<Self> {
+        if size > TABLE_MAX {
+            return None;
+        }
+        Some(Class(TABLE_OF_ANY[size.div_ceil(WORD)]))
+    }
+
     /// The class of blocks of `size` bytes, at most `SIZE_MAX`, whose address is a multiple of 8.
     #[inline]
     pub(super) fn of(size: usize) -> Self {
@@ -169,6 +190,15 @@ mod tests {
             let block = Class::of(size).size();
             assert!((block - size) * 5 <= block, "{size} bytes in {block}");
         }
+    }
+
+    #[test]
+    fn any_type_of_c_may_lie_in_a_block_for_its_size() {
+        for size in 0..=TABLE_MAX {
+            let align = if size <= 8 { 8 } else { 16 };
+            assert_eq!(Class::of_any(size), Class::of_aligned(size, align), "{size} bytes");
+        }
+        assert_eq!(Class::of_any(TABLE_MAX + 1), None);
     }
 
     #[test]

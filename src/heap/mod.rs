@@ -36,6 +36,7 @@
 mod block;
 mod class;
 mod core;
+mod family;
 mod gather;
 mod ground;
 mod held;

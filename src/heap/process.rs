@@ -65,14 +65,14 @@ fn common() -> Result<&'static Heap, Error> {
 }
 
 /// A thread's core, while it is used.
-struct Visit {
+pub(super) struct Visit {
     core: &'static Core,
 }
 
 impl Visit {
     /// Takes the core of this thread, unless it has none or is using it. (1)
     #[inline]
-    fn begin() -> Option<Self> {
+    pub(super) fn begin() -> Option<Self> {
         let core = NonNull::new(sys::thread_word().cast::<Core>())?;
         sys::set_thread_word(null_mut());
         // SAFETY: only `enter` and `drop` set the word, to a core, which is there for ever.
@@ -81,7 +81,7 @@ impl Visit {
 
     /// The same; a thread that is new gets a core.
     #[inline]
-    fn begin_or_enter() -> Option<Self> {
+    pub(super) fn begin_or_enter() -> Option<Self> {
         Self::begin().or_else(Self::enter)
     }
 
@@ -118,7 +118,7 @@ impl Visit {
     }
 
     #[inline]
-    fn held(&self) -> Held {
+    pub(super) fn held(&self) -> Held {
         // SAFETY: there is a core, so there is the ground that it stands on.
         let ground = unsafe { ground_made() };
         // SAFETY: (1) the core is this thread's, and its word was null until now.
@@ -163,6 +163,17 @@ fn leave(word: *mut u8) {
     {
         // SAFETY: `settle_down` said this word, which names a core.
         park(ground, unsafe { core.as_ref() });
+    }
+}
+
+/// The same before its end: what the system calls at the end finds no core any more.
+fn leave_at_once(visit: Visit) {
+    set_stage(GONE);
+    let core = visit.core;
+    // Its word stays null.
+    core::mem::forget(visit);
+    if let Ok(ground) = ground() {
+        park(ground, core);
     }
 }
 
@@ -290,6 +301,16 @@ impl Granule {
         }
     }
 
+    /// Takes this thread's part away from it, for good: from now on the heap for all serves it.
+    ///
+    /// For a program that turns out to have another allocator.
+    pub fn leave(&self) {
+        match Visit::begin() {
+            Some(visit) => leave_at_once(visit),
+            None => set_stage(GONE),
+        }
+    }
+
     /// Gives back what the cache and the empty slabs of this thread keep, and those of threads that
     /// have ended. What the process keeps of it goes back to the system, too, as far as that takes
     /// it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`, `VirtualAlloc`.
@@ -350,7 +371,7 @@ impl Held {
     }
 
     /// Makes a block longer or shorter where it is; false if it has to move, or is another core's.
-    fn resize_own(&self, block: NonNull<u8>, new: Layout) -> Result<bool, Error> {
+    pub(super) fn resize_own(&self, block: NonNull<u8>, new: Layout) -> Result<bool, Error> {
         let place = Place::of_given(self.ground, block);
         Ok(place.slab.owner() == self.core.mark() && self.resize(place, new)?)
     }

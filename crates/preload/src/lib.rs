@@ -1,0 +1,46 @@
+//! What the preload libraries of granule share: the functions that theirs stand in front of, and
+//! whether a program lets them.
+#![no_std]
+
+mod dlopen;
+mod next;
+
+pub use next::{Next, Search, find};
+
+use core::ffi::{c_int, c_void};
+use core::ptr::NonNull;
+
+/// Sets errno of the calling thread.
+pub fn set_errno(code: c_int) {
+    // SAFETY: the address of the thread's own errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *errno = code };
+}
+
+/// Looks up what is needed later: best at the start, see [`Next`].
+pub fn prepare() {
+    dlopen::prepare();
+}
+
+/// True if a call of `malloc` in the program ends in the library of the caller, which knows its own
+/// blocks. It is tried and not asked for by address, because a program with the old fixed layout
+/// has an address of its own for every function.
+pub fn program_allocates_here(is_ours: impl FnOnce(NonNull<u8>) -> bool) -> bool {
+    type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
+    type Free = unsafe extern "C" fn(*mut c_void);
+    let (malloc, free) = (find(Search::All, c"malloc"), find(Search::All, c"free"));
+    if malloc.is_null() || free.is_null() {
+        return true;
+    }
+    // SAFETY: whoever defines `malloc` for the whole program gives it this type.
+    let malloc = unsafe { core::mem::transmute::<*mut c_void, Malloc>(malloc) };
+    // SAFETY: the same for `free`.
+    let free = unsafe { core::mem::transmute::<*mut c_void, Free>(free) };
+    // SAFETY: any size is allowed.
+    let block = unsafe { malloc(1) };
+    let here = NonNull::new(block.cast()).is_none_or(is_ours);
+    // SAFETY: the block comes from the `malloc` beside this `free`, and is not used.
+    unsafe { free(block) };
+    here
+}
