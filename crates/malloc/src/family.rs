@@ -12,7 +12,7 @@ use granule::Granule;
 use granule_preload::{call_next, set_errno};
 
 /// What any type is aligned to.
-const ALIGN: usize = 16;
+pub(crate) const ALIGN: usize = 16;
 /// What a block of that many bytes is aligned to at least: nothing longer lies in it.
 const WORD: usize = 8;
 
@@ -23,7 +23,7 @@ fn is_ours(block: *mut c_void) -> bool {
 }
 
 /// Gives a block to C: null and ENOMEM if there is none.
-pub(crate) fn give(block: Option<NonNull<u8>>) -> *mut c_void {
+fn give(block: Option<NonNull<u8>>) -> *mut c_void {
     block.map_or_else(
         || {
             set_errno(libc::ENOMEM);
@@ -210,7 +210,7 @@ unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: u
     0
 }
 
-fn page_len() -> usize {
+pub(crate) fn page_len() -> usize {
     // SAFETY: asks for a number that every system has.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }

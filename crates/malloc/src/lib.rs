@@ -11,6 +11,8 @@
 #![no_std]
 
 mod family;
+mod numbers;
+mod operators;
 mod start;
 
 granule::stand_alone!();

@@ -24,4 +24,6 @@ extern "C" fn begin() {
         PASSIVE.store(true, Ordering::Relaxed);
         Granule.leave();
     }
+    crate::operators::prepare();
+    crate::numbers::prepare();
 }

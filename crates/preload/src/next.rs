@@ -37,6 +37,11 @@ impl Next {
         Next { name, addr: AtomicUsize::new(0) }
     }
 
+    /// Its name.
+    pub const fn name(&self) -> &'static CStr {
+        self.name
+    }
+
     /// Its address; 0 if nobody defines it.
     pub fn addr(&self) -> usize {
         match self.addr.load(Ordering::Relaxed) {

@@ -34,15 +34,30 @@ core::arch::global_asm!(
 mod access {
     use core::arch::asm;
 
+    /// How far the words lie behind the thread's own address: the same while the process lives, so
+    /// one look is enough for several steps.
+    #[inline(always)]
+    fn offset() -> usize {
+        let offset;
+        // SAFETY: reads a constant that the loader has written.
+        unsafe {
+            asm!(
+                concat!("mov {offset}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
+                offset = out(reg) offset,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        offset
+    }
+
     #[inline(always)]
     pub(super) fn get<const AT: usize>() -> *mut u8 {
         let word;
         // SAFETY: reads a word of the thread's own block, which the loader has made.
         unsafe {
             asm!(
-                concat!("mov {word}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
-                "mov {word}, qword ptr fs:[{word} + {at}]",
-                word = out(reg) word, at = const AT,
+                "mov {word}, qword ptr fs:[{offset} + {at}]",
+                word = out(reg) word, offset = in(reg) offset(), at = const AT,
                 options(nostack, readonly, preserves_flags),
             );
         }
@@ -54,9 +69,8 @@ mod access {
         // SAFETY: as above, and nobody else writes it.
         unsafe {
             asm!(
-                concat!("mov {place}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
-                "mov qword ptr fs:[{place} + {at}], {value}",
-                place = out(reg) _, value = in(reg) value, at = const AT,
+                "mov qword ptr fs:[{offset} + {at}], {value}",
+                offset = in(reg) offset(), value = in(reg) value, at = const AT,
                 options(nostack, preserves_flags),
             );
         }
@@ -67,18 +81,32 @@ mod access {
 mod access {
     use core::arch::asm;
 
+    /// Where the words of this thread lie.
+    #[inline(always)]
+    fn place() -> usize {
+        let place;
+        // SAFETY: reads a constant that the loader has written, and the thread's own address.
+        unsafe {
+            asm!(
+                concat!("adrp {place}, :gottprel:", words!()),
+                concat!("ldr {place}, [{place}, :gottprel_lo12:", words!(), "]"),
+                "mrs {block}, tpidr_el0",
+                "add {place}, {block}, {place}",
+                place = out(reg) place, block = out(reg) _,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        place
+    }
+
     #[inline(always)]
     pub(super) fn get<const AT: usize>() -> *mut u8 {
         let word;
         // SAFETY: reads a word of the thread's own block, which the loader has made.
         unsafe {
             asm!(
-                concat!("adrp {word}, :gottprel:", words!()),
-                concat!("ldr {word}, [{word}, :gottprel_lo12:", words!(), "]"),
-                "mrs {block}, tpidr_el0",
-                "add {block}, {block}, {word}",
-                "ldr {word}, [{block}, {at}]",
-                word = out(reg) word, block = out(reg) _, at = const AT,
+                "ldr {word}, [{place}, {at}]",
+                word = out(reg) word, place = in(reg) place(), at = const AT,
                 options(nostack, readonly, preserves_flags),
             );
         }
@@ -90,12 +118,8 @@ mod access {
         // SAFETY: as above, and nobody else writes it.
         unsafe {
             asm!(
-                concat!("adrp {place}, :gottprel:", words!()),
-                concat!("ldr {place}, [{place}, :gottprel_lo12:", words!(), "]"),
-                "mrs {block}, tpidr_el0",
-                "add {block}, {block}, {place}",
-                "str {value}, [{block}, {at}]",
-                place = out(reg) _, block = out(reg) _, value = in(reg) value, at = const AT,
+                "str {value}, [{place}, {at}]",
+                place = in(reg) place(), value = in(reg) value, at = const AT,
                 options(nostack, preserves_flags),
             );
         }
