@@ -47,8 +47,6 @@ pub(crate) fn allocate(size: usize, align: usize) -> Option<NonNull<u8>> {
     Granule.allocate(layout?).ok()
 }
 
-/// # Safety
-/// 1. None: any size is allowed.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn malloc(size: usize) -> *mut c_void {
     match Granule.allocate_ready(size) {
@@ -75,10 +73,12 @@ unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     give(layout.and_then(|layout| Granule.allocate_zeroed(layout).ok()))
 }
 
+/// Takes a block back.
+///
 /// # Safety
 /// 1. `block` is null or came from this family; anything else is reported and ends the process.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn free(block: *mut c_void) {
+#[inline(always)]
+pub(crate) unsafe fn give_back(block: *mut c_void) {
     if let Some(known) = NonNull::new(block.cast()) {
         // SAFETY: (1).
         if !unsafe { Granule.deallocate_ready(known) } {
@@ -87,33 +87,39 @@ pub(crate) unsafe extern "C" fn free(block: *mut c_void) {
     }
 }
 
+#[unsafe(no_mangle)]
+unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: (1) the caller's.
+    unsafe { give_back(block) }
+}
+
 #[cold]
 #[inline(never)]
 extern "C" fn free_slowly(block: NonNull<u8>) {
     if is_passive() && !Granule.owns(block) {
         return call_next!(free as fn(*mut c_void) -> (), (block.as_ptr().cast()), ());
     }
-    // SAFETY: (1) of `free`; what is no block of ours is reported.
+    // SAFETY: (1) of `give_back`; what is no block of ours is reported.
     unsafe { Granule.deallocate(block) };
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn free_sized(block: *mut c_void, _: usize) {
     // SAFETY: (1) the same.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn free_aligned_sized(block: *mut c_void, _: usize, _: usize) {
     // SAFETY: (1) the same.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 /// Gone from glibc since 2.26, for programs that are older.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: (1) the same.
-    unsafe { free(block) }
+    unsafe { give_back(block) }
 }
 
 /// As glibc: null is malloc, size 0 is free.
@@ -124,7 +130,7 @@ unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
     let Some(known) = NonNull::new(block.cast()) else { return give(allocate(size, ALIGN)) };
     if size == 0 {
         // SAFETY: (1).
-        unsafe { free(block) };
+        unsafe { give_back(block) };
         return null_mut();
     }
     // SAFETY: (1).

@@ -10,7 +10,7 @@
 //! replaced. Then all go to the C++ library, whose forms do so. The same is true in a program with
 //! its own malloc.
 
-use crate::family::{ALIGN, allocate, free};
+use crate::family::{ALIGN, allocate, give_back};
 use crate::start::is_passive;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{NonNull, null_mut};
@@ -253,7 +253,7 @@ macro_rules! operator_delete {
                     return delete_aside(block, second, third, &NEXT);
                 }
                 // SAFETY: the caller's block of this family, or null.
-                unsafe { free(block) }
+                unsafe { give_back(block) }
             }
         }
     };
@@ -269,7 +269,7 @@ fn delete_aside(block: *mut c_void, second: usize, third: usize, next: &Next) {
         is_passive() && NonNull::new(block.cast()).is_some_and(|block| Granule.owns(block));
     match if is_ours { 0 } else { next_of(next) } {
         // SAFETY: the caller's block of this family, or null.
-        0 => unsafe { free(block) },
+        0 => unsafe { give_back(block) },
         next => {
             // SAFETY: an operator delete by its name; what it does not take it does not look at.
             let delete = unsafe { core::mem::transmute::<usize, Delete>(next) };
