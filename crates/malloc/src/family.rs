@@ -11,11 +11,6 @@ use core::ptr::{NonNull, null_mut};
 use granule::Granule;
 use granule_preload::{call_next, set_errno};
 
-/// What any type is aligned to.
-pub(crate) const ALIGN: usize = 16;
-/// What a block of that many bytes is aligned to at least: nothing longer lies in it.
-const WORD: usize = 8;
-
 /// True for a block of ours. In a program with its own malloc there may be some, given out before
 /// that was known.
 fn is_ours(block: *mut c_void) -> bool {
@@ -33,18 +28,25 @@ fn give(block: Option<NonNull<u8>>) -> *mut c_void {
     )
 }
 
-/// What `malloc` gives for a size; `None` above PTRDIFF_MAX.
-fn layout(size: usize) -> Option<Layout> {
-    Layout::from_size_align(size, if size <= WORD { WORD } else { ALIGN }).ok()
+/// What a block of a size is aligned to, so that any type which fits may lie in it.
+const fn natural_align(size: usize) -> usize {
+    if size <= 8 { 8 } else { 16 }
 }
 
-/// A block for any type; the alignment is a power of two.
-pub(crate) fn allocate(size: usize, align: usize) -> Option<NonNull<u8>> {
-    let layout = match align {
-        ..=ALIGN => layout(size),
-        _ => Layout::from_size_align(size, align).ok(),
-    };
-    Granule.allocate(layout?).ok()
+/// A block for any type; `None` also above PTRDIFF_MAX.
+pub(crate) fn allocate(size: usize) -> Option<NonNull<u8>> {
+    allocate_aligned(natural_align(size), size)
+}
+
+fn allocate_zeroed(size: usize) -> Option<NonNull<u8>> {
+    let layout = Layout::from_size_align(size, natural_align(size));
+    Granule.allocate_zeroed(layout.ok()?).ok()
+}
+
+/// A block with an alignment; `None` also if that is no power of two.
+pub(crate) fn allocate_aligned(align: usize, size: usize) -> Option<NonNull<u8>> {
+    let layout = Layout::from_size_align(size, align.max(natural_align(size)));
+    Granule.allocate(layout.ok()?).ok()
 }
 
 #[unsafe(no_mangle)]
@@ -61,7 +63,7 @@ extern "C" fn malloc_slowly(size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(malloc as fn(usize) -> *mut c_void, (size), null_mut());
     }
-    give(allocate(size, ALIGN))
+    give(allocate(size))
 }
 
 #[unsafe(no_mangle)]
@@ -69,8 +71,7 @@ unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(calloc as fn(usize, usize) -> *mut c_void, (count, size), null_mut());
     }
-    let layout = count.checked_mul(size).and_then(layout);
-    give(layout.and_then(|layout| Granule.allocate_zeroed(layout).ok()))
+    give(count.checked_mul(size).and_then(allocate_zeroed))
 }
 
 /// Takes a block back.
@@ -127,7 +128,7 @@ unsafe extern "C" fn cfree(block: *mut c_void) {
 /// # Safety
 /// 1. `block` is null or came from this family, and after success is not used again.
 unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
-    let Some(known) = NonNull::new(block.cast()) else { return give(allocate(size, ALIGN)) };
+    let Some(known) = NonNull::new(block.cast()) else { return give(allocate(size)) };
     if size == 0 {
         // SAFETY: (1).
         unsafe { give_back(block) };
@@ -168,9 +169,9 @@ unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize)
 
 /// An alignment as `memalign` and `aligned_alloc` take it: glibc rounds up to a power of two; none
 /// can be beyond half the address space (EINVAL).
-fn allocate_aligned(align: usize, size: usize) -> *mut c_void {
+fn give_aligned(align: usize, size: usize) -> *mut c_void {
     match align.checked_next_power_of_two() {
-        Some(align) => give(allocate(size, align)),
+        Some(align) => give(allocate_aligned(align, size)),
         None => {
             set_errno(libc::EINVAL);
             null_mut()
@@ -187,7 +188,7 @@ unsafe extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut c_void {
             null_mut()
         );
     }
-    allocate_aligned(align, size)
+    give_aligned(align, size)
 }
 
 #[unsafe(no_mangle)]
@@ -195,7 +196,7 @@ unsafe extern "C" fn memalign(align: usize, size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(memalign as fn(usize, usize) -> *mut c_void, (align, size), null_mut());
     }
-    allocate_aligned(align, size)
+    give_aligned(align, size)
 }
 
 #[unsafe(no_mangle)]
@@ -210,7 +211,7 @@ unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: u
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    let Some(block) = allocate(size, align) else { return libc::ENOMEM };
+    let Some(block) = allocate_aligned(align, size) else { return libc::ENOMEM };
     // SAFETY: the caller gave a place for the pointer.
     unsafe { out.write(block.as_ptr().cast()) };
     0
@@ -226,7 +227,7 @@ unsafe extern "C" fn valloc(size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(valloc as fn(usize) -> *mut c_void, (size), null_mut());
     }
-    give(allocate(size, page_len()))
+    give(allocate_aligned(page_len(), size))
 }
 
 #[unsafe(no_mangle)]
@@ -235,7 +236,9 @@ unsafe extern "C" fn pvalloc(size: usize) -> *mut c_void {
         return call_next!(pvalloc as fn(usize) -> *mut c_void, (size), null_mut());
     }
     let page_len = page_len();
-    give(size.checked_next_multiple_of(page_len).and_then(|bytes| allocate(bytes, page_len)))
+    give(
+        size.checked_next_multiple_of(page_len).and_then(|bytes| allocate_aligned(page_len, bytes)),
+    )
 }
 
 #[unsafe(no_mangle)]

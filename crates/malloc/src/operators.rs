@@ -10,7 +10,7 @@
 //! replaced. Then all go to the C++ library, whose forms do so. The same is true in a program with
 //! its own malloc.
 
-use crate::family::{ALIGN, allocate, give_back};
+use crate::family::{allocate_aligned, give_back};
 use crate::start::is_passive;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::{NonNull, null_mut};
@@ -28,17 +28,12 @@ fn is_aside() -> bool {
 
 /// Finds out who defines the operators that the others come down to.
 pub(crate) fn prepare() {
-    let ours: [(&CStr, usize); 4] = [
-        (c"_Znwm", new::operator as *const () as usize),
-        (c"_ZdlPv", delete::operator as *const () as usize),
-        (c"_ZnwmSt11align_val_t", new_aligned::operator as *const () as usize),
-        (c"_ZdlPvSt11align_val_t", delete_aligned::operator as *const () as usize),
-    ];
-    let is_other = |(name, ours): (&CStr, usize)| {
-        let found = find(Search::All, name).addr();
-        found != 0 && found != ours
+    let names = [c"_Znwm", c"_ZdlPv", c"_ZnwmSt11align_val_t", c"_ZdlPvSt11align_val_t"];
+    let is_other = |name: &CStr| {
+        let found = find(Search::All, name);
+        !found.is_null() && !granule_preload::is_of_this_library(found)
     };
-    ASIDE.store(is_passive() || ours.into_iter().any(is_other), Ordering::Relaxed);
+    ASIDE.store(is_passive() || names.into_iter().any(is_other), Ordering::Relaxed);
 }
 
 /// Libraries of C++ that may be loaded where `dlsym` does not look: by a plugin.
@@ -87,7 +82,7 @@ enum Refusal {
 
 /// A block of the heap, unless another operator is meant.
 fn serve(size: usize, align: usize, next: &Next, refusal: Refusal) -> Served {
-    let block = || allocate(size, align).map(|block| block.as_ptr().cast());
+    let block = || allocate_aligned(align, size).map(|block| block.as_ptr().cast());
     if !is_aside()
         && let Some(block) = block()
     {
@@ -150,7 +145,7 @@ macro_rules! loader_name {
 /// `nothrow_t` that nobody looks at, or none.
 macro_rules! operator_new {
     ($name:ident, $symbol:literal, $refusal:ident) => {
-        operator_new!($name, $symbol, $refusal, |size| Granule.allocate_ready(size), |_| ALIGN);
+        operator_new!($name, $symbol, $refusal, |size| Granule.allocate_ready(size), |_| 1);
     };
     ($name:ident, $symbol:literal, $refusal:ident, Aligned) => {
         operator_new!($name, $symbol, $refusal, |_| None, |align| align);
@@ -160,7 +155,7 @@ macro_rules! operator_new {
             use super::*;
 
             #[unsafe(export_name = $symbol)]
-            pub(super) unsafe extern "C" fn operator(
+            unsafe extern "C" fn operator(
                 size: usize,
                 second: usize,
                 third: usize,
@@ -243,11 +238,7 @@ macro_rules! operator_delete {
             use super::*;
 
             #[unsafe(export_name = $symbol)]
-            pub(super) unsafe extern "C" fn operator(
-                block: *mut c_void,
-                second: usize,
-                third: usize,
-            ) {
+            unsafe extern "C" fn operator(block: *mut c_void, second: usize, third: usize) {
                 if is_aside() {
                     static NEXT: Next = Next::new(loader_name!($symbol));
                     return delete_aside(block, second, third, &NEXT);

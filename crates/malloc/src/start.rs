@@ -20,7 +20,8 @@ static BEGIN: extern "C" fn() = begin;
 
 extern "C" fn begin() {
     granule_preload::prepare();
-    if !granule_preload::program_allocates_here(|block| Granule.owns(block)) {
+    let is_late = granule_preload::program_has_plain_malloc();
+    if !is_late && !granule_preload::program_allocates_here(|block| Granule.owns(block)) {
         PASSIVE.store(true, Ordering::Relaxed);
         Granule.leave();
     }

@@ -8,7 +8,7 @@ mod next;
 pub use next::{Next, Search, find};
 
 use core::ffi::{c_int, c_void};
-use core::ptr::NonNull;
+use core::ptr::{NonNull, null_mut};
 
 /// Sets errno of the calling thread.
 pub fn set_errno(code: c_int) {
@@ -16,6 +16,32 @@ pub fn set_errno(code: c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     unsafe { *errno = code };
+}
+
+/// The loaded object that an address lies in; null if none does.
+fn object_of(addr: *const c_void) -> *mut c_void {
+    // SAFETY: zero is a value of plain numbers and pointers.
+    let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+    // SAFETY: any address may be asked for, and the place is ours.
+    match unsafe { libc::dladdr(addr, &raw mut info) } {
+        0 => null_mut(),
+        _ => info.dli_fbase,
+    }
+}
+
+/// True for an address in the library, or the program, that this code is in. Functions that are
+/// exported have to be found by name: taken by address they are whoever comes first.
+pub fn is_of_this_library(addr: *const c_void) -> bool {
+    static HERE: u8 = 0;
+    object_of(addr) == object_of((&raw const HERE).cast())
+}
+
+/// True if the `malloc` of the program is the C library's: nobody has replaced it, not even the
+/// library of the caller, because it was loaded late.
+pub fn program_has_plain_malloc() -> bool {
+    let (malloc, plain) =
+        (find(Search::All, c"malloc"), find(Search::All, c"gnu_get_libc_version"));
+    !malloc.is_null() && !plain.is_null() && object_of(malloc) == object_of(plain)
 }
 
 /// Looks up what is needed later: best at the start, see [`Next`].
