@@ -6,6 +6,7 @@
 #
 #   scripts/real-programs.sh --out /tmp/plain
 #   scripts/real-programs.sh --out /tmp/found granule stomp --
+#   scripts/real-programs.sh --out /tmp/heap granule run --
 #   scripts/real-programs.sh --only git --only jq valgrind -q
 #   scripts/real-programs.sh env LD_PRELOAD=libefence.so.0 EF_ALLOW_MALLOC_0=1
 #
@@ -21,7 +22,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-programs=(git sqlite3 python3 perl lua jq xmllint gcc redis)
+programs=(git sqlite3 python3 perl lua jq xmllint gcc g++ clang z3 gs node redis)
 
 # The package of a program, and the file that must be there.
 package_of() {
@@ -34,6 +35,11 @@ package_of() {
     jq) echo jq /usr/bin/jq ;;
     xmllint) echo libxml2-utils /usr/bin/xmllint ;;
     gcc) echo gcc /usr/bin/gcc ;;
+    g++) echo g++ /usr/bin/g++ ;;
+    clang) echo clang /usr/bin/clang ;;
+    z3) echo z3 /usr/bin/z3 ;;
+    gs) echo ghostscript /usr/bin/gs ;;
+    node) echo nodejs /usr/bin/node ;;
     redis) echo redis-server /usr/bin/redis-server ;;
     *) usage "no program is called $1" ;;
     esac
@@ -51,6 +57,11 @@ count_of() {
     jq) small=2000 full=5000 ;;        # objects of 200 bytes
     xmllint) small=1500 full=4000 ;;   # entries of 330 bytes
     gcc) small=60 full=280 ;;          # functions of 21 lines
+    g++) small=12 full=80 ;;           # classes of templates
+    clang) small=60 full=280 ;;        # functions of 21 lines
+    z3) small=6 full=9 ;;              # pigeons
+    gs) small=4 full=12 ;;             # pages
+    node) small=20000 full=120000 ;;   # objects
     redis) small=500 full=3000 ;;      # rounds of 6 commands; 4 times as many requests a test
     esac
     if [ "$scale" = full ]; then echo "$full"; else echo "$small"; fi
@@ -132,6 +143,28 @@ run_gcc() {
     # From standard input, so that the assembly names no path.
     run gcc /usr/bin/gcc -O1 -S -x c -o - - <"$input"
 }
+
+run_g++() {
+    make "$input" generate cxx "$count"
+    run g++ /usr/bin/g++ -O1 -S -x c++ -o - - <"$input"
+}
+
+run_clang() {
+    make "$input" generate c "$count"
+    run clang /usr/bin/clang -O1 -S -x c -o - - <"$input"
+}
+
+run_z3() {
+    make "$input" generate smt "$count"
+    run z3 /usr/bin/z3 -smt2 "$input"
+}
+
+run_gs() {
+    make "$input" generate postscript "$count"
+    run gs /usr/bin/gs -q -dSAFER -dBATCH -dNOPAUSE -sDEVICE=pgmraw -r40 -o - "$input"
+}
+
+run_node() { run node /usr/bin/node "$here/real/work.js" "$count"; }
 
 run_redis() {
     make "$input" generate redis "$count"

@@ -177,12 +177,72 @@ sub redis {
     }
 }
 
+# COUNT classes of templates over the standard library.
+sub cxx {
+    my ($count) = @_;
+    print "#include <algorithm>\n#include <map>\n#include <memory>\n#include <string>\n";
+    print "#include <vector>\n";
+    for my $id (1 .. $count) {
+        my ($field, $other, $prime) = (word(), word(), 3 + 2 * pick(500));
+        print <<"END";
+template <typename T> struct Class$id {
+    std::map<std::string, std::vector<T>> ${field}_map;
+    std::unique_ptr<Class$id> ${other}_next;
+    int add(const std::string &name, T value) {
+        auto &list = ${field}_map[name];
+        list.push_back(value * $prime);
+        std::sort(list.begin(), list.end());
+        return (int)list.size();
+    }
+};
+int use$id(int value) { Class$id<int> it; return it.add("$field", value) + it.add("$other", 2); }
+END
+    }
+}
+
+# COUNT + 1 pigeons in COUNT holes: there is no room for one of them.
+sub smt {
+    my ($holes) = @_;
+    print "(set-logic QF_UF)\n";
+    for my $pigeon (0 .. $holes) {
+        print "(declare-const p${pigeon}_$_ Bool)\n" for 1 .. $holes;
+        print "(assert (or", (map { " p${pigeon}_$_" } 1 .. $holes), "))\n";
+    }
+    for my $hole (1 .. $holes) {
+        for my $first (0 .. $holes) {
+            print "(assert (not (and p${first}_$hole p${_}_$hole)))\n" for $first + 1 .. $holes;
+        }
+    }
+    print "(check-sat)\n";
+}
+
+# COUNT pages of text, lines and filled paths.
+sub postscript {
+    my ($count) = @_;
+    print "%!PS\n";
+    for my $page (1 .. $count) {
+        print "/Times-Roman findfont 11 scalefont setfont\n";
+        for my $line (1 .. 50) {
+            printf "%d %d moveto (%s) show\n", 40 + pick(60), 40 + 14 * $line, sentence();
+        }
+        for my $path (1 .. 40) {
+            printf "0.%d setgray newpath %d %d moveto", pick(10), pick(500), pick(700);
+            printf " %d %d %d %d %d %d curveto", map { pick(700) } 1 .. 6;
+            print $path % 2 ? " closepath fill\n" : " stroke\n";
+        }
+        print "showpage\n";
+    }
+}
+
 my %kinds = (
     repository => \&repository,
     database => \&database,
     json => \&json,
     xml => \&xml,
     c => \&c,
+    cxx => \&cxx,
+    smt => \&smt,
+    postscript => \&postscript,
     redis => \&redis,
 );
 my ($kind, $count) = @ARGV;
