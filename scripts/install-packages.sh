@@ -16,6 +16,7 @@ packages=(
     libjemalloc2 libmimalloc2.0                 # and the allocators under their arrays
     git sqlite3 python3 perl lua5.4             # real programs
     jq libxml2-utils redis-server redis-tools   # more of them
+    clang z3 ghostscript nodejs                 # and large ones
     rustc-web rust-web-src                      # a compiler that can build for other systems:
     wine wine64 mingw-w64                       # Windows
     qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross # Linux on AArch64

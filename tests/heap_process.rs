@@ -123,3 +123,73 @@ fn layouts_of_all_kinds() {
     let absurd = Layout::from_size_align(isize::MAX as usize - 100, 1).expect("a layout");
     Granule.allocate(absurd).expect_err("no machine has it");
 }
+
+#[test]
+fn what_a_thread_has_ready_is_given_and_taken() {
+    for size in [0, 1, 8, 9, 16, 17, 24, 100, 1000, 1024] {
+        let align = if size <= 8 { 8 } else { 16 };
+        let layout = Layout::from_size_align(size, align).expect("a layout");
+        let first = Granule.allocate(layout).expect("memory");
+        // SAFETY: a block of this heap that is not used.
+        assert!(unsafe { Granule.deallocate_ready(first) }, "{size}");
+        let block = Granule.allocate_ready(size).expect("the one that was given back");
+        assert!(block.addr().get().is_multiple_of(align), "{size}");
+        assert!(Granule.usable_len(block).is_some_and(|len| len >= size));
+        // SAFETY: as above.
+        unsafe { Granule.deallocate(block) };
+    }
+    assert_eq!(Granule.allocate_ready(1025), None, "too long for this way");
+    let mut elsewhere = 0_u64;
+    // SAFETY: it lies in no heap.
+    assert!(!unsafe { Granule.deallocate_ready(NonNull::from(&mut elsewhere).cast()) });
+    let theirs = thread::spawn(|| Box::new([3_u8; 48])).join().expect("no panic");
+    let address = NonNull::from(&*theirs).cast();
+    // SAFETY: it is another thread's: nothing happens to it.
+    assert!(!unsafe { Granule.deallocate_ready(address) });
+    assert_eq!(*theirs, [3; 48]);
+}
+
+#[test]
+fn a_block_of_which_only_the_address_is_known_is_resized() {
+    let sizes = [1, 8, 16, 100, 1000, 5000, 32_768, 40_000, 200_000, 3 << 20];
+    for from in sizes {
+        for to in sizes {
+            let layout = Layout::from_size_align(from, 16).expect("a layout");
+            let block = Granule.allocate(layout).expect("memory");
+            // SAFETY: in use, and that long.
+            unsafe { block.write_bytes(7, from) };
+            // SAFETY: a block of this heap, which is not used by its old address.
+            let block = unsafe { Granule.reallocate_unsized(block, to) }.expect("memory");
+            let len = Granule.usable_len(block).expect("a block");
+            assert!(len >= to && block.addr().get().is_multiple_of(8), "{from} to {to}");
+            let kept = from.min(to);
+            // SAFETY: in use, and that long.
+            let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), kept) };
+            assert!(bytes.iter().all(|&byte| byte == 7), "{from} to {to}");
+            // SAFETY: a block of this heap that is not used again.
+            unsafe { Granule.deallocate(block) };
+        }
+    }
+    let block = Granule.allocate(Layout::new::<u64>()).expect("memory");
+    // SAFETY: a block of this heap; it stays as it is.
+    let error = unsafe { Granule.reallocate_unsized(block, usize::MAX) };
+    assert_eq!(error.expect_err("too long").kind(), granule::ErrorKind::OutOfRange);
+    // SAFETY: a block of this heap that is not used again.
+    unsafe { Granule.deallocate(block) };
+}
+
+#[test]
+fn a_thread_that_has_left_is_served_by_the_heap_for_all() {
+    let thread = thread::spawn(|| {
+        let mut kept = vec![1_u8; 100];
+        Granule.leave();
+        Granule.leave();
+        assert_eq!(Granule.allocate_ready(100), None, "it has nothing of its own");
+        kept.extend(std::iter::repeat_n(2, 10_000));
+        assert!(kept[..100].iter().all(|&byte| byte == 1));
+        drop(kept);
+        assert_eq!(Granule.allocate_ready(100), None, "and gets nothing again");
+        Box::new(5_u32)
+    });
+    assert_eq!(*thread.join().expect("no panic"), 5);
+}
