@@ -9,7 +9,10 @@ enum { KEPT = 64, SIGNALS = 2000 };
 static unsigned char *kept[KEPT];
 static volatile sig_atomic_t count;
 
-static size_t size_of(int number) { return 8 + (size_t)number * 37 % 3000 + (number % 50 == 0) * 90000; }
+static size_t size_of(int number)
+{
+    return 8 + (size_t)number * 37 % 3000 + (number % 50 == 0) * 90000;
+}
 
 static void handle(int signal)
 {

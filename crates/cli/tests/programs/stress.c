@@ -11,7 +11,11 @@ struct owned { unsigned char *block; size_t size; unsigned mark; };
 
 static struct { atomic_flag busy; struct owned owned; } mailbox[SLOTS];
 
-static unsigned next(unsigned *state) { return *state = *state * 1664525 + 1013904223, *state >> 8; }
+static unsigned next(unsigned *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 8;
+}
 
 static size_t any_size(unsigned random)
 {
