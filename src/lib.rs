@@ -13,7 +13,7 @@
 //! | 4 | [`section`] | files as memory: sections and views |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
 //! | 4 | [`heap`] | heaps made at will, and the heap of the process |
-//! | 5 | `global` | the last two as Rust's `#[global_allocator]` |
+//! | 5 | `global` | the heap of the process as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod array;

@@ -1,6 +1,6 @@
 //! Floor 5. The heap of the process as Rust's global allocator.
 
-use crate::Granule;
+use crate::heap::Granule;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 

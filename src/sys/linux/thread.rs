@@ -30,112 +30,88 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod access {
     use core::arch::asm;
+    use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
+    /// Where the two are. What is pure is not asked twice.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        let word;
-        // SAFETY: reads a word of the thread's own block, which the loader has made.
+    fn place() -> *const AtomicPtr<u8> {
+        let place;
+        // SAFETY: computes an address in the thread's own block, which the loader has made.
         unsafe {
             asm!(
-                concat!("mov {word}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
-                "mov {word}, qword ptr fs:[{word} + {at}]",
-                word = out(reg) word, at = const AT,
-                options(nostack, readonly, preserves_flags),
+                "mov {place}, qword ptr fs:[0]",
+                concat!("add {place}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
+                place = out(reg) place, options(nostack, pure, nomem),
             );
         }
-        word
+        place
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    fn place() -> *const AtomicPtr<u8> {
+        let place;
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                concat!("adrp {offset}, :gottprel:", words!()),
+                concat!("ldr {offset}, [{offset}, :gottprel_lo12:", words!(), "]"),
+                "mrs {place}, tpidr_el0",
+                "add {place}, {place}, {offset}",
+                place = out(reg) place, offset = out(reg) _,
+                options(nostack, pure, nomem, preserves_flags),
+            );
+        }
+        place
     }
 
     #[inline(always)]
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        // SAFETY: as above, and nobody else writes it.
-        unsafe {
-            asm!(
-                concat!("mov {place}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
-                "mov qword ptr fs:[{place} + {at}], {value}",
-                place = out(reg) _, value = in(reg) value, at = const AT,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod access {
-    use core::arch::asm;
-
-    #[inline(always)]
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        let word;
-        // SAFETY: reads a word of the thread's own block, which the loader has made.
-        unsafe {
-            asm!(
-                concat!("adrp {word}, :gottprel:", words!()),
-                concat!("ldr {word}, [{word}, :gottprel_lo12:", words!(), "]"),
-                "mrs {block}, tpidr_el0",
-                "add {block}, {block}, {word}",
-                "ldr {word}, [{block}, {at}]",
-                word = out(reg) word, block = out(reg) _, at = const AT,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        word
+    pub(super) fn get(number: usize) -> *mut u8 {
+        // SAFETY: one of the two.
+        let place = unsafe { place().add(number) };
+        // SAFETY: the words are there as long as the thread is, aligned, and nobody else's.
+        unsafe { (*place).load(Ordering::Relaxed) }
     }
 
     #[inline(always)]
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        // SAFETY: as above, and nobody else writes it.
-        unsafe {
-            asm!(
-                concat!("adrp {place}, :gottprel:", words!()),
-                concat!("ldr {place}, [{place}, :gottprel_lo12:", words!(), "]"),
-                "mrs {block}, tpidr_el0",
-                "add {block}, {block}, {place}",
-                "str {value}, [{block}, {at}]",
-                place = out(reg) _, block = out(reg) _, value = in(reg) value, at = const AT,
-                options(nostack, preserves_flags),
-            );
-        }
+    pub(super) fn set(number: usize, value: *mut u8) {
+        // SAFETY: one of the two.
+        let place = unsafe { place().add(number) };
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: as above.
+        unsafe { (*place).store(value, Ordering::Relaxed) };
+        compiler_fence(Ordering::SeqCst);
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod access {
-    use super::super::super::keys;
-
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        keys::get(AT / 8)
-    }
-
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        keys::set(AT / 8, value);
-    }
-}
+use super::super::keys as access;
 
 /// The first word of the calling thread; null at first.
 #[inline(always)]
 pub(crate) fn thread_word() -> *mut u8 {
-    access::get::<0>()
+    access::get(0)
 }
 
 /// Sets the first word. No access to memory is moved across it by the compiler: a signal handler
 /// that comes in between sees one side or the other.
 #[inline(always)]
 pub(crate) fn set_thread_word(value: *mut u8) {
-    access::set::<0>(value);
+    access::set(0, value);
 }
 
 /// The second word of the calling thread; null at first.
 #[inline(always)]
 pub(crate) fn thread_stage() -> *mut u8 {
-    access::get::<8>()
+    access::get(1)
 }
 
 /// Sets the second word.
 #[inline(always)]
 pub(crate) fn set_thread_stage(value: *mut u8) {
-    access::set::<8>(value);
+    access::set(1, value);
 }
