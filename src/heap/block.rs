@@ -76,13 +76,10 @@ impl Held {
 
 /// The layout of a block that gets another size.
 pub(super) fn resized(block: NonNull<u8>, old: Layout, size: usize) -> Result<Layout, Error> {
-    let new = Layout::from_size_align(size, old.align());
-    new.map_err(|_| too_long(block.addr().get(), size))
-}
-
-/// The error for more bytes than a layout can have.
-pub(super) fn too_long(addr: usize, size: usize) -> Error {
-    Error::new(Op::Allocate, ErrorKind::OutOfRange, addr, size.min(LEN_MAX), 0)
+    Layout::from_size_align(size, old.align()).map_err(|_| {
+        let addr = block.addr().get();
+        Error::new(Op::Allocate, ErrorKind::OutOfRange, addr, size.min(LEN_MAX), 0)
+    })
 }
 
 /// Makes what a block has got more than `kept` bytes read zero, up to `len`.

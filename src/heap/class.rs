@@ -35,7 +35,7 @@ const WORD: usize = 8;
 /// Any type of C may lie at a multiple of this.
 pub(super) const C_ALIGN: usize = 16;
 
-/// A size class: below `COUNT`, or `NONE`.
+/// A size class: below `COUNT`, or `NONE`; always below `ROOM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class(u8);
 
@@ -131,10 +131,10 @@ impl Class {
         ((number as usize) < COUNT).then_some(Class(number))
     }
 
-    /// The class of a number that is one, or a number that no block is of.
+    /// The class of a number that is one, or `NONE`.
     #[inline]
     pub(super) const fn of_number_or_none(number: u8) -> Self {
-        Class(number)
+        Class(number % ROOM as u8)
     }
 
     /// All of them, from the smallest.

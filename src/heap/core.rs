@@ -257,25 +257,39 @@ impl Own {
     /// Takes a block from the cache of a class.
     #[inline(always)]
     pub(super) fn pop(&self, class: Class) -> Option<NonNull<u8>> {
-        let top = self.tops[class.index()].load(Ordering::Relaxed);
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
         // SAFETY: rule 2: a place of the row, and they are there for ever.
         let block = unsafe { (*top).load(Ordering::Relaxed) };
         let block = NonNull::new(block)?;
-        self.tops[class.index()].store(top.wrapping_sub(1), Ordering::Relaxed);
+        kept.store(top.wrapping_sub(1), Ordering::Relaxed);
         Some(block)
+    }
+
+    #[inline(always)]
+    fn top(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: the number of a class, or of none, is below `ROOM`: so says its file.
+        unsafe { self.tops.get_unchecked(usize::from(class.number())) }
+    }
+
+    #[inline(always)]
+    fn end(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: as above.
+        unsafe { self.ends.get_unchecked(usize::from(class.number())) }
     }
 
     /// Puts a block into the cache of its class; false if that is full.
     #[inline(always)]
     pub(super) fn push(&self, class: Class, block: *mut u8) -> bool {
-        let top = self.tops[class.index()].load(Ordering::Relaxed);
-        if top == self.ends[class.index()].load(Ordering::Relaxed) {
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
+        if top == self.end(class).load(Ordering::Relaxed) {
             return false;
         }
         let top = top.wrapping_add(1);
         // SAFETY: rule 2: it was not the last place of the row.
         unsafe { (*top).store(block, Ordering::Relaxed) };
-        self.tops[class.index()].store(top, Ordering::Relaxed);
+        kept.store(top, Ordering::Relaxed);
         true
     }
 
@@ -304,7 +318,7 @@ impl Own {
 
     /// How many blocks the cache of a class has.
     pub(super) fn count(&self, class: Class) -> usize {
-        match self.tops[class.index()].load(Ordering::Relaxed) {
+        match self.top(class).load(Ordering::Relaxed) {
             top if top.cast_const() == &raw const self.nothing => 0,
             top => (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Place>(),
         }
@@ -317,9 +331,9 @@ impl Own {
 
     fn set_count(&self, class: Class, count: usize) {
         let row = self.row(class).as_ptr().cast_mut();
-        self.tops[class.index()].store(row.wrapping_add(count), Ordering::Relaxed);
+        self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);
         let end = row.wrapping_add(self.capacity(class));
-        self.ends[class.index()].store(end, Ordering::Relaxed);
+        self.end(class).store(end, Ordering::Relaxed);
     }
 
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is

@@ -20,7 +20,7 @@
 //!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
 //!
 //! # What stays
-//! At most 32 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
+//! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
 //! process, and an allowance; above that memory goes back until three quarters of it are left. No
 //! clock, no thread.
 //!
@@ -57,7 +57,7 @@ const ADDRESSES_PART: usize = 64;
 const SMALLER: usize = 16;
 
 /// Free memory that stays in any case, in granules.
-const KEPT_MIN: usize = (32 << 20) / GRANULE_LEN;
+const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
 
@@ -512,7 +512,7 @@ mod tests {
     use std::vec::Vec;
 
     /// Twice of what is kept, and little to look at for who reads all mappings of a process.
-    const SMALL_LEN: usize = 2 * KEPT_MIN;
+    const SMALL_LEN: usize = 4 * KEPT_MIN;
 
     /// A small one, which stays for ever.
     fn small(is_counted: bool) -> &'static Ground {

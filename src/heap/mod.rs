@@ -52,6 +52,7 @@ pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
 pub use process::Granule;
+pub(crate) use process::allocate_or_none;
 pub use shared::Heap;
 
 #[cfg(test)]

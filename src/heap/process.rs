@@ -18,7 +18,7 @@
 //! 3. In the child of a fork the cores of the other threads are left as they are: their blocks can
 //!    be used and freed, what they had free is lost to the child.
 
-use super::block::{resized, too_long};
+use super::block::resized;
 use super::class::{C_ALIGN, Class};
 use super::core::Core;
 use super::ground::{Ground, ground, ground_made};
@@ -194,16 +194,14 @@ impl Granule {
         }
     }
 
-    /// A block as C's malloc gives it: any type may lie in it that has its size, or fits into it.
-    ///
-    /// # Errors
-    /// As for [`allocate`](Self::allocate), and `OutOfRange` for more than `isize::MAX` bytes.
+    /// A block as C's malloc gives it: any type may lie in it that fits into it. `None` if there is
+    /// no memory, or for more than `isize::MAX` bytes.
     #[inline(always)]
     #[doc(alias = "malloc")]
-    pub fn allocate_c(&self, size: usize) -> Result<NonNull<u8>, Error> {
+    pub fn allocate_c(&self, size: usize) -> Option<NonNull<u8>> {
         match Class::of_c(size).and_then(cached_of) {
-            Some(block) => Ok(block),
             None => allocate_c_slowly(size),
+            block => block,
         }
     }
 
@@ -341,10 +339,24 @@ fn cached_of(class: Class) -> Option<NonNull<u8>> {
 
 #[cold]
 #[inline(never)]
-fn allocate_c_slowly(size: usize) -> Result<NonNull<u8>, Error> {
+fn allocate_c_slowly(size: usize) -> Option<NonNull<u8>> {
     let align = if size <= C_ALIGN / 2 { C_ALIGN / 2 } else { C_ALIGN };
-    let layout = Layout::from_size_align(size, align);
-    layout.map_err(|_| too_long(0, size)).and_then(allocate_slowly)
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
+}
+
+/// A block for a layout, without the reason if there is none.
+#[inline(always)]
+pub(crate) fn allocate_or_none(layout: Layout) -> Option<NonNull<u8>> {
+    match cached(layout) {
+        None => allocate_slowly_or_none(layout.size(), layout.align()),
+        block => block,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slowly_or_none(size: usize, align: usize) -> Option<NonNull<u8>> {
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
 }
 
 #[cold]
