@@ -92,16 +92,12 @@ pub(crate) fn installed(library: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| Path::new(folder).join(library)).find(|path| path.exists())
 }
 
-/// The words that load a library of the system, and set variables, in front of a program.
+/// The words that load a library, and set variables, in front of a program.
 pub(crate) fn preload(library: &str, variables: &[&str]) -> Option<Vec<String>> {
-    Some(preload_file(&installed(library)?, variables))
-}
-
-/// The words that load this file, and set variables, in front of a program.
-pub(crate) fn preload_file(library: &Path, variables: &[&str]) -> Vec<String> {
-    let mut words = vec!["env".to_string(), format!("LD_PRELOAD={}", library.display())];
+    let path = installed(library)?;
+    let mut words = vec!["env".to_string(), format!("LD_PRELOAD={}", path.display())];
     words.extend(variables.iter().map(ToString::to_string));
-    words
+    Some(words)
 }
 
 /// Memcheck with its defaults, and into the children of gcc.

@@ -7,7 +7,7 @@ use crate::tools::build;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Where it is.
@@ -39,24 +39,15 @@ impl Child {
 
     /// An error unless `malloc` under the peer is the peer's: a library that is not loaded says so
     /// on standard error only.
-    pub(crate) fn check(&self, peer: &Peer, library: Option<&Path>) -> Result<()> {
-        let words: Vec<String> = self.command(peer, &["whose"])?;
-        let output = Command::new(&words[0]).args(&words[1..]).output()?;
+    pub(crate) fn check(&self, peer: &Peer) -> Result<()> {
+        let output = Command::new(&self.0).arg("whose").envs(peer.variables()).output()?;
         let found = String::from_utf8_lossy(&output.stdout).trim().to_string();
-        let expected = library.and_then(Path::file_name).map_or("libc.so.6".as_ref(), |name| name);
+        let expected = peer.file_name().unwrap_or("libc.so.6".as_ref());
         if Path::new(&found).file_name() == Some(expected) {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(format!("malloc under {} is that of {found:?}: {said}", peer.name).into())
-    }
-
-    /// The words of one run under a peer.
-    fn command(&self, peer: &Peer, arguments: &[&str]) -> Result<Vec<String>> {
-        let mut words = peer.wrapper.clone();
-        words.push(self.0.to_str().ok_or("the path of this program is not text")?.to_string());
-        words.extend(arguments.iter().map(ToString::to_string));
-        Ok(words)
     }
 
     /// One measured run under a peer.
@@ -67,20 +58,41 @@ impl Child {
         timeout: Duration,
     ) -> Result<Played> {
         let record = std::env::temp_dir().join(format!("granule-malloc-{}", std::process::id()));
-        let mut words = measure::wrapper(&record, timeout)?;
-        words.extend(self.command(peer, arguments)?);
-        let output = Command::new(&words[0]).args(&words[1..]).output()?;
+        let words = measure::wrapper(&record, timeout)?;
+        let output = Command::new(&words[0])
+            .args(&words[1..])
+            .args(peer.wrapper())
+            .arg(&self.0)
+            .args(arguments)
+            .output()?;
         let mut run = measure::recorded(&record)?.pop().ok_or("a run left no record")?;
         fs::remove_file(&record)?;
         if run.end != End::Exit(0) {
             eprint!("{} ", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let figures = figures(&String::from_utf8_lossy(&output.stdout));
+        let mut figures = figures(&String::from_utf8_lossy(&output.stdout));
         // The kernel's figure is never less than the size of the process that made the run.
         if let Some(peak) = figures.get("peak") {
             run.peak_rss = *peak as u64;
         }
+        figures.insert("cpu".to_string(), run.cpu_seconds);
+        figures.insert("wall".to_string(), run.seconds);
         Ok(Played { run, figures })
+    }
+
+    /// The mean processor time of many starts in a row, in seconds: with loading, and with nothing
+    /// but the program.
+    pub(crate) fn start_often(&self, peer: &Peer, argument: &str, starts: usize) -> Result<f64> {
+        let before = measure::children_time()?;
+        for _ in 0..starts {
+            let mut command = Command::new(&self.0);
+            command.arg(argument).envs(peer.variables()).stdout(Stdio::null());
+            let status = command.status()?;
+            if !status.success() {
+                return Err(format!("{argument} under {}: {status}", peer.name).into());
+            }
+        }
+        Ok((measure::children_time()? - before) / starts as f64)
     }
 }
 

@@ -4,6 +4,7 @@
 mod cells;
 mod child;
 mod peers;
+mod probes;
 mod tables;
 
 use crate::Result;
@@ -15,6 +16,7 @@ use crate::statistics::Random;
 use cells::Cell;
 use child::Child;
 use peers::{Peer, Peers};
+use probes::Answer;
 use serde::Serialize;
 use tables::Grid;
 
@@ -38,6 +40,7 @@ struct Measured<'a> {
     peers: &'a [Peer],
     absent: &'a [String],
     patterns: &'a [Cell],
+    probes: &'a [Answer],
 }
 
 /// Measures and publishes.
@@ -48,10 +51,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     peers.absent.iter().for_each(|reason| eprintln!("left out: {reason}"));
     let mut random = machine.random();
     let patterns = patterns(flags, &child, &peers.present, &mut random)?;
-    if patterns.is_empty() {
+    let probes = probes::ask(flags, &child, &peers.present, &mut random)?;
+    if patterns.is_empty() && probes.is_empty() {
         return Err("--only names no group and no piece of work".into());
     }
-    let text = describe(&machine, flags, &peers, &patterns);
+    let text = describe(&machine, flags, &peers, &patterns, &probes);
     let measured = Measured {
         machine: &machine,
         rounds: flags.rounds,
@@ -59,6 +63,7 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         peers: &peers.present,
         absent: &peers.absent,
         patterns: &patterns,
+        probes: &probes,
     };
     let name = if flags.scale == "full" { flags.result_name("malloc") } else { flags.name.clone() };
     publish(name.as_deref(), &text, &measured)
@@ -92,7 +97,13 @@ fn patterns(
     Ok(cells)
 }
 
-fn describe(machine: &Machine, flags: &Flags, peers: &Peers, patterns: &[Cell]) -> String {
+fn describe(
+    machine: &Machine,
+    flags: &Flags,
+    peers: &Peers,
+    patterns: &[Cell],
+    probes: &[Answer],
+) -> String {
     let mut text = format!(
         "# malloc, ours and others\n\n{}- median of {} rounds; every run is a process of its own\n\
          - processor time is that of the whole process, in the program and in the kernel\n",
@@ -100,8 +111,8 @@ fn describe(machine: &Machine, flags: &Flags, peers: &Peers, patterns: &[Cell]) 
         flags.rounds
     );
     for peer in &peers.present {
-        let variables = peer.variables.iter().map(|words| format!(", `{words}`"));
-        text += &format!("- {}: {}{}\n", peer.name, peer.title, variables.collect::<String>());
+        let settings = peer.settings.iter().map(|(name, value)| format!(", {name}={value}"));
+        text += &format!("- {}: {}{}\n", peer.name, peer.title, settings.collect::<String>());
     }
     for reason in &peers.absent {
         text += &format!("- left out: {reason}\n");
@@ -109,6 +120,10 @@ fn describe(machine: &Machine, flags: &Flags, peers: &Peers, patterns: &[Cell]) 
     if !patterns.is_empty() {
         let grid = Grid { peers: &peers.present, cells: patterns };
         text += &format!("\n## Patterns\n{}", grid.markdown());
+    }
+    if !probes.is_empty() {
+        let table = probes::table(probes, &peers.present).markdown();
+        text += &format!("\n## What else they cost and do\n\n{table}");
     }
     text
 }

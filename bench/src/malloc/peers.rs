@@ -3,9 +3,10 @@
 use super::child::Child;
 use crate::Result;
 use crate::flags::Flags;
-use crate::tools::{installed, preload_file, root};
+use crate::tools::{installed, root};
 use serde::Serialize;
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,10 +25,36 @@ pub(crate) struct Peer {
     /// What it is, with its version.
     pub(crate) title: String,
     /// What is set besides LD_PRELOAD.
-    pub(crate) variables: Vec<&'static str>,
-    /// Words in front of a program.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// What LD_PRELOAD is set to; nothing is set if there is none.
     #[serde(skip)]
-    pub(crate) wrapper: Vec<String>,
+    library: Option<PathBuf>,
+}
+
+impl Peer {
+    /// The variables that put it in place of the C library's own.
+    pub(crate) fn variables(&self) -> Vec<(&str, &OsStr)> {
+        let library = self.library.iter().map(|path| ("LD_PRELOAD", path.as_os_str()));
+        library.chain(self.settings.iter().map(|&(name, value)| (name, value.as_ref()))).collect()
+    }
+
+    /// The name of its library.
+    pub(crate) fn file_name(&self) -> Option<&OsStr> {
+        self.library.as_deref()?.file_name()
+    }
+
+    /// The words in front of a program that set them.
+    pub(crate) fn wrapper(&self) -> Vec<OsString> {
+        let pair = |(name, value): (&str, &OsStr)| {
+            let mut word = OsString::from(name);
+            word.push("=");
+            word.push(value);
+            word
+        };
+        let words = self.variables().into_iter().map(pair);
+        let env = self.library.iter().map(|_| OsString::from("env"));
+        env.chain(words).collect()
+    }
 }
 
 /// Those who take part, and a sentence for each who does not.
@@ -48,7 +75,8 @@ enum Origin {
     Ours,
 }
 
-type Entry = (&'static str, &'static str, Origin, &'static [&'static str]);
+/// Name, what it is, where it comes from, and what else is set.
+type Entry = (&'static str, &'static str, Origin, &'static [(&'static str, &'static str)]);
 
 const ALL: [Entry; 10] = [
     ("glibc", "glibc", Origin::Plain, &[]),
@@ -61,7 +89,7 @@ const ALL: [Entry; 10] = [
     ),
     ("mi2", "mimalloc", Origin::Made("mimalloc2"), &[]),
     (BASE, "mimalloc", Origin::Made("mimalloc3"), &[]),
-    ("mi3nt", "mimalloc", Origin::Made("mimalloc3"), &["MIMALLOC_ALLOW_THP=0"]),
+    ("mi3nt", "mimalloc", Origin::Made("mimalloc3"), &[("MIMALLOC_ALLOW_THP", "0")]),
     ("sn", "snmalloc", Origin::Made("snmalloc"), &[]),
     ("rp", "rpmalloc", Origin::Made("rpmalloc"), &[]),
     ("ra", "rusty_alloc", Origin::Made("rusty_alloc"), &[]),
@@ -79,17 +107,12 @@ pub(crate) fn all(flags: &Flags, child: &Child) -> Result<Peers> {
     }
     let versions = versions();
     let mut peers = Peers { present: Vec::new(), absent: Vec::new() };
-    for (name, title, origin, variables) in wanted {
+    for &(name, title, ref origin, settings) in wanted {
         match find(origin, flags, &versions) {
             Ok((library, version)) => {
-                let words = library.as_deref().map(|library| preload_file(library, variables));
-                let peer = Peer {
-                    name,
-                    title: format!("{title} {version}").trim_end().to_string(),
-                    variables: variables.to_vec(),
-                    wrapper: words.unwrap_or_default(),
-                };
-                child.check(&peer, library.as_deref())?;
+                let title = format!("{title} {version}").trim_end().to_string();
+                let peer = Peer { name, title, settings, library };
+                child.check(&peer)?;
                 peers.present.push(peer);
             }
             Err(reason) => peers.absent.push(format!("{name} ({title}): {reason}")),
@@ -176,4 +199,26 @@ fn said(program: &str, arguments: &[&str], prefix: &str) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_string());
     text.map_or("of unknown version".to_string(), |text| text.replace(prefix, ""))
+}
+
+#[cfg(test)]
+impl Peer {
+    /// Nothing but a name.
+    pub(crate) fn plain(name: &'static str) -> Self {
+        Peer { name, title: name.to_string(), settings: &[], library: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Peer;
+
+    #[test]
+    fn a_peer_is_loaded_by_the_words_in_front() {
+        let mut peer = Peer::plain("a");
+        assert!(peer.wrapper().is_empty());
+        peer.library = Some("/lib/a.so".into());
+        peer.settings = &[("B", "0")];
+        assert_eq!(peer.wrapper(), ["env", "LD_PRELOAD=/lib/a.so", "B=0"]);
+    }
 }

@@ -89,10 +89,6 @@ mod tests {
     use super::*;
     use crate::measure::{End, Run};
 
-    fn peer(name: &'static str) -> Peer {
-        Peer { name, title: String::new(), variables: Vec::new(), wrapper: Vec::new() }
-    }
-
     fn cell(work: &str, peer: &'static str, cpu_seconds: f64, end: End) -> Cell {
         let run = Run { seconds: 1.0, cpu_seconds, peak_rss: 1 << 20, minor_faults: 0, end };
         let (work, runs) = (work.to_string(), vec![run]);
@@ -101,7 +97,7 @@ mod tests {
 
     #[test]
     fn ratios_are_to_the_base_and_what_failed_is_in_no_mean() {
-        let peers = [peer("glibc"), peer(BASE)];
+        let peers = ["glibc", BASE].map(Peer::plain);
         let cells = [
             cell("a", "glibc", 1.0, End::Exit(0)),
             cell("a", BASE, 4.0, End::Exit(0)),

@@ -5,16 +5,20 @@
 //! malloc-child list            the patterns, and the operations of a full run of each
 //! malloc-child whose           the file that malloc comes from
 //! malloc-child PATTERN OPS     plays one; prints the peak of its memory
+//! malloc-child PROBE           answers a question; prints figures, and the peak of its memory
 //! ```
 #![deny(unsafe_code)]
 
 mod block;
 mod own;
+mod probe;
 mod random;
 mod several;
 mod single;
 
 use std::process::ExitCode;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// A name, the operations of a full run, and the work.
 type Pattern = (&'static str, usize, fn(usize));
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
+fn run(words: &[String]) -> Result<()> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["list"] => PATTERNS.iter().for_each(|(name, ops, _)| println!("{name} {ops}")),
@@ -58,7 +62,15 @@ fn run(words: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             work(ops.parse()?);
             println!("peak {}", own::peak_rss()?);
         }
-        _ => return Err("malloc-child list | whose | PATTERN OPS".into()),
+        [name] => {
+            let probe = probe::PROBES.iter().find(|probe| probe.0 == name);
+            let (_, ask) = probe.ok_or("no such probe")?;
+            for (name, value) in ask()? {
+                println!("{name} {value}");
+            }
+            println!("peak {}", own::peak_rss()?);
+        }
+        _ => return Err("malloc-child list | whose | PATTERN OPS | PROBE".into()),
     }
     Ok(())
 }
