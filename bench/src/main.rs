@@ -27,6 +27,7 @@ mod measure;
 mod pairs;
 mod pairs_child;
 mod programs;
+mod real;
 mod report;
 mod results;
 mod shared;

@@ -5,6 +5,7 @@ mod cells;
 mod child;
 mod peers;
 mod probes;
+mod programs;
 mod tables;
 
 use crate::Result;
@@ -15,7 +16,7 @@ use crate::results::publish;
 use crate::statistics::Random;
 use cells::Cell;
 use child::Child;
-use peers::{Peer, Peers};
+use peers::Peer;
 use probes::Answer;
 use serde::Serialize;
 use tables::Grid;
@@ -40,22 +41,24 @@ struct Measured<'a> {
     peers: &'a [Peer],
     absent: &'a [String],
     patterns: &'a [Cell],
+    programs: &'a [Cell],
     probes: &'a [Answer],
 }
 
 /// Measures and publishes.
 pub(crate) fn run(flags: &Flags) -> Result<()> {
+    peers::refuse_others(flags)?;
     let machine = Machine::look();
     let child = Child::made()?;
     let peers = peers::all(flags, &child)?;
     peers.absent.iter().for_each(|reason| eprintln!("left out: {reason}"));
     let mut random = machine.random();
     let patterns = patterns(flags, &child, &peers.present, &mut random)?;
+    let programs = programs::run(flags, &peers.present, &mut random)?;
     let probes = probes::ask(flags, &child, &peers.present, &mut random)?;
-    if patterns.is_empty() && probes.is_empty() {
+    if patterns.is_empty() && programs.is_empty() && probes.is_empty() {
         return Err("--only names no group and no piece of work".into());
     }
-    let text = describe(&machine, flags, &peers, &patterns, &probes);
     let measured = Measured {
         machine: &machine,
         rounds: flags.rounds,
@@ -63,10 +66,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         peers: &peers.present,
         absent: &peers.absent,
         patterns: &patterns,
+        programs: &programs,
         probes: &probes,
     };
     let name = if flags.scale == "full" { flags.result_name("malloc") } else { flags.name.clone() };
-    publish(name.as_deref(), &text, &measured)
+    publish(name.as_deref(), &describe(&measured), &measured)
 }
 
 /// Whether a piece of work was asked for, by its name or that of its group.
@@ -97,33 +101,49 @@ fn patterns(
     Ok(cells)
 }
 
-fn describe(
-    machine: &Machine,
-    flags: &Flags,
-    peers: &Peers,
-    patterns: &[Cell],
-    probes: &[Answer],
-) -> String {
+fn describe(measured: &Measured<'_>) -> String {
+    let Measured { machine, rounds, peers, patterns, programs, probes, .. } = measured;
     let mut text = format!(
-        "# malloc, ours and others\n\n{}- median of {} rounds; every run is a process of its own\n\
-         - processor time is that of the whole process, in the program and in the kernel\n",
+        "# malloc, ours and others\n\n{}- median of {rounds} rounds; every run is a process of its \
+         own\n- processor time is that of the whole process and its children, in program and \
+         kernel\n",
         machine.markdown(),
-        flags.rounds
     );
-    for peer in &peers.present {
+    for peer in *peers {
         let settings = peer.settings.iter().map(|(name, value)| format!(", {name}={value}"));
         text += &format!("- {}: {}{}\n", peer.name, peer.title, settings.collect::<String>());
     }
-    for reason in &peers.absent {
-        text += &format!("- left out: {reason}\n");
-    }
+    measured.absent.iter().for_each(|reason| text += &format!("- left out: {reason}\n"));
+    let groups = [("patterns", *patterns), ("programs", *programs)];
+    let groups = groups.map(|(name, cells)| (name, Grid { peers, cells }));
+    text += &tables::summary(&groups);
     if !patterns.is_empty() {
-        let grid = Grid { peers: &peers.present, cells: patterns };
-        text += &format!("\n## Patterns\n{}", grid.markdown());
+        text += &format!("\n## Patterns\n\n{}{}", about(patterns), groups[0].1.markdown());
+    }
+    if !programs.is_empty() {
+        text += &format!("\n## Programs\n\n{ABOUT_PROGRAMS}{}", groups[1].1.markdown());
     }
     if !probes.is_empty() {
-        let table = probes::table(probes, &peers.present).markdown();
+        let table = probes::table(probes, peers).markdown();
         text += &format!("\n## What else they cost and do\n\n{table}");
     }
     text
+}
+
+const ABOUT_PROGRAMS: &str = "\
+The work of scripts/real-programs.sh. A program that writes anything else than without LD_PRELOAD has
+no figure. Debian's redis brings jemalloc: its plain run is not glibc's malloc; most of its work is
+its client's. gcc, g++ and clang are drivers with their children.
+";
+
+/// How much work the patterns are.
+fn about(cells: &[Cell]) -> String {
+    let mut works: Vec<String> = Vec::new();
+    for cell in cells {
+        let work = format!("{} {}", cell.work, cell.ops.unwrap_or(0));
+        if works.last() != Some(&work) {
+            works.push(work);
+        }
+    }
+    format!("Operations in a run: {}.\n", works.join(", "))
 }

@@ -96,10 +96,14 @@ const ALL: [Entry; 10] = [
     (OURS, "granule", Origin::Ours, &[]),
 ];
 
-/// Finds and makes the peers that were asked for. An unknown name is an error.
-pub(crate) fn all(flags: &Flags, child: &Child) -> Result<Peers> {
+/// An error if somebody was asked for who is not here.
+pub(crate) fn refuse_others(flags: &Flags) -> Result<()> {
     let names: Vec<&str> = ALL.iter().map(|entry| entry.0).collect();
-    flags.refuse_other_tools(&names)?;
+    flags.refuse_other_tools(&names)
+}
+
+/// Finds and makes the peers that were asked for.
+pub(crate) fn all(flags: &Flags, child: &Child) -> Result<Peers> {
     let wanted = ALL.iter().filter(|entry| flags.wants_tool(entry.0));
     let wanted: Vec<&Entry> = wanted.collect();
     if wanted.iter().any(|entry| matches!(entry.2, Origin::Made(_))) {

@@ -28,8 +28,8 @@ enum Unit {
     Verdict,
 }
 
-/// The name of a figure, as the child prints it, with its title and unit. Every probe also has `cpu`,
-/// `wall` and `peak` of the whole process.
+/// The name of a figure, as the child prints it, with its title and unit. Every probe also has
+/// `cpu`, `wall` and `peak` of the whole process.
 type Figure = (&'static str, &'static str, Unit);
 
 struct Probe {

@@ -74,6 +74,25 @@ impl Grid<'_> {
     }
 }
 
+/// The geometric means of each group and of all, for those groups that were measured.
+pub(crate) fn summary(groups: &[(&str, Grid<'_>)]) -> String {
+    let measured: Vec<_> = groups.iter().filter(|(_, grid)| !grid.cells.is_empty()).collect();
+    let Some((_, first)) = measured.first() else { return String::new() };
+    let peers = first.peers;
+    let names = peers.iter().map(|peer| peer.name);
+    let mut table = Table::new(["geometric mean of the ratios"].into_iter().chain(names));
+    let all: Vec<Cell> = measured.iter().flat_map(|(_, grid)| grid.cells).cloned().collect();
+    let all = ("all", Grid { peers, cells: &all });
+    let is_several = measured.len() > 1;
+    for (title, figure) in [("processor", PROCESSOR), ("peak memory", PEAK), ("wall", WALL)] {
+        for (name, grid) in measured.iter().copied().chain(is_several.then_some(&all)) {
+            let means = (0..peers.len()).map(|peer| grid.mean(figure, peer));
+            table.row([format!("{title}, {name}")].into_iter().chain(means));
+        }
+    }
+    format!("\n{}", table.markdown())
+}
+
 /// A ratio with two figures behind the point.
 pub(crate) fn ratio(value: f64) -> String {
     format!("{value:.2}")
