@@ -83,12 +83,16 @@ peer() {
 }
 
 vendor || { echo "peers: the sources cannot be fetched"; exit 2; }
+c=$("${CC:-cc}" --version | head -1)
+cxx=$("${CXX:-c++}" --version | head -1)
+mimalloc="crate libmimalloc-sys $(version libmimalloc-sys), $c"
 : >"$out/versions"
-peer mimalloc2 "$(mimalloc_version v2)"
-peer mimalloc3 "$(mimalloc_version v3)"
-peer snmalloc "$(version snmalloc-sys)"
-peer rpmalloc "$(version rpmalloc-sys)"
-peer rusty_alloc "$(version rusty_alloc)"
+peer mimalloc2 "$(mimalloc_version v2) ($mimalloc)"
+peer mimalloc3 "$(mimalloc_version v3) ($mimalloc)"
+peer snmalloc "$(version snmalloc-sys) (crate snmalloc-sys, $cxx)"
+peer rpmalloc "$(head -1 "$sources/rpmalloc-sys/rpmalloc/CHANGELOG")\
+ (crate rpmalloc-sys $(version rpmalloc-sys), $c)"
+peer rusty_alloc "$(version rusty_alloc) (crate rusty_alloc, $(rustc --version))"
 echo "peers in $out:"
 cat "$out/versions"
 exit "$missing"

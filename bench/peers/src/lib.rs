@@ -66,11 +66,7 @@ extern "C" fn aligned_alloc(align: size_t, len: size_t) -> *mut c_void {
 /// # Safety
 /// `place` takes a pointer.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn posix_memalign(
-    place: *mut *mut c_void,
-    align: size_t,
-    len: size_t,
-) -> c_int {
+unsafe extern "C" fn posix_memalign(place: *mut *mut c_void, align: size_t, len: size_t) -> c_int {
     if !align.is_power_of_two() || align < size_of::<*mut c_void>() {
         return EINVAL;
     }

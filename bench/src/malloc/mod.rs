@@ -131,9 +131,9 @@ fn describe(measured: &Measured<'_>) -> String {
 }
 
 const ABOUT_PROGRAMS: &str = "\
-The work of scripts/real-programs.sh. A program that writes anything else than without LD_PRELOAD has
-no figure. Debian's redis brings jemalloc: its plain run is not glibc's malloc; most of its work is
-its client's. gcc, g++ and clang are drivers with their children.
+The work of scripts/real-programs.sh. A program that writes anything else than without LD_PRELOAD
+has no figure. Debian's redis brings jemalloc: its plain run is not glibc's malloc; most of its work
+is its client's. gcc, g++ and clang are drivers with their children.
 ";
 
 /// How much work the patterns are.

@@ -74,8 +74,7 @@ impl Block {
     /// Adds one to a byte of the block behind the stamp, in memory.
     #[inline]
     pub(crate) fn count(&self, at: usize) {
-        self.write(at);
-        black_box(self.read(at));
+        self.put(at, black_box(self.read(at)).wrapping_add(1));
     }
 
     /// Lets go of the block; [`Block::from_address`] takes it up again.
@@ -125,15 +124,20 @@ impl Block {
         unsafe { byte.read() }
     }
 
-    /// Writes a byte that is not zero. (The last byte of a short block is in its stamp: not that.)
+    /// Writes a byte that is not zero, but not into the stamp, which ends a short block.
     #[inline]
     fn write(&self, at: usize) {
         if at >= LEAST {
-            // SAFETY: inside of the block.
-            let byte = unsafe { self.0.as_ptr().cast::<u8>().add(at) };
-            // SAFETY: memory of the block.
-            unsafe { byte.write(1) };
+            self.put(at, 1);
         }
+    }
+
+    #[inline]
+    fn put(&self, at: usize, value: u8) {
+        // SAFETY: inside of the block.
+        let byte = unsafe { self.0.as_ptr().cast::<u8>().add(at) };
+        // SAFETY: memory of the block.
+        unsafe { byte.write(value) };
     }
 }
 

@@ -53,8 +53,8 @@ fn hundred(sizes: &[usize]) -> Result<Figures> {
     Ok(vec![("rss", during?)])
 }
 
-/// 190 MiB of small blocks, and all freed: what is resident beyond the size before, with the blocks,
-/// after the last free, after three seconds without a call, and after three with many.
+/// 190 MiB of small blocks, and all freed: what is resident beyond the size before, with the
+/// blocks, after the last free, after three seconds without a call, and after three with many.
 fn freed() -> Result<Figures> {
     const LEN: usize = 190 << 20;
     const PAUSE: Duration = Duration::from_secs(3);
@@ -127,8 +127,8 @@ impl Drop for Late {
     }
 }
 
-/// Threads whose last words use malloc: in destructors of thread-locals, and in that of a key, which
-/// comes later than what the malloc itself does for a thread that ends.
+/// Threads whose last words use malloc: in destructors of thread-locals, and in that of a key,
+/// which comes later than what the malloc itself does for a thread that ends.
 fn destructors() -> Result<Figures> {
     const THREADS: usize = 20_000;
     thread_local! {

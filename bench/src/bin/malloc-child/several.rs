@@ -40,7 +40,7 @@ pub(crate) fn orders(ops: usize) {
 
 /// Most batches have small blocks only.
 fn random_end(batch: usize) -> usize {
-    if batch % 5 == 0 { 1000 } else { 120 }
+    if batch.is_multiple_of(5) { 1000 } else { 120 }
 }
 
 /// A server: threads replace blocks at random places of a table, and hand the table on to a new
