@@ -41,9 +41,16 @@ impl Cell {
 
     /// The median of a figure, if all runs finished with the right output.
     pub(crate) fn median(&self, figure: Figure) -> Option<f64> {
-        self.failure()
-            .is_none()
-            .then(|| median(&self.runs.iter().map(figure).collect::<Vec<_>>()))?
+        median(&self.all(figure)?)
+    }
+
+    /// The least of the rounds, the same way.
+    pub(crate) fn least(&self, figure: Figure) -> Option<f64> {
+        self.all(figure)?.into_iter().reduce(f64::min)
+    }
+
+    fn all(&self, figure: Figure) -> Option<Vec<f64>> {
+        self.failure().is_none().then(|| self.runs.iter().map(figure).collect())
     }
 
     /// How it went, if not well.

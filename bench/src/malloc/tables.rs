@@ -11,6 +11,9 @@ pub(crate) struct Grid<'a> {
     pub(crate) cells: &'a [Cell],
 }
 
+/// What is taken of a cell.
+type Value = fn(&Cell) -> Option<f64>;
+
 /// How the figure of the base is shown.
 type Shown = fn(f64) -> String;
 
@@ -53,7 +56,7 @@ impl Grid<'_> {
             table.row(first.into_iter().chain(cells));
         }
         if self.rows().count() > 1 {
-            let means = (0..self.peers.len()).map(|peer| self.mean(figure, peer));
+            let means = (0..self.peers.len()).map(|peer| self.mean(peer, |c| c.median(figure)));
             let first = ["geometric mean".to_string(), "-".to_string()];
             table.row(first.into_iter().chain(means));
         }
@@ -61,9 +64,9 @@ impl Grid<'_> {
     }
 
     /// The geometric mean of a peer's ratios; with the number of rows if some are missing.
-    fn mean(&self, figure: Figure, peer: usize) -> String {
+    fn mean(&self, peer: usize, of: impl Fn(&Cell) -> Option<f64>) -> String {
         let base = self.base();
-        let ratio_of = |row: &[Cell]| Some(row[peer].median(figure)? / row[base].median(figure)?);
+        let ratio_of = |row: &[Cell]| Some(of(&row[peer])? / of(&row[base])?);
         let ratios: Vec<f64> = self.rows().filter_map(ratio_of).collect();
         let count = self.rows().count();
         match geometric_mean(&ratios) {
@@ -84,10 +87,16 @@ pub(crate) fn summary(groups: &[(&str, Grid<'_>)]) -> String {
     let all: Vec<Cell> = measured.iter().flat_map(|(_, grid)| grid.cells).cloned().collect();
     let all = ("all", Grid { peers, cells: &all });
     let is_several = measured.len() > 1;
-    for (title, figure) in [("processor", PROCESSOR), ("peak memory", PEAK), ("wall", WALL)] {
+    let figures: [(&str, Value); 4] = [
+        ("processor", |cell| cell.median(PROCESSOR)),
+        ("processor, least of the rounds", |cell| cell.least(PROCESSOR)),
+        ("peak memory", |cell| cell.median(PEAK)),
+        ("wall", |cell| cell.median(WALL)),
+    ];
+    for (title, value) in figures {
         for (name, grid) in measured.iter().copied().chain(is_several.then_some(&all)) {
-            let means = (0..peers.len()).map(|peer| grid.mean(figure, peer));
-            table.row([format!("{title}, {name}")].into_iter().chain(means));
+            let means = (0..peers.len()).map(|peer| grid.mean(peer, value));
+            table.row([format!("{title}: {name}")].into_iter().chain(means));
         }
     }
     format!("\n{}", table.markdown())
