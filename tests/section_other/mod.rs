@@ -185,8 +185,10 @@ impl Map {
 
     fn store(&self, range: std::ops::Range<usize>, byte: u8) {
         for place in range {
-            // SAFETY: inside the map, which can be written.
-            unsafe { self.start.add(place).write_volatile(byte) };
+            // SAFETY: inside the map.
+            let target = unsafe { self.start.add(place) };
+            // SAFETY: it can be written.
+            unsafe { target.write_volatile(byte) };
         }
     }
 }
