@@ -54,6 +54,7 @@ mod held;
 mod lost;
 mod mapped;
 mod pod;
+mod prefault;
 mod racy;
 pub mod shared;
 #[cfg(all(test, feature = "std"))]
@@ -68,6 +69,7 @@ pub use grow::{GrowAppender, GrowBuilder, GrowMap, GrowReader, Recovered};
 #[cfg(feature = "std")]
 pub use held::{Exclusive, FreezePolicy, Frozen, Lease, Proof};
 pub use pod::{Pod, bytes_of};
+pub use prefault::{Prefault, prefault};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;

@@ -362,7 +362,7 @@ impl Session {
         prefault(&mut self.data, threads).map_err(|error| {
             // That pages are missing is why.
             let changed = check_unchanged(file, path, len, false).err();
-            changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error))
+            changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error.into()))
         })
     }
 
