@@ -97,7 +97,8 @@ impl fmt::Display for Violation {
 impl core::error::Error for Violation {}
 
 impl Held {
-    fn all(&self) -> impl Iterator<Item = Place> + '_ {
+    /// All slabs and runs.
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> + '_ {
         let mut next = self.core.own.all.get();
         core::iter::from_fn(move || {
             let from = self.place(next.checked_sub(1)? as usize);

@@ -34,8 +34,10 @@
 //! that is broken.
 
 mod block;
+mod checked;
 mod class;
 mod core;
+mod entries;
 mod ground;
 mod held;
 mod inspect;
@@ -46,9 +48,11 @@ mod report;
 mod shared;
 mod slab;
 
+pub(crate) use entries::{Entry, Last};
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
+pub(crate) use report::Finding;
 pub use shared::Heap;
 
 #[cfg(test)]
