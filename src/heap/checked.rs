@@ -55,8 +55,8 @@ impl LocalHeap {
         self.held.in_use(place, block)
     }
 
-    /// Makes a block that is [in use](Self::in_use) longer or shorter where it stands, and tells how
-    /// many bytes it has now; `None` if it would have to move.
+    /// Makes a block that is [in use](Self::in_use) longer or shorter where it stands, and tells
+    /// how many bytes it has now; `None` if it would have to move.
     pub(crate) fn resize_in_place(
         &self,
         block: NonNull<u8>,
