@@ -329,6 +329,12 @@ impl Own {
         &self.row(class)[1..]
     }
 
+    /// True if the cache of a class has a block: it is looked through.
+    pub(super) fn has_cached(&self, class: Class, block: NonNull<u8>) -> bool {
+        let cached = &self.places(class)[..self.count(class)];
+        cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
+    }
+
     fn set_count(&self, class: Class, count: usize) {
         let row = self.row(class).as_ptr().cast_mut();
         self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);

@@ -596,11 +596,11 @@ mod tests {
     #[test]
     fn what_is_taken_again_and_again_is_kept_after_a_while() {
         let ground = small(false);
-        let third = SMALL_LEN / 3;
+        let part = SMALL_LEN / 4;
         let turn = || {
-            let runs = [0; 2].map(|_| ground.take(third, 1).expect("room"));
-            runs.iter().for_each(|&(first, _)| ground.give(first..first + third));
-            ground.idle.load(Relaxed) < 2 * third
+            let runs = [0; 2].map(|_| ground.take(part, 1).expect("room"));
+            runs.iter().for_each(|&(first, _)| ground.give(first..first + part));
+            ground.idle.load(Relaxed) < 2 * part
         };
         assert!(turn() && ground.allowance.load(Relaxed) == 0, "nothing was missed yet");
         let emptied = (0..20).filter(|_| turn()).count();

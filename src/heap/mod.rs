@@ -34,8 +34,10 @@
 //! that is broken.
 
 mod block;
+mod checked;
 mod class;
 mod core;
+mod entries;
 mod gather;
 mod ground;
 mod held;
@@ -48,11 +50,13 @@ mod report;
 mod shared;
 mod slab;
 
+pub(crate) use entries::{Entry, Last};
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
 pub use process::Granule;
 pub(crate) use process::allocate_or_none;
+pub(crate) use report::Finding;
 pub use shared::Heap;
 
 #[cfg(test)]
