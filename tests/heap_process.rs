@@ -131,7 +131,7 @@ fn what_a_thread_has_ready_is_given_and_taken() {
         let layout = Layout::from_size_align(size, align).expect("a layout");
         let first = Granule.allocate(layout).expect("memory");
         // SAFETY: a block of this heap that is not used.
-        assert!(unsafe { Granule.deallocate_ready(first) }, "{size}");
+        assert!(unsafe { Granule.deallocate_ready(first.as_ptr()) }, "{size}");
         let block = Granule.allocate_ready(size).expect("the one that was given back");
         assert!(block.addr().get().is_multiple_of(align), "{size}");
         assert!(Granule.usable_len(block).is_some_and(|len| len >= size));
@@ -141,9 +141,9 @@ fn what_a_thread_has_ready_is_given_and_taken() {
     assert_eq!(Granule.allocate_ready(1025), None, "too long for this way");
     let mut elsewhere = 0_u64;
     // SAFETY: it lies in no heap.
-    assert!(!unsafe { Granule.deallocate_ready(NonNull::from(&mut elsewhere).cast()) });
+    assert!(!unsafe { Granule.deallocate_ready((&raw mut elsewhere).cast()) });
     let theirs = thread::spawn(|| Box::new([3_u8; 48])).join().expect("no panic");
-    let address = NonNull::from(&*theirs).cast();
+    let address = (&raw const *theirs).cast_mut().cast();
     // SAFETY: it is another thread's: nothing happens to it.
     assert!(!unsafe { Granule.deallocate_ready(address) });
     assert_eq!(*theirs, [3; 48]);

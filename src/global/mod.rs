@@ -2,8 +2,6 @@
 //! libraries of the workspace need to stand alone.
 
 mod process;
-#[cfg(target_os = "linux")]
-mod stomp;
 
 /// Defines what a `no_std` library crate needs: a panic handler that says where and aborts. Expands
 /// to nothing when this crate was built with `std`, which brings its own.

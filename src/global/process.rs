@@ -1,6 +1,6 @@
 //! Floor 5. The heap of the process as Rust's global allocator.
 
-use crate::Granule;
+use crate::heap::{Granule, allocate_or_none};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 
@@ -9,7 +9,7 @@ use core::ptr::{NonNull, null_mut};
 unsafe impl GlobalAlloc for Granule {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.allocate(layout).map_or(null_mut(), NonNull::as_ptr)
+        allocate_or_none(layout).map_or(null_mut(), NonNull::as_ptr)
     }
 
     #[inline]

@@ -8,10 +8,10 @@
 //! # Invariants
 //! 1. `Own` is used by one thread at a time: who holds the core. A heap's caller (not `Sync`), the
 //!    holder of its lock, or the thread whose core it is.
-//! 2. A row of places ends with the last one. Of each row as many are used as its class may keep,
-//!    and one before them, which is null for ever: where `top` points when the cache is empty.
-//!    Those behind that up to `top` are blocks: free, of this class, in slabs of this core. Their
-//!    bits are clear: for their slab they are in use.
+//! 2. The row of a class has a place that is null for ever, where `top` points when the cache is
+//!    empty, and then as many as the class may keep, to `end`. Those behind the first up to `top`
+//!    are blocks: free, of this class, in slabs of this core. Their bits are clear: for their slab
+//!    they are in use. A row that was never used is not touched: `top` and `end` are `nothing`.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
 //!    nothing.
 
@@ -24,30 +24,39 @@ use core::ptr::NonNull;
 /// Nobody holds it: no process is of generation 0.
 const FREE: u32 = 0;
 
-/// Places in a cache, the null one included.
-pub(super) const PLACES: usize = 64;
-/// Bytes of a row of places, and what its address is a multiple of.
-const ROW_LEN: usize = PLACES * size_of::<Place>();
-
 /// Words of other cores' bits that wait to be sent.
 const GATHERED: usize = 32;
 
-/// Blocks that a cache holds at most, by class: 63, or some 32 KiB of them, or two.
-pub(super) static CAPACITY: [u8; class::ROOM] = {
-    let mut capacity = [2; class::ROOM];
+/// Blocks that a cache holds at most, by class: 511, or some 32 KiB of them, or two; none of what
+/// is no class.
+static CAPACITY: [u16; class::ROOM] = {
+    let mut capacity = [0; class::ROOM];
     let mut number = 0;
     while number < class::COUNT {
-        let fit = (32 << 10) / class::size_of_number(number);
-        capacity[number] = if fit > PLACES - 1 {
-            PLACES as u8 - 1
-        } else if fit < 2 {
-            2
-        } else {
-            fit as u8
-        };
+        capacity[number] = capacity_of(number);
         number += 1;
     }
     capacity
+};
+
+const fn capacity_of(number: usize) -> u16 {
+    match (32 << 10) / class::size_of_number(number) {
+        fit @ 0..2 => fit as u16 + 1,
+        fit @ 2..511 => fit as u16,
+        _ => 511,
+    }
+}
+
+/// Where the row of a class begins, and behind the last one where they end.
+static ROWS: [u16; class::ROOM + 1] = {
+    let mut rows = [0; class::ROOM + 1];
+    let mut number = 0;
+    while number < class::ROOM {
+        let places = if number < class::COUNT { 1 + capacity_of(number) } else { 0 };
+        rows[number + 1] = rows[number] + places;
+        number += 1;
+    }
+    rows
 };
 
 /// Where a cache keeps a block.
@@ -106,6 +115,9 @@ impl Budget {
 #[repr(C)]
 pub(super) struct Own {
     tops: [AtomicPtr<Place>; class::ROOM],
+    ends: [AtomicPtr<Place>; class::ROOM],
+    /// Null for ever.
+    nothing: Place,
     /// How many blocks the next batch has: few at first.
     pub(super) batches: [Field; class::ROOM],
     /// The slabs of a class that have free blocks: granules and 1.
@@ -113,7 +125,7 @@ pub(super) struct Own {
     /// All slabs and runs.
     pub(super) all: Field,
     gathered: [Gathered; GATHERED],
-    rows: [Row; class::ROOM],
+    places: [Place; ROWS[class::ROOM] as usize],
 }
 
 /// Blocks of another core's slab that wait to be sent there: see `gather`.
@@ -139,11 +151,11 @@ impl Gathered {
         old & mask == 0
     }
 
-    /// Begins with a block of another word; it must be empty.
-    pub(super) fn begin(&self, granule: usize, word: usize, mask: u64) {
+    /// Begins with another word, without a block; it must be empty.
+    pub(super) fn begin(&self, granule: usize, word: usize) {
         self.mark.set(granule as u32 + 1);
         self.word.set(word as u32);
-        self.mask.store(mask, Ordering::Relaxed);
+        self.mask.store(0, Ordering::Relaxed);
     }
 
     /// The granule and the bits of it.
@@ -159,9 +171,6 @@ impl Gathered {
         Some((granule as usize, self.word.get() as usize, self.mask.load(Ordering::Relaxed)))
     }
 }
-
-#[repr(C, align(512))]
-struct Row([Place; PLACES]);
 
 impl Core {
     /// What the slabs of this core say.
@@ -246,26 +255,41 @@ impl Core {
 
 impl Own {
     /// Takes a block from the cache of a class.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self, class: Class) -> Option<NonNull<u8>> {
-        let top = self.tops[class.index()].load(Ordering::Relaxed);
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
         // SAFETY: rule 2: a place of the row, and they are there for ever.
         let block = unsafe { (*top).load(Ordering::Relaxed) };
         let block = NonNull::new(block)?;
-        self.tops[class.index()].store(top.wrapping_sub(1), Ordering::Relaxed);
+        kept.store(top.wrapping_sub(1), Ordering::Relaxed);
         Some(block)
     }
 
+    #[inline(always)]
+    fn top(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: the number of a class, or of none, is below `ROOM`: so says its file.
+        unsafe { self.tops.get_unchecked(usize::from(class.number())) }
+    }
+
+    #[inline(always)]
+    fn end(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: as above.
+        unsafe { self.ends.get_unchecked(usize::from(class.number())) }
+    }
+
     /// Puts a block into the cache of its class; false if that is full.
-    #[inline]
-    pub(super) fn push(&self, class: Class, block: NonNull<u8>) -> bool {
-        let top = self.tops[class.index()].load(Ordering::Relaxed).wrapping_add(1);
-        if top.addr().is_multiple_of(ROW_LEN) {
+    #[inline(always)]
+    pub(super) fn push(&self, class: Class, block: *mut u8) -> bool {
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
+        if top == self.end(class).load(Ordering::Relaxed) {
             return false;
         }
-        // SAFETY: rule 2: `top` was not the last place of the row.
-        unsafe { (*top).store(block.as_ptr(), Ordering::Relaxed) };
-        self.tops[class.index()].store(top, Ordering::Relaxed);
+        let top = top.wrapping_add(1);
+        // SAFETY: rule 2: it was not the last place of the row.
+        unsafe { (*top).store(block, Ordering::Relaxed) };
+        kept.store(top, Ordering::Relaxed);
         true
     }
 
@@ -280,26 +304,42 @@ impl Own {
         self.gathered.iter()
     }
 
-    /// The null place of a class.
-    fn bottom(&self, class: Class) -> *mut Place {
-        let unused = PLACES - 1 - usize::from(CAPACITY[class.index()]);
-        (&raw const self.rows[class.index()].0[unused]).cast_mut()
+    /// The row of a class, from its null place to its end.
+    fn row(&self, class: Class) -> &[Place] {
+        let number = class.index();
+        &self.places[usize::from(ROWS[number])..usize::from(ROWS[number + 1])]
+    }
+
+    /// Blocks that the cache of a class holds at most.
+    #[inline]
+    pub(super) fn capacity(&self, class: Class) -> usize {
+        usize::from(CAPACITY[class.index()])
     }
 
     /// How many blocks the cache of a class has.
     pub(super) fn count(&self, class: Class) -> usize {
-        let top = self.tops[class.index()].load(Ordering::Relaxed);
-        (top.addr() - self.bottom(class).addr()) / size_of::<Place>()
+        match self.top(class).load(Ordering::Relaxed) {
+            top if top.cast_const() == &raw const self.nothing => 0,
+            top => (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Place>(),
+        }
     }
 
     /// The places of a class that blocks may lie in, from the oldest.
     fn places(&self, class: Class) -> &[Place] {
-        &self.rows[class.index()].0[PLACES - usize::from(CAPACITY[class.index()])..]
+        &self.row(class)[1..]
+    }
+
+    /// True if the cache of a class has a block: it is looked through.
+    pub(super) fn has_cached(&self, class: Class, block: NonNull<u8>) -> bool {
+        let cached = &self.places(class)[..self.count(class)];
+        cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
     }
 
     fn set_count(&self, class: Class, count: usize) {
-        let top = self.bottom(class).wrapping_add(count);
-        self.tops[class.index()].store(top, Ordering::Relaxed);
+        let row = self.row(class).as_ptr().cast_mut();
+        self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);
+        let end = row.wrapping_add(self.capacity(class));
+        self.end(class).store(end, Ordering::Relaxed);
     }
 
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is
@@ -323,12 +363,13 @@ impl Own {
 
     /// Forgets everything, for the next one who has the core. (2)
     pub(super) fn reset(&self) {
-        Class::all().for_each(|class| self.set_count(class, 0));
+        let nothing = (&raw const self.nothing).cast_mut();
+        self.tops.iter().for_each(|top| top.store(nothing, Ordering::Relaxed));
+        self.ends.iter().for_each(|end| end.store(nothing, Ordering::Relaxed));
         self.batches.iter().for_each(|batch| batch.set(0));
         self.slabs.iter().for_each(|slabs| slabs.set(0));
         self.all.set(0);
     }
 }
 
-const _: () = assert!(CAPACITY[class::COUNT - 1] >= 1 && SIZE_MAX <= u32::MAX as usize);
-const _: () = assert!(size_of::<Row>() == ROW_LEN && align_of::<Row>() == ROW_LEN);
+const _: () = assert!(capacity_of(class::COUNT - 1) >= 1 && SIZE_MAX <= u32::MAX as usize);

@@ -4,60 +4,45 @@
 //! The two quick ways have no other way inside: what they cannot do at once they leave undone, and
 //! the caller goes on with a call that can. So they need no stack and no register of their caller.
 
-use super::class::{Class, SIZE_MAX};
-use super::place::Place;
-use super::process::{Granule, Visit};
+use super::class::{C_ALIGN, Class, SIZE_MAX};
+use super::process::{Granule, Visit, cached_of, is_cached};
 use super::report::{Finding, broken};
 use crate::error::{Error, ErrorKind, Op};
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// What any type of C is aligned to.
-const ALIGN: usize = 16;
-
 impl Granule {
-    /// A block of `size` bytes for any type of C, if this thread has one ready: aligned to 16, up
-    /// to 8 bytes to 8. Its content is anything. No system call, no wait.
+    /// What [`allocate_c`](Self::allocate_c) gives, if this thread has it ready. No system call, no
+    /// wait; no thread gets a part of the heap by this.
     ///
-    /// `None` says nothing about the memory there is: [`allocate`](Self::allocate) is asked then.
+    /// `None` says nothing about the memory there is: `allocate_c` is asked then.
     ///
     /// ```
     /// use granule::Granule;
-    /// let layout = std::alloc::Layout::from_size_align(40, 16)?;
-    /// let block = match Granule.allocate_ready(40) {
-    ///     Some(block) => block,
-    ///     None => Granule.allocate(layout)?,
-    /// };
+    /// let block = Granule.allocate_ready(40).or_else(|| Granule.allocate_c(40));
+    /// let block = block.expect("40 bytes").as_ptr();
     /// // SAFETY: it came from this heap a moment ago.
     /// if !unsafe { Granule.deallocate_ready(block) } {
     ///     // SAFETY: the same, and it was not given back.
-    ///     unsafe { Granule.deallocate(block) };
+    ///     unsafe { Granule.deallocate_c(block) };
     /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     #[doc(alias = "malloc")]
     pub fn allocate_ready(&self, size: usize) -> Option<NonNull<u8>> {
-        let class = Class::of_any(size)?;
-        Visit::begin()?.held().core.own.pop(class)
+        Class::of_c(size).and_then(cached_of)
     }
 
     /// Gives a block back, if that is quick: one of this thread's, not a long one. True if it is
-    /// done; else nothing has happened, and [`deallocate`](Self::deallocate) is asked.
+    /// done; else nothing has happened, and [`deallocate_c`](Self::deallocate_c) is asked.
     ///
     /// # Safety
     /// 1. `block` came from this heap, has not been given back, and is not used again if the answer
-    ///    is true; or it lies in no heap at all, which gives false.
-    #[inline]
+    ///    is true; or it is null, or lies in no heap at all, which gives false.
+    #[inline(always)]
     #[doc(alias = "free")]
-    pub unsafe fn deallocate_ready(&self, block: NonNull<u8>) -> bool {
-        let Some(visit) = Visit::begin() else { return false };
-        let held = visit.held();
-        let Some(place) = Place::of(held.ground, block) else { return false };
-        if place.slab.owner() != held.core.mark() {
-            return false;
-        }
-        place.slab.class().is_some_and(|class| held.core.own.push(class, block))
+    pub unsafe fn deallocate_ready(&self, block: *mut u8) -> bool {
+        is_cached(block)
     }
 
     /// Makes a block longer or shorter of which nothing but its address is known; where it stands
@@ -86,7 +71,7 @@ impl Granule {
             let addr = block.addr().get();
             Error::new(Op::Allocate, ErrorKind::OutOfRange, addr, size, 0)
         };
-        let align = if size.max(usable) <= 8 { 8 } else { ALIGN };
+        let align = if size.max(usable) <= C_ALIGN / 2 { C_ALIGN / 2 } else { C_ALIGN };
         let old = Layout::from_size_align(usable, align).map_err(too_long)?;
         if size <= usable && usable - size <= usable / 2 {
             if usable > SIZE_MAX {

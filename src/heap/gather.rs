@@ -11,41 +11,45 @@
 //! 2. What is gathered is sent before the core is parked.
 
 use super::core::Gathered;
-use super::held::{Held, give_back_bits};
+use super::held::{Held, give_back, give_back_bits};
 use super::place::Place;
 use super::report::{Finding, broken};
-use super::slab::Kind;
 use core::ptr::NonNull;
 
 impl Held {
     /// Takes a block of another core of this heap, to be sent there some time.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(super) fn gather(&self, place: Place, block: NonNull<u8>) {
-        let from = self.checked(place, block);
-        if from.slab.kind() == Kind::Run {
-            self.send_run(from, block);
+        if place.slab.class().is_none() {
+            self.send_run(place, block);
             return;
         }
+        let from = place.first(self.ground);
         let (word, mask) = from.bit_of(self.ground, block);
         let gathered = self.core.own.gathered(from.granule, word);
-        if gathered.is_of(from.granule, word) {
-            if !gathered.add(mask) {
-                broken(Finding::FreedTwice, block);
-            }
-            return;
+        if !gathered.is_of(from.granule, word) {
+            self.begin_to_gather(gathered, from, block);
         }
-        self.send(gathered);
-        gathered.begin(from.granule, word, mask);
+        if !gathered.add(mask) {
+            broken(Finding::FreedTwice, block);
+        }
     }
 
-    /// The slab or run of a block, which has to be of this heap.
-    fn checked(&self, place: Place, block: NonNull<u8>) -> Place {
-        let root = place.slab.owner().checked_sub(1).map(|number| self.ground.core(number).root());
+    /// Makes the place ready for blocks of another word.
+    #[inline(never)]
+    fn begin_to_gather(&self, gathered: &Gathered, from: Place, block: NonNull<u8>) {
+        self.check(from, block);
+        let (word, _) = from.bit_of(self.ground, block);
+        self.send(gathered);
+        gathered.begin(from.granule, word);
+    }
+
+    /// Reports a block that is not of this heap.
+    fn check(&self, from: Place, block: NonNull<u8>) {
+        let root = from.slab.owner().checked_sub(1).map(|number| self.ground.core(number).root());
         if root != Some(self.core.root()) {
             broken(Finding::OtherHeap, block);
         }
-        place.first(self.ground)
     }
 
     /// Sends what is gathered in one word.
@@ -66,13 +70,15 @@ impl Held {
         self.core.own.all_gathered().for_each(|gathered| self.send(gathered));
     }
 
+    #[inline(never)]
     fn send_run(&self, from: Place, block: NonNull<u8>) {
+        self.check(from, block);
         match self.owner_at_rest(from) {
             Some(owner) => {
                 owner.free_at(from, block);
                 owner.core.unlock();
             }
-            None => super::held::give_back(self.ground, from, block),
+            None => give_back(self.ground, from, block),
         }
     }
 

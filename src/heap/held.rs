@@ -2,7 +2,7 @@
 //! its slabs.
 
 use super::class::{Class, GRANULE_LEN};
-use super::core::{CAPACITY, Core, Own};
+use super::core::{Core, Own};
 use super::ground::Ground;
 use super::place::Place;
 use super::report::{Finding, broken};
@@ -88,8 +88,8 @@ impl Held {
     /// Draws a batch from a slab into the cache, in the order of addresses.
     fn draw(&self, class: Class, from: Place) {
         let Place { granule, slab } = from;
-        let (batch, most) = (&self.own().batches[class.index()], CAPACITY[class.index()]);
-        let half = u32::from(most).div_ceil(2);
+        let batch = &self.own().batches[class.index()];
+        let half = (self.own().capacity(class) as u32).div_ceil(2);
         let wanted = batch.get().max(BATCH_MIN).min(half);
         let count = wanted.min(slab.free.get());
         batch.set(wanted * 2);
@@ -187,7 +187,7 @@ impl Held {
     /// Takes back a block of this core's.
     #[inline]
     pub(super) fn free(&self, class: Class, block: NonNull<u8>) {
-        if !self.own().push(class, block) {
+        if !self.own().push(class, block.as_ptr()) {
             self.free_slowly(class, block);
         }
     }
@@ -195,8 +195,8 @@ impl Held {
     #[cold]
     #[inline(never)]
     fn free_slowly(&self, class: Class, block: NonNull<u8>) {
-        self.flush(class, usize::from(CAPACITY[class.index()]).div_ceil(2));
-        self.own().push(class, block);
+        self.flush(class, self.own().capacity(class).div_ceil(2));
+        self.own().push(class, block.as_ptr());
     }
 
     /// Gives the `count` oldest blocks of a cache back to their slabs: neighbours, which came in a

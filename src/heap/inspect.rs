@@ -162,7 +162,8 @@ impl Own {
 }
 
 impl Held {
-    fn all(&self) -> impl Iterator<Item = Place> + '_ {
+    /// All slabs and runs.
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> + '_ {
         let mut next = self.core.own.all.get();
         core::iter::from_fn(move || {
             let from = self.place(next.checked_sub(1)? as usize);

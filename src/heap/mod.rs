@@ -34,8 +34,10 @@
 //! that is broken.
 
 mod block;
+mod checked;
 mod class;
 mod core;
+mod entries;
 mod family;
 mod gather;
 mod ground;
@@ -49,10 +51,13 @@ mod report;
 mod shared;
 mod slab;
 
+pub(crate) use entries::{Entry, Last};
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
 pub use process::Granule;
+pub(crate) use process::allocate_or_none;
+pub(crate) use report::Finding;
 pub use shared::Heap;
 
 #[cfg(test)]

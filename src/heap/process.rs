@@ -19,7 +19,7 @@
 //!    be used and freed, what they had free is lost to the child.
 
 use super::block::resized;
-use super::class::Class;
+use super::class::{C_ALIGN, Class};
 use super::core::Core;
 use super::ground::{Ground, ground, ground_made};
 use super::held::Held;
@@ -72,7 +72,7 @@ pub(super) struct Visit {
 impl Visit {
     /// Takes the core of this thread, unless it has none or is using it. (1)
     #[inline]
-    pub(super) fn begin() -> Option<Self> {
+    fn begin() -> Option<Self> {
         let core = NonNull::new(sys::thread_word().cast::<Core>())?;
         sys::set_thread_word(null_mut());
         // SAFETY: only `enter` and `drop` set the word, to a core, which is there for ever.
@@ -197,11 +197,34 @@ impl Granule {
     ///
     /// # Errors
     /// `NoMemory`, `NoAddressSpace`: the system gives none. The heap is as it was.
-    #[inline]
+    #[inline(always)]
     pub fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
-        match Visit::begin() {
-            Some(visit) => visit.held().allocate_layout(layout),
-            None => allocate_outside(layout),
+        match cached(layout) {
+            Some(block) => Ok(block),
+            None => allocate_slowly(layout),
+        }
+    }
+
+    /// A block as C's malloc gives it: any type may lie in it that fits into it. `None` if there is
+    /// no memory, or for more than `isize::MAX` bytes.
+    #[inline(always)]
+    #[doc(alias = "malloc")]
+    pub fn allocate_c(&self, size: usize) -> Option<NonNull<u8>> {
+        match Class::of_c(size).and_then(cached_of) {
+            None => allocate_c_slowly(size),
+            block => block,
+        }
+    }
+
+    /// Gives a block back, as C's free does: null is none.
+    ///
+    /// # Safety
+    /// 1. `block` is null, or as for [`deallocate`](Self::deallocate).
+    #[inline(always)]
+    #[doc(alias = "free")]
+    pub unsafe fn deallocate_c(&self, block: *mut u8) {
+        if !is_cached(block) {
+            release_slowly(block);
         }
     }
 
@@ -224,12 +247,11 @@ impl Granule {
     ///
     /// # Safety
     /// 1. `block` came from this heap, has not been given back, and is not used again.
-    #[inline]
+    #[inline(always)]
     #[doc(alias = "free")]
     pub unsafe fn deallocate(&self, block: NonNull<u8>) {
-        match Visit::begin() {
-            Some(visit) => visit.held().release(block),
-            None => release_outside(block),
+        if !is_cached(block.as_ptr()) {
+            release_slowly(block.as_ptr());
         }
     }
 
@@ -238,12 +260,11 @@ impl Granule {
     /// # Safety
     /// 1. As for [`deallocate`](Self::deallocate).
     /// 2. `layout` is the one the block was allocated or last reallocated with.
-    #[inline]
+    #[inline(always)]
     #[doc(alias = "free_sized")]
     pub unsafe fn deallocate_layout(&self, block: NonNull<u8>, layout: Layout) {
-        match Visit::begin() {
-            Some(visit) => visit.held().release_layout(block, layout),
-            None => release_outside(block),
+        if !is_cached_as(block.as_ptr(), layout) {
+            release_slowly(block.as_ptr());
         }
     }
 
@@ -325,48 +346,90 @@ impl Granule {
     }
 }
 
+/// A block from the cache of this thread, if there is one.
+#[inline(always)]
+fn cached(layout: Layout) -> Option<NonNull<u8>> {
+    cached_of(Class::of_aligned(layout.size(), layout.align())?)
+}
+
+#[inline(always)]
+pub(super) fn cached_of(class: Class) -> Option<NonNull<u8>> {
+    let visit = Visit::begin()?;
+    visit.core.own.pop(class)
+}
+
 #[cold]
 #[inline(never)]
-fn allocate_outside(layout: Layout) -> Result<NonNull<u8>, Error> {
-    match Visit::enter() {
+fn allocate_c_slowly(size: usize) -> Option<NonNull<u8>> {
+    let align = if size <= C_ALIGN / 2 { C_ALIGN / 2 } else { C_ALIGN };
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
+}
+
+/// A block for a layout, without the reason if there is none.
+#[inline(always)]
+pub(crate) fn allocate_or_none(layout: Layout) -> Option<NonNull<u8>> {
+    match cached(layout) {
+        None => allocate_slowly_or_none(layout.size(), layout.align()),
+        block => block,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slowly_or_none(size: usize, align: usize) -> Option<NonNull<u8>> {
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slowly(layout: Layout) -> Result<NonNull<u8>, Error> {
+    match Visit::begin_or_enter() {
         Some(visit) => visit.held().allocate_layout(layout),
         None => common()?.allocate(layout),
     }
 }
 
+/// Puts a block into the cache of this thread; false if it does not belong there, or there is no
+/// room. It may be any address.
+#[inline(always)]
+pub(super) fn is_cached(block: *mut u8) -> bool {
+    let Some(visit) = Visit::begin() else { return false };
+    let Some(slab) = visit.held().ground.slab_at(block) else { return false };
+    slab.owner() == visit.core.mark() && visit.core.own.push(slab.class_or_none(), block)
+}
+
+/// The same for a block whose layout is known.
+#[inline(always)]
+fn is_cached_as(block: *mut u8, layout: Layout) -> bool {
+    let Some(class) = Class::of_aligned(layout.size(), layout.align()) else { return false };
+    let Some(visit) = Visit::begin() else { return false };
+    let Some(slab) = visit.held().ground.slab_at(block) else { return false };
+    slab.owner() == visit.core.mark() && visit.core.own.push(class, block)
+}
+
 #[cold]
 #[inline(never)]
-fn release_outside(block: NonNull<u8>) {
-    match (Visit::enter(), common()) {
-        (Some(visit), _) => visit.held().release(block),
+fn release_slowly(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
+    if let Some(visit) = Visit::begin_or_enter() {
+        visit.held().release(block);
+        return;
+    }
+    match common() {
         // SAFETY: the caller's block of this heap; what is none is reported.
-        (None, Ok(common)) => unsafe { common.deallocate(block) },
-        (None, Err(_)) => broken(Finding::Foreign, block),
+        Ok(common) => unsafe { common.deallocate(block) },
+        Err(_) => broken(Finding::Foreign, block),
     }
 }
 
 impl Held {
     /// Takes back a block of any core of the process's heap.
-    #[inline]
     fn release(&self, block: NonNull<u8>) {
         let place = Place::of_given(self.ground, block);
         if place.slab.owner() == self.core.mark() {
             self.free_at(place, block);
         } else {
             self.gather(place, block);
-        }
-    }
-
-    /// The same for a block whose layout is known.
-    #[inline]
-    fn release_layout(&self, block: NonNull<u8>, layout: Layout) {
-        let place = Place::of_given(self.ground, block);
-        if place.slab.owner() != self.core.mark() {
-            self.gather(place, block);
-        } else if let Some(class) = Class::of_aligned(layout.size(), layout.align()) {
-            self.free(class, block);
-        } else {
-            self.free_at(place, block);
         }
     }
 

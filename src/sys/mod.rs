@@ -32,6 +32,7 @@ mod lease;
 mod memory;
 #[cfg(test)]
 pub(crate) mod model;
+mod prefault;
 mod reflection;
 mod section;
 mod shared;

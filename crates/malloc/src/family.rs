@@ -33,11 +33,6 @@ const fn natural_align(size: usize) -> usize {
     if size <= 8 { 8 } else { 16 }
 }
 
-/// A block for any type; `None` also above PTRDIFF_MAX.
-pub(crate) fn allocate(size: usize) -> Option<NonNull<u8>> {
-    allocate_aligned(natural_align(size), size)
-}
-
 fn allocate_zeroed(size: usize) -> Option<NonNull<u8>> {
     let layout = Layout::from_size_align(size, natural_align(size));
     Granule.allocate_zeroed(layout.ok()?).ok()
@@ -63,11 +58,24 @@ extern "C" fn malloc_slowly(size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(malloc as fn(usize) -> *mut c_void, (size), null_mut());
     }
-    give(allocate(size))
+    give(Granule.allocate_c(size))
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    if let Some(bytes) = count.checked_mul(size)
+        && let Some(block) = Granule.allocate_ready(bytes)
+    {
+        // SAFETY: a new block of that many bytes.
+        unsafe { block.write_bytes(0, bytes) };
+        return block.as_ptr().cast();
+    }
+    calloc_slowly(count, size)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn calloc_slowly(count: usize, size: usize) -> *mut c_void {
     if is_passive() {
         return call_next!(calloc as fn(usize, usize) -> *mut c_void, (count, size), null_mut());
     }
@@ -80,11 +88,9 @@ unsafe extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// 1. `block` is null or came from this family; anything else is reported and ends the process.
 #[inline(always)]
 pub(crate) unsafe fn give_back(block: *mut c_void) {
-    if let Some(known) = NonNull::new(block.cast()) {
-        // SAFETY: (1).
-        if !unsafe { Granule.deallocate_ready(known) } {
-            free_slowly(known);
-        }
+    // SAFETY: (1).
+    if !unsafe { Granule.deallocate_ready(block.cast()) } {
+        give_back_slowly(block);
     }
 }
 
@@ -96,12 +102,12 @@ unsafe extern "C" fn free(block: *mut c_void) {
 
 #[cold]
 #[inline(never)]
-extern "C" fn free_slowly(block: NonNull<u8>) {
-    if is_passive() && !Granule.owns(block) {
-        return call_next!(free as fn(*mut c_void) -> (), (block.as_ptr().cast()), ());
+extern "C" fn give_back_slowly(block: *mut c_void) {
+    if is_passive() && !is_ours(block) {
+        return call_next!(free as fn(*mut c_void) -> (), (block), ());
     }
     // SAFETY: (1) of `give_back`; what is no block of ours is reported.
-    unsafe { Granule.deallocate(block) };
+    unsafe { Granule.deallocate_c(block.cast()) };
 }
 
 #[unsafe(no_mangle)]
@@ -128,7 +134,7 @@ unsafe extern "C" fn cfree(block: *mut c_void) {
 /// # Safety
 /// 1. `block` is null or came from this family, and after success is not used again.
 unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
-    let Some(known) = NonNull::new(block.cast()) else { return give(allocate(size)) };
+    let Some(known) = NonNull::new(block.cast()) else { return give(Granule.allocate_c(size)) };
     if size == 0 {
         // SAFETY: (1).
         unsafe { give_back(block) };

@@ -22,6 +22,8 @@ mod memory;
 mod mirror;
 mod pagemap;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 mod process;
 pub(crate) mod raw;
 #[cfg(test)]
@@ -68,9 +70,10 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped};
 pub(crate) use process::{
     abort, call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len,
-    process_id, thread_id, thread_id_quick, write_error, yield_now,
+    memory_len, process_id, thread_id, thread_id_quick, write_error, yield_now,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;

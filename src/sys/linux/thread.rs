@@ -30,136 +30,88 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod access {
     use core::arch::asm;
+    use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
 
-    /// How far the words lie behind the thread's own address: the same while the process lives, so
-    /// one look is enough for several steps.
+    /// Where the two are. What is pure is not asked twice.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn offset() -> usize {
-        let offset;
-        // SAFETY: reads a constant that the loader has written.
-        unsafe {
-            asm!(
-                concat!("mov {offset}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
-                offset = out(reg) offset,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        offset
-    }
-
-    #[inline(always)]
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        let word;
-        // SAFETY: reads a word of the thread's own block, which the loader has made.
-        unsafe {
-            asm!(
-                "mov {word}, qword ptr fs:[{offset} + {at}]",
-                word = out(reg) word, offset = in(reg) offset(), at = const AT,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        word
-    }
-
-    #[inline(always)]
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        // SAFETY: as above, and nobody else writes it.
-        unsafe {
-            asm!(
-                "mov qword ptr fs:[{offset} + {at}], {value}",
-                offset = in(reg) offset(), value = in(reg) value, at = const AT,
-                options(nostack, preserves_flags),
-            );
-        }
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod access {
-    use core::arch::asm;
-
-    /// Where the words of this thread lie.
-    #[inline(always)]
-    fn place() -> usize {
+    fn place() -> *const AtomicPtr<u8> {
         let place;
-        // SAFETY: reads a constant that the loader has written, and the thread's own address.
+        // SAFETY: computes an address in the thread's own block, which the loader has made.
         unsafe {
             asm!(
-                concat!("adrp {place}, :gottprel:", words!()),
-                concat!("ldr {place}, [{place}, :gottprel_lo12:", words!(), "]"),
-                "mrs {block}, tpidr_el0",
-                "add {place}, {block}, {place}",
-                place = out(reg) place, block = out(reg) _,
-                options(pure, nomem, nostack, preserves_flags),
+                "mov {place}, qword ptr fs:[0]",
+                concat!("add {place}, qword ptr [rip + ", words!(), "@GOTTPOFF]"),
+                place = out(reg) place, options(nostack, pure, nomem),
+            );
+        }
+        place
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[inline(always)]
+    fn place() -> *const AtomicPtr<u8> {
+        let place;
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                concat!("adrp {offset}, :gottprel:", words!()),
+                concat!("ldr {offset}, [{offset}, :gottprel_lo12:", words!(), "]"),
+                "mrs {place}, tpidr_el0",
+                "add {place}, {place}, {offset}",
+                place = out(reg) place, offset = out(reg) _,
+                options(nostack, pure, nomem, preserves_flags),
             );
         }
         place
     }
 
     #[inline(always)]
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        let word;
-        // SAFETY: reads a word of the thread's own block, which the loader has made.
-        unsafe {
-            asm!(
-                "ldr {word}, [{place}, {at}]",
-                word = out(reg) word, place = in(reg) place(), at = const AT,
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        word
+    pub(super) fn get(number: usize) -> *mut u8 {
+        // SAFETY: one of the two.
+        let place = unsafe { place().add(number) };
+        // SAFETY: the words are there as long as the thread is, aligned, and nobody else's.
+        unsafe { (*place).load(Ordering::Relaxed) }
     }
 
     #[inline(always)]
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        // SAFETY: as above, and nobody else writes it.
-        unsafe {
-            asm!(
-                "str {value}, [{place}, {at}]",
-                place = in(reg) place(), value = in(reg) value, at = const AT,
-                options(nostack, preserves_flags),
-            );
-        }
+    pub(super) fn set(number: usize, value: *mut u8) {
+        // SAFETY: one of the two.
+        let place = unsafe { place().add(number) };
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: as above.
+        unsafe { (*place).store(value, Ordering::Relaxed) };
+        compiler_fence(Ordering::SeqCst);
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod access {
-    use super::super::super::keys;
-
-    pub(super) fn get<const AT: usize>() -> *mut u8 {
-        keys::get(AT / 8)
-    }
-
-    pub(super) fn set<const AT: usize>(value: *mut u8) {
-        keys::set(AT / 8, value);
-    }
-}
+use super::super::keys as access;
 
 /// The first word of the calling thread; null at first.
 #[inline(always)]
 pub(crate) fn thread_word() -> *mut u8 {
-    access::get::<0>()
+    access::get(0)
 }
 
 /// Sets the first word. No access to memory is moved across it by the compiler: a signal handler
 /// that comes in between sees one side or the other.
 #[inline(always)]
 pub(crate) fn set_thread_word(value: *mut u8) {
-    access::set::<0>(value);
+    access::set(0, value);
 }
 
 /// The second word of the calling thread; null at first.
 #[inline(always)]
 pub(crate) fn thread_stage() -> *mut u8 {
-    access::get::<8>()
+    access::get(1)
 }
 
 /// Sets the second word.
 #[inline(always)]
 pub(crate) fn set_thread_stage(value: *mut u8) {
-    access::set::<8>(value);
+    access::set(1, value);
 }

@@ -17,6 +17,8 @@ mod maps;
 mod memory;
 mod mirror;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 #[cfg(test)]
 mod refusals;
 mod section;
@@ -54,6 +56,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]

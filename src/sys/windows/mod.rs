@@ -16,6 +16,8 @@ mod maps;
 mod memory;
 mod mirror;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 mod process;
 #[cfg(test)]
 mod refusals;
@@ -51,6 +53,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
 pub(crate) use process::{abort, without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
