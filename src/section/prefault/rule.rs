@@ -5,7 +5,7 @@
 //! file in pieces of one page to some hundred, as they were written or read. (Processor time of the
 //! first stores to 256 MiB, Linux 6.18, milliseconds.)
 //!
-//! | file, and the pieces of its cache | stores | loads, then stores | all populated | by the rule |
+//! | file, and the pieces of its cache | stores | loads, then stores | populated | by the rule |
 //! |---|---|---|---|---|
 //! | ext4, 4 KiB | 152 | 168 | 137 | 137 |
 //! | ext4, 64 KiB | 24 | 148 | 27 | 25 |
