@@ -16,7 +16,8 @@ trait Allocator {
     unsafe fn give(&self, block: NonNull<u8>, layout: Layout);
     /// # Safety
     /// 1. As for `give`, if there is an answer.
-    unsafe fn resize(&self, block: NonNull<u8>, layout: Layout, size: usize) -> Option<NonNull<u8>>;
+    unsafe fn resize(&self, block: NonNull<u8>, layout: Layout, size: usize)
+    -> Option<NonNull<u8>>;
 }
 
 /// A global allocator as one.
@@ -38,7 +39,12 @@ impl<A: GlobalAlloc> Allocator for Global<A> {
         unsafe { self.0.dealloc(block.as_ptr(), layout) }
     }
 
-    unsafe fn resize(&self, block: NonNull<u8>, layout: Layout, size: usize) -> Option<NonNull<u8>> {
+    unsafe fn resize(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        size: usize,
+    ) -> Option<NonNull<u8>> {
         // SAFETY: the same contract.
         NonNull::new(unsafe { self.0.realloc(block.as_ptr(), layout, size) })
     }

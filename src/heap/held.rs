@@ -152,7 +152,7 @@ impl Held {
     fn add_slab(&self, class: Class) -> Result<(), Error> {
         let granules = class.granules();
         self.charge(granules)?;
-        let taken = self.ground.take(granules, 1).and_then(|(first, _)| {
+        let taken = self.take_granules(granules).and_then(|first| {
             let words = Slab::words_of(class);
             let told = self.ground.words_for(self.ground.slab(first), words);
             told.inspect_err(|_| self.ground.give(first..first + granules))?;
@@ -175,6 +175,18 @@ impl Held {
         self.link(&self.own().all, new, |slab| &slab.in_all);
         self.link(&self.own().slabs[class.index()], new, |slab| &slab.in_class);
         Ok(())
+    }
+
+    /// Granules for a slab: the spare one, or from the ground.
+    fn take_granules(&self, count: usize) -> Result<usize, Error> {
+        match self.own().spare.get().checked_sub(1) {
+            Some(spare) if count == 1 => {
+                self.own().spare.set(0);
+                self.ground.take_spare();
+                Ok(spare as usize)
+            }
+            _ => self.ground.take(count, 1).map(|(first, _)| first),
+        }
     }
 
     fn mark_inside(&self, run: Range<usize>, class: Option<Class>) {
@@ -357,14 +369,24 @@ impl Held {
         Ok(true)
     }
 
-    /// Gives everything back: the cost is one step for each slab and run.
+    /// Gives everything back: the cost is one step for each slab and run. A slab of one granule
+    /// stays with the core as its spare, if there are not many such: a heap for a moment then takes
+    /// nothing from the ground, and gives nothing back.
     pub(super) fn drop_all(&self) {
         let mut next = self.own().all.get();
         while let Some(granule) = next.checked_sub(1) {
             let from = self.place(granule as usize);
             next = from.slab.in_all.next.get();
             from.slab.forget_announced();
-            self.ground.give(from.whole());
+            let is_spare = self.own().spare.get() == 0
+                && from.whole().len() == 1
+                && self.ground.may_keep_spare();
+            if is_spare {
+                from.slab.become_free();
+                self.own().spare.set(granule + 1);
+            } else {
+                self.ground.give(from.whole());
+            }
         }
         self.core.handed().store(0, Relaxed);
         self.own().reset();
@@ -373,7 +395,7 @@ impl Held {
     /// Gives everything in the caches back, and all slabs without a block in use.
     pub(super) fn trim(&self) {
         self.collect();
-        for class in Class::all() {
+        for class in self.own().used() {
             self.flush(class, self.own().count(class));
             self.own().batches[class.index()].set(0);
             let mut next = self.own().slabs[class.index()].get();
