@@ -17,6 +17,7 @@
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
+use crate::ds::handed::Handed;
 use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
 use core::ptr::NonNull;
@@ -76,8 +77,8 @@ pub(super) struct Core {
 /// What others write: lines of their own, so that they do not slow the holder down.
 #[repr(C, align(128))]
 struct Line {
-    /// The slabs that others have handed over: a stack of granules and 1.
-    handed: AtomicU32,
+    /// The slabs that others have handed over.
+    handed: Handed,
     /// The generation of the process that holds the core, or `FREE`.
     busy: AtomicU32,
     link: AtomicU32,
@@ -188,7 +189,7 @@ impl Core {
     }
 
     /// The slabs that others have handed over.
-    pub(super) const fn handed(&self) -> &AtomicU32 {
+    pub(super) const fn handed(&self) -> &Handed {
         &self.shared.handed
     }
 
@@ -240,20 +241,6 @@ impl Core {
     pub(super) fn is_left(&self) -> bool {
         let holder = self.shared.busy.load(Ordering::Relaxed);
         holder != FREE && holder != sys::generation()
-    }
-
-    /// Hands a slab to whoever holds this core.
-    pub(super) fn hand_over(&self, granule: usize, link: &AtomicU32) {
-        let mark = granule as u32 + 1;
-        let mut head = self.shared.handed.load(Ordering::Relaxed);
-        loop {
-            link.store(head, Ordering::Relaxed);
-            let (done, failed) = (Ordering::Release, Ordering::Relaxed);
-            match self.shared.handed.compare_exchange_weak(head, mark, done, failed) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::{Field, Kind, Links, Slab};
 use crate::ds::bits::BITS;
-use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::ds::primitive::Ordering::{AcqRel, Relaxed};
 use crate::ds::returned::{self, Told};
 use crate::error::{Error, ErrorKind, Op};
 use core::cell::Cell;
@@ -118,14 +118,9 @@ impl Held {
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
     fn collect(&self) -> bool {
-        let mut next = self.core.handed().swap(0, Acquire);
-        let mut has_some = false;
-        while let Some(granule) = next.checked_sub(1) {
-            let from = self.place(granule as usize);
-            next = from.slab.handed().load(Relaxed);
-            has_some |= self.collect_from(from);
-        }
-        has_some
+        let ground = self.ground;
+        let taken = self.core.handed().take(|granule| ground.slab(granule as usize).handed());
+        taken.fold(false, |some, granule| self.collect_from(self.place(granule as usize)) || some)
     }
 
     fn collect_from(&self, from: Place) -> bool {
@@ -141,7 +136,7 @@ impl Held {
             has_some = true;
         });
         if more {
-            self.core.hand_over(from.granule, from.slab.handed());
+            self.core.handed().push(from.granule as u32, from.slab.handed());
         } else {
             self.settle(from);
         }
@@ -332,7 +327,7 @@ impl Held {
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
         let granules = len.max(1).div_ceil(GRANULE_LEN);
-        if self.core.handed().load(Relaxed) != 0 {
+        if !self.core.handed().is_empty() {
             self.collect();
         }
         self.charge(granules)?;
@@ -388,7 +383,7 @@ impl Held {
                 self.ground.give(from.whole());
             }
         }
-        self.core.handed().store(0, Relaxed);
+        self.core.handed().forget();
         self.own().reset();
     }
 
@@ -468,7 +463,8 @@ pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, 
 }
 
 fn hand_over(ground: &'static Ground, from: Place) {
-    ground.core(from.slab.owner() - 1).hand_over(from.granule, from.slab.handed());
+    let owner = ground.core(from.slab.owner() - 1);
+    owner.handed().push(from.granule as u32, from.slab.handed());
 }
 
 /// Reports the first block of a word of bits.
