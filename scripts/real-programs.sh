@@ -6,6 +6,7 @@
 #
 #   scripts/real-programs.sh --out /tmp/plain
 #   scripts/real-programs.sh --out /tmp/found granule stomp --
+#   scripts/real-programs.sh --out /tmp/heap granule run --
 #   scripts/real-programs.sh --only git --only jq valgrind -q
 #   scripts/real-programs.sh env LD_PRELOAD=libefence.so.0 EF_ALLOW_MALLOC_0=1
 #
@@ -24,7 +25,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(git sqlite3 python3 perl lua jq xmllint gcc redis)
-large=(g++ clang z3 gs)
+large=(g++ clang z3 gs node)
 
 # The package of a program, and the file that must be there.
 package_of() {
@@ -41,6 +42,7 @@ package_of() {
     clang) echo clang /usr/bin/clang++ ;;
     z3) echo z3 /usr/bin/z3 ;;
     gs) echo ghostscript /usr/bin/gs ;;
+    node) echo nodejs /usr/bin/node ;;
     redis) echo redis-server /usr/bin/redis-server ;;
     *) usage "no program is called $1" ;;
     esac
@@ -61,6 +63,7 @@ count_of() {
     g++ | clang) small=1 full=2 long=2 ;;         # classes, and what they are put into
     z3) small=4 full=5 long=7 ;;                  # machines
     gs) small=2 full=10 long=25 ;;                # pages
+    node) small=20000 full=120000 long=400000 ;;  # objects
     redis) small=500 full=3000 long=3000 ;;       # rounds of 6 commands; 4 times the requests
     esac
     case $scale in
@@ -166,6 +169,8 @@ run_gs() {
     make "$input" generate postscript "$count"
     run gs /usr/bin/gs -q -dBATCH -dNOPAUSE -sDEVICE=png16m -r100 -sOutputFile=- "$input"
 }
+
+run_node() { run node /usr/bin/node "$here/real/work.js" "$count"; }
 
 run_redis() {
     make "$input" generate redis "$count"

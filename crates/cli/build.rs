@@ -1,13 +1,20 @@
-//! Builds libgranule_stomp, the preload library, so that the `granule` binary carries it inside.
+//! Builds the preload libraries, so that the `granule` binary carries them inside: libgranule_stomp
+//! for `granule stomp`, libgranule_malloc for `granule run`.
 //!
 //! Cargo has no stable way to depend on the artefact of a `cdylib`, hence a nested call of cargo.
 //! It builds into this script's own output directory: the outer cargo holds a lock on the other.
-//! The binary includes the file named by the variable `GRANULE_STOMP_LIBRARY`; where the library
-//! does not exist (any system but Linux) that file is empty.
+//! The binary includes the files named by the variables of `LIBRARIES`; where there are no such
+//! libraries (any system but Linux) these files are empty.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+
+/// The packages, the files that they become, and the variables that name these.
+const LIBRARIES: [(&str, &str, &str); 2] = [
+    ("granule-stomp", "libgranule_stomp.so", "GRANULE_STOMP_LIBRARY"),
+    ("granule-malloc", "libgranule_malloc.so", "GRANULE_MALLOC_LIBRARY"),
+];
 
 /// Settings of the outer build that must not leak into the library: lint drivers, sanitizers,
 /// coverage and the like do not belong into somebody else's `malloc`.
@@ -23,27 +30,37 @@ const SCRUBBED: [&str; 7] = [
 
 fn main() -> ExitCode {
     let workspace = Path::new(&variable("CARGO_MANIFEST_DIR")).join("../..");
-    for source in ["Cargo.toml", "Cargo.lock", "src", "crates/stomp"] {
+    let sources =
+        ["Cargo.toml", "Cargo.lock", "src", "crates/stomp", "crates/malloc", "crates/preload"];
+    for source in sources {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(variable("OUT_DIR"));
-    let library = if variable("CARGO_CFG_TARGET_OS") == "linux" {
-        build_library(&workspace, &out)
+    let directory = if variable("CARGO_CFG_TARGET_OS") == "linux" {
+        build_libraries(&workspace, &out)
     } else {
-        let empty = out.join("no_library");
-        std::fs::write(&empty, b"").map(|()| empty).map_err(|error| error.to_string())
+        write_empty(&out).map_err(|error| error.to_string())
     };
-    match library {
-        Ok(path) => {
-            println!("cargo::rustc-env=GRANULE_STOMP_LIBRARY={}", path.display());
+    match directory {
+        Ok(directory) => {
+            for (_, file, variable) in LIBRARIES {
+                println!("cargo::rustc-env={variable}={}", directory.join(file).display());
+            }
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            eprintln!("the preload library of `granule stomp` cannot be built: {reason}");
+            eprintln!("the preload libraries cannot be built: {reason}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn write_empty(out: &Path) -> std::io::Result<PathBuf> {
+    for (_, file, _) in LIBRARIES {
+        std::fs::write(out.join(file), b"")?;
+    }
+    Ok(out.to_owned())
 }
 
 /// Cargo sets every variable that is asked for here.
@@ -51,10 +68,14 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("cargo did not set {name}"))
 }
 
-fn build_library(workspace: &Path, out: &Path) -> Result<PathBuf, String> {
+/// The directory of the libraries.
+fn build_libraries(workspace: &Path, out: &Path) -> Result<PathBuf, String> {
     let (target, directory) = (variable("TARGET"), out.join("preload"));
     let mut cargo = Command::new(variable("CARGO"));
-    cargo.args(["build", "--package", "granule-stomp", "--profile", "preload"]);
+    cargo.args(["build", "--profile", "preload"]);
+    for (package, _, _) in LIBRARIES {
+        cargo.args(["--package", package]);
+    }
     cargo.arg("--manifest-path").arg(workspace.join("Cargo.toml"));
     cargo.args(["--target", &target]).arg("--target-dir").arg(&directory);
     for name in SCRUBBED {
@@ -68,9 +89,11 @@ fn build_library(workspace: &Path, out: &Path) -> Result<PathBuf, String> {
     if !status.success() {
         return Err(format!("cargo ended with {status}, see above"));
     }
-    let library = directory.join(target).join("preload/libgranule_stomp.so");
-    if !library.is_file() {
-        return Err(format!("cargo left no {}", library.display()));
+    let built = directory.join(target).join("preload");
+    for (_, file, _) in LIBRARIES {
+        if !built.join(file).is_file() {
+            return Err(format!("cargo left no {file} in {}", built.display()));
+        }
     }
-    Ok(library)
+    Ok(built)
 }

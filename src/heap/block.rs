@@ -11,7 +11,7 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 /// The largest block: what the largest `Layout` has.
-const LEN_MAX: usize = isize::MAX as usize;
+pub(super) const LEN_MAX: usize = isize::MAX as usize;
 
 impl Held {
     /// A block for a layout; its content is anything.

@@ -38,7 +38,7 @@ use core::ptr::NonNull;
 /// ```
 #[doc(alias("HeapCreate", "HeapDestroy", "HEAP_NO_SERIALIZE", "arena"))]
 pub struct LocalHeap {
-    held: Held,
+    pub(super) held: Held,
     options: HeapOptions,
     /// It may go to another thread, but never be used by two.
     not_sync: PhantomData<core::cell::Cell<()>>,

@@ -34,21 +34,30 @@
 //! that is broken.
 
 mod block;
+mod checked;
 mod class;
 mod core;
+mod entries;
+mod family;
+mod gather;
 mod ground;
 mod held;
 mod inspect;
 mod local;
 mod options;
 mod place;
+mod process;
 mod report;
 mod shared;
 mod slab;
 
+pub(crate) use entries::{Entry, Last};
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;
+pub use process::Granule;
+pub(crate) use process::allocate_or_none;
+pub(crate) use report::Finding;
 pub use shared::Heap;
 
 #[cfg(test)]

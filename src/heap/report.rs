@@ -7,7 +7,7 @@ use core::ptr::NonNull;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(crate) enum Finding {
     /// An address that no block begins at.
     NotABlock,
     /// A block that is free already.

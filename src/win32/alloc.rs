@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `VirtualAlloc`: reserve, commit, reset.
+//! Floor 5, uses floors 0 to 2. `VirtualAlloc`: reserve, commit, reset.
 
 use super::error::{Reason, Win32Error};
 use super::flags::{

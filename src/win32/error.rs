@@ -1,12 +1,15 @@
-//! Floor 3, pure. The one error of this module: a Win32 number, its name, and what to do about it.
+//! Floor 5, pure. The one error of this module: a Win32 number, its name, and what to do about it.
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, ErrorKind, Op};
+use crate::heap::Finding;
 use core::fmt;
 
 /// The system forbids it, or the pages belong to somebody else.
 pub const ERROR_ACCESS_DENIED: u32 = 5;
-/// No free range of addresses is long enough.
+/// There is no such heap, or nobody may do that to it.
+pub const ERROR_INVALID_HANDLE: u32 = 6;
+/// No free range of addresses is long enough, or a heap has no room.
 pub const ERROR_NOT_ENOUGH_MEMORY: u32 = 8;
 /// The buffer is shorter than the answer.
 pub const ERROR_BAD_LENGTH: u32 = 24;
@@ -14,8 +17,10 @@ pub const ERROR_BAD_LENGTH: u32 = 24;
 pub const ERROR_NOT_SUPPORTED: u32 = 50;
 /// An argument is wrong in itself, or wrong with the others.
 pub const ERROR_INVALID_PARAMETER: u32 = 87;
-/// A page to be unlocked is not locked.
+/// A page or a heap to be unlocked is not locked.
 pub const ERROR_NOT_LOCKED: u32 = 158;
+/// A walk is at its end.
+pub const ERROR_NO_MORE_ITEMS: u32 = 259;
 /// The addresses are taken, free, or in a state that does not allow the call.
 pub const ERROR_INVALID_ADDRESS: u32 = 487;
 /// A place for the answer that cannot be written, or pages that cannot be touched.
@@ -59,9 +64,34 @@ pub(super) enum Reason {
     NotLocked,
     NotWatched,
     NoLargePages,
+    NoSuchHeap,
+    LeftByFork,
+    ProcessHeap,
+    InitialAboveMaximum,
+    NoCodeInHeaps,
+    HeapFull,
+    CannotStay,
+    NullBlock,
+    NotABlock,
+    BlockFree,
+    OthersBlock,
+    InNoHeap,
+    Overrun,
+    HeapNotLocked,
+    NoMoreItems,
 }
 
 impl Reason {
+    /// What is wrong with a block that was given to a heap.
+    pub(super) const fn of_block(finding: Finding) -> Self {
+        match finding {
+            Finding::NotABlock => Reason::NotABlock,
+            Finding::FreedTwice => Reason::BlockFree,
+            Finding::OtherHeap => Reason::OthersBlock,
+            Finding::Foreign => Reason::InNoHeap,
+        }
+    }
+
     const fn code(self) -> u32 {
         match self {
             Reason::SizeZero
@@ -74,22 +104,31 @@ impl Reason {
             | Reason::FreeType
             | Reason::CannotUndo
             | Reason::NotWatched
+            | Reason::InitialAboveMaximum
+            | Reason::NullBlock
+            | Reason::NotABlock
+            | Reason::BlockFree
+            | Reason::OthersBlock
+            | Reason::InNoHeap
+            | Reason::Overrun
             | Reason::LeavesReservation => ERROR_INVALID_PARAMETER,
             Reason::Taken
             | Reason::NotReserved
             | Reason::Released
             | Reason::NotCommitted
             | Reason::NotAtBase => ERROR_INVALID_ADDRESS,
-            Reason::NoRoom => ERROR_NOT_ENOUGH_MEMORY,
+            Reason::NoRoom | Reason::HeapFull | Reason::CannotStay => ERROR_NOT_ENOUGH_MEMORY,
+            Reason::NoSuchHeap | Reason::LeftByFork | Reason::ProcessHeap => ERROR_INVALID_HANDLE,
+            Reason::NoMoreItems => ERROR_NO_MORE_ITEMS,
             Reason::NoPlaceForAnswer | Reason::Untouchable => ERROR_NOACCESS,
-            Reason::NotLocked => ERROR_NOT_LOCKED,
+            Reason::NotLocked | Reason::HeapNotLocked => ERROR_NOT_LOCKED,
             Reason::LockLimit => ERROR_WORKING_SET_QUOTA,
             Reason::NoLargePages => ERROR_PRIVILEGE_NOT_HELD,
             Reason::ShortBuffer => ERROR_BAD_LENGTH,
             Reason::NoPromise => ERROR_COMMITMENT_LIMIT,
             Reason::NoMapping => ERROR_NO_SYSTEM_RESOURCES,
             Reason::NotOurs => ERROR_ACCESS_DENIED,
-            Reason::CannotDo => ERROR_NOT_SUPPORTED,
+            Reason::CannotDo | Reason::NoCodeInHeaps => ERROR_NOT_SUPPORTED,
         }
     }
 
@@ -125,6 +164,21 @@ impl Reason {
             Reason::NotLocked => "a page of the range is not locked",
             Reason::NotWatched => "the range is in no one reservation with MEM_WRITE_WATCH",
             Reason::NoLargePages => "there are no large pages for this process",
+            Reason::NoSuchHeap => "there is no such heap, or not any more",
+            Reason::LeftByFork => "another thread was in the heap when this process was forked",
+            Reason::ProcessHeap => "the heap of the process stays",
+            Reason::InitialAboveMaximum => "the heap would begin with more than its maximum",
+            Reason::NoCodeInHeaps => "blocks of a heap cannot be code",
+            Reason::HeapFull => "the heap has no room for it",
+            Reason::CannotStay => "there is no room for it in place",
+            Reason::NullBlock => "null is no block",
+            Reason::NotABlock => "no block begins at this address",
+            Reason::BlockFree => "the block is free",
+            Reason::OthersBlock => "the block is of another heap, or of one that is gone",
+            Reason::InNoHeap => "no heap has this address",
+            Reason::Overrun => "somebody has written behind the end of the block",
+            Reason::HeapNotLocked => "this thread has not locked the heap",
+            Reason::NoMoreItems => "there are no more entries",
         }
     }
 
@@ -161,6 +215,22 @@ impl Reason {
             Reason::NoLargePages => {
                 "have some set aside (vm.nr_hugepages), or get the right to lock pages"
             }
+            Reason::NoSuchHeap => "look whether it was destroyed before",
+            Reason::LeftByFork => "make a heap of the child's own",
+            Reason::ProcessHeap => "make a heap of your own to throw it away",
+            Reason::InitialAboveMaximum => "raise the maximum, or pass 0 for none",
+            Reason::NoCodeInHeaps => "VirtualAlloc has memory for code",
+            Reason::HeapFull => "free some, raise the maximum, or pass 0 for none",
+            Reason::CannotStay => "let it move",
+            Reason::NullBlock => "HeapAlloc gives new ones",
+            Reason::NotABlock => "pass what HeapAlloc has given",
+            Reason::BlockFree | Reason::Overrun => {
+                "`granule stomp -- PROGRAM` finds out where it went wrong"
+            }
+            Reason::OthersBlock => "pass the heap that it came from",
+            Reason::InNoHeap => "blocks of malloc and Box go back where they came from",
+            Reason::HeapNotLocked => "call HeapLock first",
+            Reason::NoMoreItems => "begin again with null in lpData",
         }
     }
 }
@@ -207,6 +277,11 @@ impl Win32Error {
         Self::with_cause(call, reason, error)
     }
 
+    /// The same, said of the call that made this one.
+    pub(super) const fn of_call(self, call: &'static str) -> Self {
+        Win32Error { call, ..self }
+    }
+
     /// The number, as `GetLastError` gives it.
     pub const fn code(&self) -> u32 {
         self.reason.code()
@@ -216,6 +291,8 @@ impl Win32Error {
     pub const fn name(&self) -> &'static str {
         match self.code() {
             ERROR_ACCESS_DENIED => "ERROR_ACCESS_DENIED",
+            ERROR_INVALID_HANDLE => "ERROR_INVALID_HANDLE",
+            ERROR_NO_MORE_ITEMS => "ERROR_NO_MORE_ITEMS",
             ERROR_NOT_ENOUGH_MEMORY => "ERROR_NOT_ENOUGH_MEMORY",
             ERROR_BAD_LENGTH => "ERROR_BAD_LENGTH",
             ERROR_NOT_SUPPORTED => "ERROR_NOT_SUPPORTED",

@@ -1,4 +1,4 @@
-//! Floor 3, pure. The flags, with the names and the values of the Windows headers.
+//! Floor 5, pure. The flags, with the names and the values of the Windows headers.
 #![forbid(unsafe_code)]
 
 use crate::vm::Protection;

@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `VirtualFree`: decommit and release.
+//! Floor 5, uses floors 0 to 2. `VirtualFree`: decommit and release.
 
 use super::error::{Reason, Win32Error};
 use super::flags::{MEM_DECOMMIT, MEM_RELEASE};

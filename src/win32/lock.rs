@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `VirtualLock` and `VirtualUnlock`: pages that stay in memory.
+//! Floor 5, uses floors 0 to 2. `VirtualLock` and `VirtualUnlock`: pages that stay in memory.
 
 use super::error::{Reason, Win32Error};
 use super::range::{covering, lend, offsets};

@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `VirtualProtect`: new rights for committed pages.
+//! Floor 5, uses floors 0 to 2. `VirtualProtect`: new rights for committed pages.
 
 use super::error::{Reason, Win32Error};
 use super::flags::Rights;

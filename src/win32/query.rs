@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `VirtualQuery`: what a page is, ours or not.
+//! Floor 5, uses floors 0 to 2. `VirtualQuery`: what a page is, ours or not.
 
 use super::error::{Reason, Win32Error};
 use super::flags::{

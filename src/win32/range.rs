@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. From an address and a size to pages of one reservation.
+//! Floor 5, uses floors 0 to 2. From an address and a size to pages of one reservation.
 
 use super::error::{Reason, Win32Error};
 use crate::addr::{align_down, align_up};

@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. Giving pages rights, `PAGE_GUARD` among them.
+//! Floor 5, uses floors 0 to 2. Giving pages rights, `PAGE_GUARD` among them.
 //!
 //! To Windows a guard page is a committed page with a flag; to the vm floor it is in a state of its
 //! own, and takes a verb more. Between the two verbs the pages are plain memory.

@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `GetSystemInfo`: page, granularity, the addresses of programs.
+//! Floor 5, uses floors 0 to 2. `GetSystemInfo`: page, granularity, the addresses of programs.
 
 use crate::sys;
 use crate::vm;

@@ -1,4 +1,4 @@
-//! Floor 3, uses floors 0 to 2. `GetWriteWatch` and `ResetWriteWatch`: which pages were written.
+//! Floor 5, uses floors 0 to 2. `GetWriteWatch` and `ResetWriteWatch`: which pages were written.
 
 use super::error::{Reason, Win32Error};
 use super::range::{covering, lend, offsets};

@@ -1,18 +1,20 @@
-//! One table of calls of virtual memory and of the answers of Windows (`rows_*.rs`), and whoever is
-//! said to answer like that: `granule::win32` on every system, and on Windows the system itself.
+//! One table of calls of virtual memory (`rows_*.rs`) and of heaps (`heap/rows.rs`), and of the
+//! answers of Windows, and whoever is said to answer like that: `granule::win32` on every system,
+//! and on Windows the system itself.
 //!
 //! Each answer is the documented one; where Wine 8 is known to give another, the step says so and
 //! says whence we know. `granule::win32` has to give the documented answer everywhere, Windows too,
 //! and Wine may give either: a later Wine that has been corrected is none the worse.
 //!
-//! Not here: files as memory and heaps (`CreateFileMapping`, `MapViewOfFile`, `HeapCreate` and
-//! their families) belong to floors that are still to come, and so do their rows.
+//! Not here: files as memory (`CreateFileMapping`, `MapViewOfFile`), for which `granule::section`
+//! has words of its own.
 //!
 //! Only on Linux and Windows: catching a fault is different on every system.
 #![cfg(any(target_os = "linux", windows))]
 
 mod api;
 mod catch;
+mod heap;
 mod ours;
 #[cfg(windows)]
 mod real;

@@ -94,7 +94,7 @@ impl Api for Ours {
 }
 
 /// The number; the words have to tell it, too.
-fn code(error: &Win32Error) -> u32 {
+pub(crate) fn code(error: &Win32Error) -> u32 {
     let words = error.to_string();
     assert!(words.contains(&format!("{} ({})", error.name(), error.code())), "{words}");
     assert!(words.contains("; "), "no next step in: {words}");

@@ -16,7 +16,7 @@ use windows_sys::core::s;
 pub(crate) struct Real;
 
 /// Has to be asked before anything else is called.
-fn last_error() -> u32 {
+pub(crate) fn last_error() -> u32 {
     // SAFETY: it reads a number of this thread.
     unsafe { GetLastError() }
 }

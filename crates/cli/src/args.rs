@@ -15,6 +15,13 @@ Exit status: the program's own if nothing was found, else 99 (--error-exitcode).
   127  there is no such program
 A program that dies by a signal without a finding makes granule die by the same signal.";
 
+const RUN_HELP: &str = "\
+The program takes the place of granule: its number, signals and exit status are its own.
+  125  granule cannot do what was asked    126  the program cannot be executed
+  127  there is no such program
+Programs that it starts have the same heap. Numbers are shown by each process that ends by exit or
+return, as with GRANULE_STATS=1 (GRANULE_STATS=json) in the environment.";
+
 const PAGES_HELP: &str = "\
 A file that is mapped, read or written lies in the system's cache, page by page, until the memory is
 needed. What is in memory is there for every program at once. Linux 6.5 or newer tells what is to be
@@ -35,6 +42,9 @@ pub(crate) enum Verb {
     /// Run a program with every heap block against an inaccessible page, and show the guilty line.
     #[command(after_help = STOMP_HELP)]
     Stomp(Box<StompArguments>),
+    /// Run a program with the heap of granule as its malloc and its operator new.
+    #[command(after_help = RUN_HELP)]
+    Run(RunArguments),
     /// Put the numbers, records or lines of a file into order.
     #[command(after_help = SORT_HELP)]
     Sort(Box<SortArguments>),
@@ -103,6 +113,34 @@ impl StompArguments {
             Guard::Split => GuardChoice::Split,
         };
         options
+    }
+}
+
+/// Options of `granule run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// Write what the heap has to standard error when a process of the program ends.
+    #[arg(long)]
+    stats: bool,
+    /// The same as one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// Say more about what is done.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// The program and its arguments.
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, required = true)]
+    pub(crate) program: Vec<OsString>,
+}
+
+impl RunArguments {
+    /// What the library is told about numbers at the end; `None` to leave it as it is.
+    pub(crate) fn stats_value(&self) -> Option<&'static str> {
+        match (self.json, self.stats) {
+            (true, _) => Some("json"),
+            (false, true) => Some("1"),
+            (false, false) => None,
+        }
     }
 }
 

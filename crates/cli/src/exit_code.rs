@@ -28,6 +28,15 @@ pub(crate) enum ExitCode {
 }
 
 impl ExitCode {
+    /// That of a program which ended so.
+    pub(crate) fn of(status: std::process::ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        match (status.code(), status.signal()) {
+            (Some(status), _) => ExitCode::Program(status as u8),
+            (None, signal) => ExitCode::Signal(signal.unwrap_or(libc::SIGKILL)),
+        }
+    }
+
     /// The number for the system; a death by a signal is told apart by the caller.
     pub(crate) fn number(self) -> u8 {
         match self {

@@ -6,6 +6,8 @@ mod exit_code;
 mod info;
 mod layers;
 mod pages;
+mod program;
+mod run;
 mod sort;
 mod stomp;
 mod style;
@@ -16,7 +18,7 @@ use exit_code::{ExitCode, Failure};
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse_line(&error));
-    let code = match run(arguments) {
+    let code = match obey(arguments) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("granule: {failure}");
@@ -24,14 +26,15 @@ fn main() -> std::process::ExitCode {
         }
     };
     if let ExitCode::Signal(signal) = code {
-        stomp::die_by(signal);
+        program::signals::die_by(signal);
     }
     code.number().into()
 }
 
-fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+fn obey(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.verb {
         Verb::Stomp(arguments) => stomp::run(&arguments),
+        Verb::Run(arguments) => run::run(&arguments),
         Verb::Sort(arguments) => sort::run(&arguments),
         Verb::Info(arguments) => info::run(&arguments),
         Verb::Pages(arguments) => pages::run(&arguments),
@@ -43,7 +46,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// Prints what clap has to say: help and version end with 0, a bad line with 125, because 2 could
-/// be the status of a guarded program.
+/// be the status of a program.
 fn refuse_line(error: &clap::Error) -> ! {
     // An error of printing to a closed terminal has no one to be told to.
     let _ = error.print();

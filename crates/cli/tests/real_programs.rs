@@ -1,28 +1,22 @@
-//! Real programs, and small ones that are hard on an allocator, natively and under the finder:
-//! the same output, the same exit status, and no report.
+//! Real programs, and small ones that are hard on an allocator, natively, under the finder and on
+//! the heap of `granule run`: the same output, the same exit status, and no report.
 //!
 //! The real programs come from Debian packages by `scripts/real-programs.sh`; the small ones are
 //! the C files beside this one. What is not installed is skipped with a sentence.
 
+#[path = "programs/mod.rs"]
+mod programs;
+#[path = "../../../tests/start/mod.rs"]
+mod start;
+
+use programs::{LACKS, compile, described, directory, is_there, shell_status};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, Output};
 
-/// Exit status of a C program that found out that this machine lacks what it needs.
-const LACKS: i32 = 77;
-
-/// An empty directory of its own for one test.
-fn directory(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("real-programs").join(name);
-    if path.exists() {
-        fs::remove_dir_all(&path).expect("an old directory of this test can be removed");
-    }
-    fs::create_dir_all(&path).expect("a directory for this test can be made");
-    path
-}
-
-fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+/// The words in front of a program that put it on the heap of granule.
+fn on_heap() -> Vec<String> {
+    [env!("CARGO_BIN_EXE_granule"), "run", "--"].map(String::from).to_vec()
 }
 
 /// The words in front of a program that put it under the finder.
@@ -42,16 +36,10 @@ fn assert_no_report(report: &Path, output: &Output) {
 /// The script with one program, its output in `out`.
 fn script(program: &str, directory: &Path, out: &str, wrapper: &[String]) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/real-programs.sh");
-    Command::new("bash")
-        .arg(script)
-        .args(["--scale", "small", "--only", program, "--inputs"])
-        .arg(directory.join("inputs"))
-        .arg("--out")
-        .arg(directory.join(out))
-        .arg("--")
-        .args(wrapper)
-        .output()
-        .expect("bash can be started")
+    let mut command = Command::new("bash");
+    command.arg(script).args(["--scale", "small", "--only", program, "--inputs"]);
+    command.arg(directory.join("inputs")).arg("--out").arg(directory.join(out));
+    start::output(command.arg("--").args(wrapper))
 }
 
 fn read(path: PathBuf) -> Vec<u8> {
@@ -72,7 +60,7 @@ fn assert_same(name: &str, plain: &[u8], found: &[u8], stderr: &str) {
     if plain != found {
         let (line, plain, found) = first_difference(plain, found);
         let [plain, found] = [plain, found].map(String::from_utf8_lossy);
-        panic!("{name}, line {line}:\nplain: {plain}\nfound: {found}\nstderr:\n{stderr}");
+        panic!("{name}, line {line}:\nplain: {plain}\nother: {found}\nstderr:\n{stderr}");
     }
 }
 
@@ -92,14 +80,23 @@ fn real_program(program: &str) {
     assert!(plain.status.success(), "{program} fails without the finder: {said}");
     let found = script(program, &directory, "found", &finder(&report));
     assert_no_report(&report, &found);
+    assert_same_files(program, &directory, "found");
+    assert_eq!(found.status, plain.status, "{}", described(&found));
+    let heap = script(program, &directory, "heap", &on_heap());
+    assert_same_files(program, &directory, "heap");
+    assert_eq!(heap.status, plain.status, "{}", described(&heap));
+    fs::remove_dir_all(directory).expect("the directory of this test can be removed");
+}
+
+/// What the script left of a program is what it left of it without a wrapper.
+fn assert_same_files(program: &str, directory: &Path, out: &str) {
     let file = |out: &str, name: &str| read(directory.join(out).join(program).join(name));
-    let stderr = file("found", "stderr");
+    let stderr = file(out, "stderr");
     let stderr = String::from_utf8_lossy(&stderr);
     for name in ["status", "output"] {
-        assert_same(name, &file("plain", name), &file("found", name), &stderr);
+        let title = format!("{out}: {name}");
+        assert_same(&title, &file("plain", name), &file(out, name), &stderr);
     }
-    assert_eq!(found.status, plain.status, "{stderr}");
-    fs::remove_dir_all(directory).expect("the directory of this test can be removed");
 }
 
 #[test]
@@ -143,75 +140,71 @@ fn gcc_compiles_and_its_children_are_guarded() {
 }
 
 #[test]
+fn gxx_compiles() {
+    real_program("g++");
+}
+
+#[test]
+fn clang_compiles() {
+    real_program("clang");
+}
+
+#[test]
+fn z3_proves() {
+    real_program("z3");
+}
+
+#[test]
+fn ghostscript_draws() {
+    real_program("gs");
+}
+
+#[test]
+fn node_runs_on_the_heap() {
+    real_program("node");
+}
+
+#[test]
 fn redis_serves_its_benchmark_and_forks_a_snapshot() {
     real_program("redis");
 }
 
 // Small programs that are hard on an allocator
 
-/// Compiles a C file beside this one. False, with a sentence, without a compiler.
-fn compile(source: &str, to: &Path, flags: &[&str]) -> bool {
-    if !is_there("cc") {
-        println!("skipped: {source} (no C compiler is installed as cc)");
-        return false;
-    }
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
-    let output = Command::new("cc")
-        .args(["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-pthread"])
-        // Or the compiler takes a malloc and its free away.
-        .args(["-fno-builtin-malloc", "-fno-builtin-calloc", "-fno-builtin-realloc"])
-        .args(flags)
-        .arg(programs.join(source))
-        .arg("-o")
-        .arg(to)
-        .output()
-        .expect("the compiler can be started");
-    assert!(output.status.success(), "{source}: {}", String::from_utf8_lossy(&output.stderr));
-    true
+fn run(words: &[String]) -> Output {
+    start::output(Command::new(&words[0]).args(&words[1..]))
 }
 
-fn start(words: &[String]) -> Output {
-    Command::new(&words[0]).args(&words[1..]).output().expect("the program can be started")
-}
-
-fn described(status: ExitStatus, output: &Output) -> String {
-    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
-    format!("{status}\nstdout:\n{stdout}\nstderr:\n{stderr}")
-}
-
-/// Runs a compiled program plainly and under the finder with the same arguments. `status` is what
-/// a shell would call its exit status.
-fn both_ways(program: &Path, arguments: &[&str], finder_only: &[&str], status: i32) {
+/// Runs a compiled program plainly, under the finder and on the heap with the same arguments.
+/// `status` is what a shell would call its exit status.
+fn all_ways(program: &Path, arguments: &[&str], finder_only: &[&str], status: i32) {
     let report = program.with_extension("json");
     let text = |word: &str| word.to_string();
     let mut plain = vec![program.to_str().expect("the path of this test is text").to_string()];
     plain.extend(arguments.iter().copied().map(text));
     let mut found = [finder(&report), plain.clone()].concat();
     found.extend(finder_only.iter().copied().map(text));
-    let plain = start(&plain);
+    let heap = [on_heap(), plain.clone()].concat();
+    let plain = run(&plain);
     if plain.status.code() == Some(LACKS) {
         let said = String::from_utf8_lossy(&plain.stdout);
         println!("skipped: {} ({})", program.display(), said.trim());
         return;
     }
-    assert_eq!(shell_status(plain.status), status, "plain: {}", described(plain.status, &plain));
-    let found = start(&found);
-    assert_no_report(&report, &found);
-    assert_eq!(shell_status(found.status), status, "found: {}", described(found.status, &found));
-    assert_same("output", &plain.stdout, &found.stdout, &String::from_utf8_lossy(&found.stderr));
-}
-
-/// The exit status, or 128 and the number of the signal.
-fn shell_status(status: ExitStatus) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    let signal = status.signal().map(|number| 128 + number);
-    status.code().or(signal).expect("a program that ended has one of both")
+    assert_eq!(shell_status(plain.status), status, "plain: {}", described(&plain));
+    for (name, words) in [("finder", found), ("heap", heap)] {
+        let other = run(&words);
+        assert_no_report(&report, &other);
+        assert_eq!(shell_status(other.status), status, "{name}: {}", described(&other));
+        let stderr = String::from_utf8_lossy(&other.stderr);
+        assert_same(name, &plain.stdout, &other.stdout, &stderr);
+    }
 }
 
 fn small_program(name: &str, status: i32) {
     let program = directory(name).join(name);
     if compile(&format!("{name}.c"), &program, &[]) {
-        both_ways(&program, &[], &[], status);
+        all_ways(&program, &[], &[], status);
     }
 }
 
@@ -223,6 +216,36 @@ fn threads_keep_the_contents_of_their_blocks() {
 #[test]
 fn forks_and_execs_beside_a_busy_thread() {
     small_program("fork_exec", 0);
+}
+
+#[test]
+fn forks_while_four_threads_allocate() {
+    small_program("fork_storm", 0);
+}
+
+#[test]
+fn threads_end_early_and_vfork_beside_them() {
+    small_program("ended_early", 0);
+}
+
+#[test]
+fn random_calls_of_the_family_keep_every_pattern() {
+    let program = directory("stress").join("stress");
+    if compile("stress.c", &program, &[]) {
+        for threads in ["2", "8"] {
+            all_ways(&program, &[threads], &[], 0);
+        }
+    }
+}
+
+#[test]
+fn operators_of_cxx_in_all_forms() {
+    for name in ["operators", "replaced"] {
+        let program = directory(name).join(name);
+        if compile(&format!("{name}.cc"), &program, &["-Wno-sized-deallocation"]) {
+            all_ways(&program, &[], &[], 0);
+        }
+    }
 }
 
 #[test]
@@ -263,7 +286,7 @@ fn libraries_come_and_go() {
     if compile("libraries.c", &program, &[])
         && compile("libraries.c", &library, &["-shared", "-fPIC", "-DLIBRARY"])
     {
-        both_ways(&program, &[library.to_str().expect("a path of text")], &[], 0);
+        all_ways(&program, &[library.to_str().expect("a path of text")], &[], 0);
     }
 }
 
@@ -284,6 +307,6 @@ fn a_million_guarded_blocks_live_in_fewer_than_a_hundred_mappings() {
     }
     let program = directory("million").join("million");
     if compile("million.c", &program, &[]) {
-        both_ways(&program, &[], &["guarded"], 0);
+        all_ways(&program, &[], &["guarded"], 0);
     }
 }

@@ -2,18 +2,11 @@
 //!
 //! Every function takes the caller's registers first, so that stacks start at the program's call.
 
-use crate::next::call_next;
 use crate::start::is_passive;
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 use granule::stomp::{self, Caller};
-
-pub(crate) fn set_errno(code: c_int) {
-    // SAFETY: the address of the thread's own errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *errno = code };
-}
+use granule_preload::{call_next, set_errno};
 
 /// True for a block of ours. In a program with its own malloc there may be some, given out before
 /// that was known.

@@ -5,9 +5,9 @@
 //! which nobody uses, carries the belief. Every function here does its work and goes on to the C
 //! library's with the stack as it found it: some return twice, and to their caller.
 
-use crate::next::Next;
 use core::ffi::{c_int, c_void};
 use granule::stomp::{program_blocked, set_program_blocked};
+use granule_preload::Next;
 
 /// The upper half of the second word of a mask when the lower carries a belief: both fault signals
 /// have numbers below 32.

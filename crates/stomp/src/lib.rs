@@ -10,7 +10,6 @@ mod family;
 #[cfg(target_env = "gnu")]
 mod jumps;
 mod locks;
-mod next;
 mod signals;
 mod start;
 mod threads;

@@ -3,8 +3,8 @@
 //! The finder's books are many GiB of address space of which little is ever touched; a plain
 //! `mlockall` would make the kernel fill all of it with memory.
 
-use crate::next::call_next;
 use core::ffi::c_int;
+use granule_preload::call_next;
 
 /// Since Linux 4.4; `libc` has it for some targets only.
 const MCL_ONFAULT: c_int = 4;

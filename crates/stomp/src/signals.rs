@@ -5,12 +5,11 @@
 //! All but the old `signal` forms of other signals are bare system calls: they may be called in a
 //! signal handler, where looking up the C library's function could wait for the loader's lock.
 
-use crate::family::set_errno;
-use crate::next::call_next;
 use crate::start::is_passive;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use granule::stomp::{SignalAction, forget_handler_mask, program_action, program_mask};
+use granule_preload::{call_next, set_errno};
 
 /// A handler's address, `SIG_DFL` or `SIG_IGN`.
 type Address = usize;

@@ -1,9 +1,9 @@
 //! pthread_create(3): a thread starts with the mask of its creator, the fault signals included.
 
-use crate::next::call_next;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use granule::stomp::{self, Caller};
+use granule_preload::call_next;
 
 type Routine = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 

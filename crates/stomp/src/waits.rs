@@ -1,9 +1,9 @@
 //! sigsuspend(2), pselect(2), ppoll(2) and epoll_pwait(2) wait with another mask, and handlers run
 //! under it: the fault signals are taken out, and are what the program believes meanwhile.
 
-use crate::next::call_next;
 use core::ffi::{c_int, c_void};
 use granule::stomp::{program_blocked, set_program_blocked};
+use granule_preload::call_next;
 
 /// A set of signals whose first word, the kernel's, has been replaced.
 ///

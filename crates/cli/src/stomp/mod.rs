@@ -1,22 +1,18 @@
 //! `granule stomp`: check the program, place the library, run, report, end.
 
-mod library;
 mod maps;
-mod preflight;
 mod report;
-mod signals;
 mod supervisor;
 mod symbols;
 
 use crate::args::StompArguments;
 use crate::exit_code::{ExitCode, Failure};
-use library::Library;
-use preflight::Program;
+use crate::program::library::STOMP;
+use crate::program::preflight::{self, Program, Purpose};
+use crate::program::say;
 use report::Reporter;
 use std::os::unix::process::ExitStatusExt;
 use supervisor::{Outcome, Supervisor};
-
-pub(crate) use signals::die_by;
 
 const KILLED: &str = "the program was killed, perhaps by the system for lack of memory: every live \
                       block takes at least a page (4 KiB) under granule";
@@ -26,14 +22,14 @@ const KILLED: &str = "the program was killed, perhaps by the system for lack of 
 /// # Errors
 /// A sentence and a status, when the program cannot be run or cannot be guarded.
 pub(crate) fn run(arguments: &StompArguments) -> Result<ExitCode, Failure> {
-    let library = Library::place().map_err(Failure::cannot)?;
+    let library = STOMP.place().map_err(Failure::cannot)?;
     let program = match arguments.program.split_first() {
-        Some((name, rest)) => preflight::check(name, rest)?,
+        Some((name, rest)) => preflight::check(Purpose::Guard, name, rest)?,
         None => demonstration()?,
     };
     if arguments.verbose {
         program.notes.iter().for_each(|note| say(note));
-        say(&whereabouts(&library));
+        say(&library.whereabouts());
     }
     let mut reporter = Reporter::new(arguments)?;
     let mut supervisor = Supervisor::listen(&mut reporter).map_err(Failure::cannot)?;
@@ -55,17 +51,14 @@ fn verdict(outcome: &Outcome, error_exitcode: u8) -> ExitCode {
     if outcome.was_not_guarded {
         return ExitCode::Cannot;
     }
-    match (outcome.status.code(), outcome.status.signal()) {
-        (Some(status), _) => ExitCode::Program(status as u8),
-        (None, signal) => ExitCode::Signal(signal.unwrap_or(libc::SIGKILL)),
-    }
+    ExitCode::of(outcome.status)
 }
 
 /// This binary as the guarded program.
 fn demonstration() -> Result<Program, Failure> {
     let myself = std::env::current_exe()
         .map_err(|error| Failure::cannot(format!("this binary cannot find itself: {error}")))?;
-    preflight::check(myself.as_os_str(), &["demo-crime".into()])
+    preflight::check(Purpose::Guard, myself.as_os_str(), &["demo-crime".into()])
 }
 
 fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
@@ -82,7 +75,7 @@ fn end_of_demonstration(outcome: &Outcome) -> Result<ExitCode, Failure> {
 
 /// Where the preload library will lie when a program runs, or why there is none; makes nothing.
 pub(crate) fn library_place() -> LibraryPlace {
-    match Library::foresee() {
+    match STOMP.foresee() {
         Ok(Ok(path)) => LibraryPlace::File(path.display().to_string()),
         Ok(Err(why)) => LibraryPlace::Memory(why),
         Err(why) => LibraryPlace::Nowhere(why),
@@ -98,19 +91,6 @@ pub(crate) enum LibraryPlace {
     Memory(String),
     /// It is not there, for this reason.
     Nowhere(String),
-}
-
-fn whereabouts(library: &Library) -> String {
-    let path = library.path.display();
-    match &library.why_memory {
-        None => format!("the preload library is the cached file {path}"),
-        Some(why) => format!("the preload library is the memory file {path} ({why})"),
-    }
-}
-
-/// One line of granule itself among the program's output.
-fn say(sentence: &str) {
-    eprintln!("granule: {sentence}");
 }
 
 #[cfg(test)]

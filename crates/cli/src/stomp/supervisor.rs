@@ -9,10 +9,11 @@
 //! children, and it ends when it has none left.
 #![forbid(unsafe_code)]
 
-use super::library::{Library, preload_list};
-use super::preflight::Program;
-use super::signals::{Signals, forward, readable};
 use crate::exit_code::Failure;
+use crate::program::family::{ENDS_THE_WATCH, Family};
+use crate::program::library::Library;
+use crate::program::preflight::Program;
+use crate::program::signals::{Signals, forward, readable};
 use granule::stomp::options::{Options, VARIABLE};
 use granule::stomp::record::{MESSAGE_LEN, Message, Notice, Record};
 use rustix::event::{PollFd, Timespec, poll};
@@ -21,21 +22,17 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
 };
-use rustix::process::{Pid, Signal, WaitOptions};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// How long a process that has connected but not yet sent is waited for after the program's end.
 const GRACE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// How long processes may outlive the program before a sentence says what is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Signals that end the wait for what the program has left running.
-const ENDS_THE_WATCH: [Signal; 2] = [Signal::INT, Signal::TERM];
 /// Steps from a process up to its ancestors that are looked at.
 const ANCESTORS_MAX: usize = 64;
 
@@ -77,30 +74,6 @@ pub(crate) struct Supervisor<'a, L> {
 struct Peer {
     connection: OwnedFd,
     pid: u32,
-}
-
-/// The program and its orphans.
-struct Family {
-    main: Pid,
-    /// How the program ended.
-    status: Option<ExitStatus>,
-}
-
-impl Family {
-    /// Waits for all that have ended; true when nobody is left.
-    fn reap(&mut self) -> io::Result<bool> {
-        loop {
-            match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == self.main => {
-                    self.status = Some(ExitStatus::from_raw(status.as_raw()));
-                }
-                Ok(Some(_)) | Err(Errno::INTR) => {}
-                Ok(None) => return Ok(false),
-                Err(Errno::CHILD) if self.status.is_some() => return Ok(true),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
 }
 
 /// What is left to do with a connection.
@@ -145,8 +118,7 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         assert!(fits, "the name has 14 + 10 + 1 + 16 bytes at most");
         let unwatched = |error| Failure::cannot(format!("the program cannot be watched: {error}"));
         let signals = Signals::take_over().map_err(unwatched)?;
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|error| unwatched(error.into()))?;
+        Family::adopt().map_err(unwatched)?;
         let child = self.spawn(program, library, &options, &signals)?;
         let status = self.watch(&child, &program.name, signals).map_err(unwatched)?;
         let was_not_guarded = self.was_not_guarded;
@@ -160,19 +132,10 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         options: &Options,
         signals: &Signals,
     ) -> Result<Child, Failure> {
-        let present = std::env::var_os("LD_PRELOAD");
-        let mut command = Command::new(&program.path);
-        command.arg0(&program.name).args(&program.arguments);
-        command.env("LD_PRELOAD", preload_list(&library.path, present.as_deref()));
+        let mut command = program.command(library);
         command.env(VARIABLE, options.to_string());
         signals.restore_in(&mut command);
-        let child = command.spawn().map_err(|error| {
-            let sentence = format!("{} cannot be executed: {error}", program.path.display());
-            match error.kind() {
-                io::ErrorKind::NotFound => Failure::no_program(sentence),
-                _ => Failure::not_executable(sentence),
-            }
-        })?;
+        let child = command.spawn().map_err(|error| program.not_started(&error))?;
         self.main_pid = child.id();
         Ok(child)
     }
@@ -184,7 +147,7 @@ impl<'a, L: Listener> Supervisor<'a, L> {
         name: &OsStr,
         mut signals: Signals,
     ) -> io::Result<ExitStatus> {
-        let mut family = Family { main: Pid::from_child(child), status: None };
+        let mut family = Family::of(child);
         let mut ended_at = None;
         let mut is_patient = true;
         loop {

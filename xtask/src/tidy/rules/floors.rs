@@ -13,12 +13,12 @@ const FLOORS: [(&str, u8); 12] = [
     ("sys", 1),
     ("vm", 2),
     ("fault", 3),
-    ("win32", 3),
     ("array", 4),
     ("heap", 4),
     ("section", 4),
     ("stomp", 4),
     ("global", 5),
+    ("win32", 5),
 ];
 
 fn floor(module: &str) -> Option<u8> {

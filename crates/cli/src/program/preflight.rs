@@ -1,11 +1,12 @@
-//! Looks at a program before it is run: what cannot be guarded is said in a sentence, not shown in
-//! a crash.
+//! Looks at a program before it is run: what a preloaded library cannot reach is said in a
+//! sentence, not shown in a crash.
 //!
 //! Every refusal says what cannot be done, why, and what to do instead.
 #![forbid(unsafe_code)]
 
 mod elf;
 
+use super::library::{Library, preload_list};
 use crate::exit_code::Failure;
 use rustix::fs::Access;
 use rustix::process::Resource;
@@ -14,14 +15,44 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Scripts whose interpreter is a script: as deep as the kernel goes.
 const SCRIPTS_MAX: usize = 4;
 /// The kernel reads this much of a file to find `#!`.
 const HEAD_LEN: u64 = 256;
 
-/// A program that can be run and guarded.
+/// What a library is preloaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To guard its blocks.
+    Guard,
+    /// To give it another heap.
+    Run,
+}
+
+impl Purpose {
+    /// A refusal.
+    fn cannot(self, path: &Path, why: &str, instead: &str) -> Failure {
+        let shown = path.display();
+        Failure::cannot(match self {
+            Purpose::Guard => format!("cannot guard {shown}: {why}; {instead}"),
+            Purpose::Run => format!("cannot run {shown} on this heap: {why}; {instead}"),
+        })
+    }
+
+    /// What is done to a program.
+    const fn done(self) -> &'static str {
+        match self {
+            Purpose::Guard => "guarded",
+            Purpose::Run => "run",
+        }
+    }
+}
+
+/// A program that a library can be preloaded into.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// The file to execute.
@@ -34,16 +65,42 @@ pub(crate) struct Program {
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds the program as a shell would, and checks that it can be guarded.
+impl Program {
+    /// The command that runs it with a library preloaded.
+    pub(crate) fn command(&self, library: &Library) -> Command {
+        let present = std::env::var_os("LD_PRELOAD");
+        let mut command = Command::new(&self.path);
+        command.arg0(&self.name).args(&self.arguments);
+        command.env("LD_PRELOAD", preload_list(&library.path, present.as_deref()));
+        command
+    }
+
+    /// Why it did not start.
+    pub(crate) fn not_started(&self, error: &io::Error) -> Failure {
+        let sentence = format!("{} cannot be executed: {error}", self.path.display());
+        match error.kind() {
+            io::ErrorKind::NotFound => Failure::no_program(sentence),
+            _ => Failure::not_executable(sentence),
+        }
+    }
+}
+
+/// Finds the program as a shell would, and checks that a library can be preloaded into it.
 ///
 /// # Errors
-/// 127 when it is not there, 126 when it cannot be executed, 125 when it cannot be guarded.
-pub(crate) fn check(name: &OsStr, arguments: &[OsString]) -> Result<Program, Failure> {
-    check_limits()?;
+/// 127 when it is not there, 126 when it cannot be executed, 125 when it cannot be reached.
+pub(crate) fn check(
+    purpose: Purpose,
+    name: &OsStr,
+    arguments: &[OsString],
+) -> Result<Program, Failure> {
+    if purpose == Purpose::Guard {
+        check_limits()?;
+    }
     let path = find(name, std::env::var_os("PATH").as_deref())?;
-    check_tool(&path)?;
+    check_tool(purpose, &path)?;
     let mut notes = Vec::new();
-    check_file(&path, 0, &mut notes)?;
+    check_file(purpose, &path, 0, &mut notes)?;
     Ok(Program { path, name: name.to_owned(), arguments: arguments.to_vec(), notes })
 }
 
@@ -63,14 +120,11 @@ fn check_limits() -> Result<(), Failure> {
 }
 
 /// Valgrind runs its program on a processor of its own, with a heap of its own.
-fn check_tool(path: &Path) -> Result<(), Failure> {
+fn check_tool(purpose: Purpose, path: &Path) -> Result<(), Failure> {
     let names = ["valgrind", "valgrind.bin"].map(OsStr::new);
     if path.file_name().is_some_and(|name| names.contains(&name)) {
-        return Err(Failure::cannot(format!(
-            "cannot guard {}: valgrind replaces malloc itself and cannot run under granule; name \
-             the program alone",
-            path.display()
-        )));
+        let why = "valgrind replaces malloc itself and cannot run under granule";
+        return Err(purpose.cannot(path, why, "name the program alone"));
     }
     Ok(())
 }
@@ -109,7 +163,12 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Checks a file that the kernel is to execute, and for a script its interpreter.
-fn check_file(path: &Path, depth: usize, notes: &mut Vec<String>) -> Result<(), Failure> {
+fn check_file(
+    purpose: Purpose,
+    path: &Path,
+    depth: usize,
+    notes: &mut Vec<String>,
+) -> Result<(), Failure> {
     let shown = path.display();
     let facts = std::fs::metadata(path).map_err(|error| not_there(path, &error))?;
     if facts.is_dir() {
@@ -130,10 +189,10 @@ fn check_file(path: &Path, depth: usize, notes: &mut Vec<String>) -> Result<(), 
         return Ok(());
     };
     match head.strip_prefix(b"#!") {
-        Some(line) => check_interpreter(path, line, depth, notes),
+        Some(line) => check_interpreter(purpose, path, line, depth, notes),
         None => {
-            check_privileges(path, &facts, notes)?;
-            elf::check(path)
+            check_privileges(purpose, path, &facts, notes)?;
+            elf::check(purpose, path)
         }
     }
 }
@@ -162,7 +221,12 @@ fn head_of(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 /// The loader ignores preloads where executing a file gives rights that its caller does not have.
-fn check_privileges(path: &Path, facts: &Metadata, notes: &mut Vec<String>) -> Result<(), Failure> {
+fn check_privileges(
+    purpose: Purpose,
+    path: &Path,
+    facts: &Metadata,
+    notes: &mut Vec<String>,
+) -> Result<(), Failure> {
     const SET_USER: u32 = 0o4000;
     /// Without the execute bit of the group it means something else: mandatory locking.
     const SET_GROUP: u32 = 0o2010;
@@ -171,10 +235,11 @@ fn check_privileges(path: &Path, facts: &Metadata, notes: &mut Vec<String>) -> R
     let sets_user = facts.mode() & SET_USER != 0;
     let sets_group = facts.mode() & SET_GROUP == SET_GROUP;
     let refuse = |what: &str| {
-        Err(Failure::cannot(format!(
-            "cannot guard {shown}: it is {what}, and for such programs the loader ignores every \
-             preloaded library; make a plain copy (`cp {shown} ./copy`) and run that"
-        )))
+        let why = format!(
+            "it is {what}, and for such programs the loader ignores every preloaded library"
+        );
+        let instead = format!("make a plain copy (`cp {shown} ./copy`) and run that");
+        Err(purpose.cannot(path, &why, &instead))
     };
     if sets_user && facts.uid() != user.as_raw() {
         return refuse("setuid");
@@ -183,7 +248,8 @@ fn check_privileges(path: &Path, facts: &Metadata, notes: &mut Vec<String>) -> R
         return refuse("setgid");
     }
     if sets_user || sets_group {
-        notes.push(format!("{shown} is setuid or setgid, but to you, so it can be guarded"));
+        let done = purpose.done();
+        notes.push(format!("{shown} is setuid or setgid, but to you, so it can be {done}"));
     }
     let capability = rustix::fs::getxattr(path, "security.capability", &mut [0u8; 64]);
     if capability.is_ok() && !user.is_root() {
@@ -192,8 +258,9 @@ fn check_privileges(path: &Path, facts: &Metadata, notes: &mut Vec<String>) -> R
     Ok(())
 }
 
-/// A script is run by the program that its first line names: that one is guarded.
+/// A script is run by the program that its first line names: that one is meant.
 fn check_interpreter(
+    purpose: Purpose,
     script: &Path,
     line: &[u8],
     depth: usize,
@@ -220,8 +287,9 @@ fn check_interpreter(
             find(name, std::env::var_os("PATH").as_deref()).map_err(in_script)?
         }
     };
-    notes.push(format!("{shown} is a script: what is guarded is {}", path.display()));
-    check_file(&path, depth + 1, notes).map_err(in_script)
+    let done = purpose.done();
+    notes.push(format!("{shown} is a script: what is {done} is {}", path.display()));
+    check_file(purpose, &path, depth + 1, notes).map_err(in_script)
 }
 
 /// How a script names the program that runs it.

@@ -47,7 +47,7 @@ impl Drop for Scratch {
 const MAIN: &str = "int main(void) { return 0; }\n";
 
 fn refusal(path: &Path) -> (ExitCode, String) {
-    let failure = check(path.as_os_str(), &[]).expect_err("a refusal");
+    let failure = check(Purpose::Guard, path.as_os_str(), &[]).expect_err("a refusal");
     (failure.code, failure.to_string())
 }
 
@@ -94,10 +94,10 @@ fn what_is_no_program_is_refused() {
 fn scripts_are_their_interpreters() {
     let scratch = Scratch::new("scripts");
     let good = scratch.file("good", b"#! /bin/sh -e\nexit 0\n", 0o700);
-    let program = check(good.as_os_str(), &[]).expect("sh can be guarded");
+    let program = check(Purpose::Guard, good.as_os_str(), &[]).expect("sh can be guarded");
     assert!(program.notes.iter().any(|note| note.ends_with("/bin/sh")), "{:?}", program.notes);
     let by_env = scratch.file("by_env", b"#!/usr/bin/env -S A=b sh\n", 0o700);
-    let program = check(by_env.as_os_str(), &[]).expect("sh can be guarded");
+    let program = check(Purpose::Guard, by_env.as_os_str(), &[]).expect("sh can be guarded");
     assert!(program.notes.iter().any(|note| note.ends_with("/sh")), "{:?}", program.notes);
     let lost = scratch.file("lost", b"#!/no/such/interpreter\n", 0o700);
     refused_with(&lost, ExitCode::NoProgram, "is a script: no such program");
@@ -137,7 +137,8 @@ fn what_cannot_be_guarded_is_told_apart() {
     }
     for flags in [&["-pie"], &["-no-pie"]] {
         if let Some(program) = scratch.compile("good", MAIN, flags) {
-            let program = check(program.as_os_str(), &["a".into()]).expect("can be guarded");
+            let program =
+                check(Purpose::Guard, program.as_os_str(), &["a".into()]).expect("can be guarded");
             assert_eq!(program.arguments, ["a"]);
         }
     }
@@ -159,7 +160,8 @@ fn a_setuid_program_of_another_user_is_refused() {
     let Some(good) = scratch.compile("good", MAIN, &[]) else { return };
     let set = |mode| std::fs::set_permissions(&good, std::fs::Permissions::from_mode(mode));
     set(0o4755).expect("chmod");
-    let own = check(good.as_os_str(), &[]).expect("setuid to oneself changes nothing");
+    let own =
+        check(Purpose::Guard, good.as_os_str(), &[]).expect("setuid to oneself changes nothing");
     assert!(own.notes.iter().any(|note| note.contains("setuid")), "{:?}", own.notes);
     if std::os::unix::fs::chown(&good, Some(65_534), None).is_err() {
         println!("skipped: only root can give a file away");

@@ -1,6 +1,7 @@
 //! The calls around signals that no safe wrapper offers.
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal};
 use std::fs::File;
 use std::io::{self, Read};
@@ -60,6 +61,17 @@ impl Signals {
         unsafe { command.pre_exec(restore) };
     }
 
+    /// Waits until one has come.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        match poll(&mut [readable(self)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The next signal that has come.
     pub(crate) fn next(&mut self) -> Option<Signal> {
         let mut facts = [0u8; size_of::<libc::signalfd_siginfo>()];
@@ -93,6 +105,17 @@ fn change_mask(how: i32, set: &libc::sigset_t) -> libc::sigset_t {
     // SAFETY: two initialised sets of ours.
     unsafe { libc::sigprocmask(how, set, &raw mut before) };
     before
+}
+
+/// Lets `command` start with the mask that this process has.
+pub(crate) fn keep_mask(command: &mut Command) {
+    let mask = change_mask(libc::SIG_BLOCK, &set_of(&[]));
+    let restore = move || {
+        change_mask(libc::SIG_SETMASK, &mask);
+        Ok(())
+    };
+    // SAFETY: before the exec the closure makes one system call.
+    unsafe { command.pre_exec(restore) };
 }
 
 /// Ends this process by `signal`, without a core dump: the interesting core is the program's.

@@ -5,8 +5,8 @@ use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Two lists of loaded objects: all, from the program on; or those behind this library.
-#[derive(Clone, Copy)]
-pub(crate) enum Search {
+#[derive(Clone, Copy, Debug)]
+pub enum Search {
     /// As the program itself would find it.
     All,
     /// Behind this library.
@@ -14,7 +14,7 @@ pub(crate) enum Search {
 }
 
 /// The address of a function; null if nobody defines it.
-pub(crate) fn find(search: Search, name: &CStr) -> *mut c_void {
+pub fn find(search: Search, name: &CStr) -> *mut c_void {
     let handle = match search {
         Search::All => libc::RTLD_DEFAULT,
         Search::Next => libc::RTLD_NEXT,
@@ -25,18 +25,25 @@ pub(crate) fn find(search: Search, name: &CStr) -> *mut c_void {
 
 /// The next definition of a function, looked up once: best before it is needed, because in a signal
 /// handler the loader's lock may be held.
-pub(crate) struct Next {
+#[derive(Debug)]
+pub struct Next {
     name: &'static CStr,
     addr: AtomicUsize,
 }
 
 impl Next {
-    pub(crate) const fn new(name: &'static CStr) -> Self {
+    /// Looks nothing up yet.
+    pub const fn new(name: &'static CStr) -> Self {
         Next { name, addr: AtomicUsize::new(0) }
     }
 
+    /// Its name.
+    pub const fn name(&self) -> &'static CStr {
+        self.name
+    }
+
     /// Its address; 0 if nobody defines it.
-    pub(crate) fn addr(&self) -> usize {
+    pub fn addr(&self) -> usize {
         match self.addr.load(Ordering::Relaxed) {
             0 => {
                 let addr = find(Search::Next, self.name).addr();
@@ -50,6 +57,7 @@ impl Next {
 
 /// Calls the next definition of a function with a given type; the third part is the answer when
 /// there is none.
+#[macro_export]
 macro_rules! call_next {
     ($name:ident as fn($($type:ty),*) -> $result:ty, ($($argument:expr),*), $missing:expr) => {{
         const NAME: &core::ffi::CStr = match core::ffi::CStr::from_bytes_with_nul(
@@ -58,7 +66,7 @@ macro_rules! call_next {
             Ok(name) => name,
             Err(_) => panic!("a name without NUL"),
         };
-        static NEXT: $crate::next::Next = $crate::next::Next::new(NAME);
+        static NEXT: $crate::Next = $crate::Next::new(NAME);
         let function = NEXT.addr();
         if function == 0 {
             $missing
@@ -71,5 +79,3 @@ macro_rules! call_next {
         }
     }};
 }
-
-pub(crate) use call_next;

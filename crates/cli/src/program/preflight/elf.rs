@@ -1,6 +1,7 @@
 //! What an ELF file tells about whether a preloaded `malloc` can reach it.
 #![forbid(unsafe_code)]
 
+use super::Purpose;
 use crate::exit_code::Failure;
 use object::elf;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
@@ -30,16 +31,16 @@ const SANITIZERS: [(&str, &str); 4] = [
 /// Checks an executable.
 ///
 /// # Errors
-/// 126 when the system cannot execute it, 125 when it cannot be guarded.
-pub(super) fn check(path: &Path) -> Result<(), Failure> {
+/// 126 when the system cannot execute it, 125 when a preloaded library cannot reach it.
+pub(super) fn check(purpose: Purpose, path: &Path) -> Result<(), Failure> {
     let content = std::fs::read(path).map_err(|error| {
         Failure::not_executable(format!("{} cannot be read: {error}", path.display()))
     })?;
-    check_content(path, &content)
+    check_content(purpose, path, &content)
 }
 
-fn check_content(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    check_kind(path, content)?;
+fn check_content(purpose: Purpose, path: &Path, content: &[u8]) -> Result<(), Failure> {
+    check_kind(purpose, path, content)?;
     let shown = path.display();
     let damaged = |error: object::Error| {
         Failure::not_executable(format!("{shown} cannot be executed: exec format ({error})"))
@@ -47,25 +48,22 @@ fn check_content(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let file = ElfFile64::<Endianness>::parse(content).map_err(damaged)?;
     let loader = loader(&file, content).map_err(damaged)?;
     let Some(loader) = loader else {
-        return Err(cannot(
-            path,
-            "it is statically linked, and nothing can be put between a static program and its \
-             malloc",
-            "link it dynamically, or in Rust make granule::stomp::Stomp its #[global_allocator]",
-        ));
+        let why = "it is statically linked, and nothing can be put between a static program and \
+                   its malloc";
+        return Err(purpose.cannot(path, why, instead_of_static(purpose)));
     };
     if loader.windows(7).any(|window| window == b"ld-musl") {
-        return Err(cannot(
+        return Err(purpose.cannot(
             path,
             "it runs on musl, and the preload library is built for glibc",
             "build it for glibc",
         ));
     }
-    check_allocator(path, &file)
+    check_allocator(purpose, path, &file)
 }
 
 /// An executable of this machine and this word length.
-fn check_kind(path: &Path, content: &[u8]) -> Result<(), Failure> {
+fn check_kind(purpose: Purpose, path: &Path, content: &[u8]) -> Result<(), Failure> {
     let shown = path.display();
     if !content.starts_with(&elf::ELFMAG) {
         return Err(Failure::not_executable(format!(
@@ -74,16 +72,12 @@ fn check_kind(path: &Path, content: &[u8]) -> Result<(), Failure> {
         )));
     }
     if content.get(4) == Some(&elf::ELFCLASS32.0) {
-        return Err(cannot(
-            path,
-            "it is a 32-bit program: its address space is too small for \
-            guarded blocks",
-            "build it for 64 bits",
-        ));
+        let why = "it is a 32-bit program, and the preload library has 64 bits";
+        return Err(purpose.cannot(path, why, "build it for 64 bits"));
     }
     let machine = content.get(18..20).map(|word| u16::from_le_bytes([word[0], word[1]]));
     if machine != Some(own_machine()) {
-        return Err(cannot(
+        return Err(purpose.cannot(
             path,
             "it is for another architecture than this granule",
             "use a granule built for that architecture",
@@ -117,7 +111,11 @@ fn loader<'a>(
 }
 
 /// A program that defines `malloc` itself comes before every preloaded library.
-fn check_allocator(path: &Path, file: &ElfFile64<'_, Endianness>) -> Result<(), Failure> {
+fn check_allocator(
+    purpose: Purpose,
+    path: &Path,
+    file: &ElfFile64<'_, Endianness>,
+) -> Result<(), Failure> {
     let is = |list: &[(&str, &'static str)], name: &str| {
         list.iter().find(|(known, _)| *known == name).map(|(_, whose)| *whose)
     };
@@ -127,7 +125,7 @@ fn check_allocator(path: &Path, file: &ElfFile64<'_, Endianness>) -> Result<(), 
         let Ok(name) = symbol.name() else { continue };
         // Sanitizers may be linked as a library: there the symbol is only asked for.
         if let Some(sanitizer) = is(&SANITIZERS, name) {
-            return Err(sanitized(path, sanitizer));
+            return Err(sanitized(purpose, path, sanitizer));
         }
         if symbol.is_definition() {
             inside = inside.or_else(|| is(&ALLOCATORS, name));
@@ -137,14 +135,14 @@ fn check_allocator(path: &Path, file: &ElfFile64<'_, Endianness>) -> Result<(), 
         exports_malloc |= matches!(symbol.name(), Ok("malloc" | "free"));
     }
     match (exports_malloc, inside) {
-        (_, Some(allocator)) => Err(own_allocator(path, &format!("({allocator})"))),
-        (true, None) => Err(own_allocator(path, "(it defines malloc itself)")),
+        (_, Some(allocator)) => Err(own_allocator(purpose, path, &format!("({allocator})"))),
+        (true, None) => Err(own_allocator(purpose, path, "(it defines malloc itself)")),
         (false, None) => Ok(()),
     }
 }
 
-fn own_allocator(path: &Path, whose: &str) -> Failure {
-    cannot(
+fn own_allocator(purpose: Purpose, path: &Path, whose: &str) -> Failure {
+    purpose.cannot(
         path,
         &format!(
             "it brings its own allocator {whose}, which takes every block before a preloaded \
@@ -154,14 +152,23 @@ fn own_allocator(path: &Path, whose: &str) -> Failure {
     )
 }
 
-fn sanitized(path: &Path, sanitizer: &str) -> Failure {
-    cannot(
+fn sanitized(purpose: Purpose, path: &Path, sanitizer: &str) -> Failure {
+    purpose.cannot(
         path,
         &format!("it is built with {sanitizer}, which brings its own malloc"),
         "run it by itself, or build it without the sanitizer",
     )
 }
 
-fn cannot(path: &Path, why: &str, instead: &str) -> Failure {
-    Failure::cannot(format!("cannot guard {}: {why}; {instead}", path.display()))
+/// How a static program gets what a preloaded library would give it.
+const fn instead_of_static(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Guard => {
+            "link it dynamically, or in Rust make granule::stomp::Stomp its #[global_allocator]"
+        }
+        Purpose::Run => {
+            "link it dynamically, or link libgranule_malloc.a into it; in Rust make \
+             granule::Granule its #[global_allocator]"
+        }
+    }
 }
