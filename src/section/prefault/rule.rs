@@ -18,11 +18,11 @@
 pub(super) const PIECE: usize = 2 << 20;
 
 /// Of fewer bytes all pages are brought in without a look.
-pub(super) const LOOK_MIN: usize = 256 << 10;
+pub(in crate::section) const LOOK_MIN: usize = 256 << 10;
 
 /// Where a touch brings so many bytes, touches are cheaper than one call for all the pages, which
 /// goes through them one by one.
-pub(super) const RUN_MIN: usize = 64 << 10;
+pub(in crate::section) const RUN_MIN: usize = 64 << 10;
 
 /// What a touch of the first page of a piece has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
