@@ -100,8 +100,8 @@ impl Pager {
         self.access
     }
 
-    /// Makes pages ready to be written. Tells how many bytes a touch has brought, at least; 0 if
-    /// nobody looked.
+    /// Makes pages ready to be written. Tells how many bytes a touch has brought where there were
+    /// so many, at least; 0 if nobody looked.
     ///
     /// # Safety
     /// 1. `start..start + len` are whole pages that are mapped and may be written.
@@ -110,21 +110,29 @@ impl Pager {
         start: NonNull<u8>,
         len: usize,
     ) -> Result<usize, Errno> {
-        let first_len = RUN_MIN - start.addr().get() % RUN_MIN;
         if len < LOOK_MIN {
             // SAFETY: (1).
             return unsafe { sys::populate(start, len, Access::Write) }.map(|()| 0);
         }
+        // Neighbours come by aligned runs.
+        let lead = start.addr().get().wrapping_neg() % RUN_MIN;
+        let trial_len = if lead == 0 { RUN_MIN } else { lead };
         // SAFETY: (1) a part of it, as so many are not few.
-        let mut done = match unsafe { sys::first_mapped(start, first_len) } {
+        let mut done = match unsafe { sys::first_mapped(start, trial_len) } {
             // SAFETY: (1). The system does not tell.
             Err(_) => return unsafe { sys::populate(start, len, Access::Write) }.map(|()| 0),
             Ok(None) if self.access.is_none() => {
                 // SAFETY: (1) as above.
-                unsafe { self.try_out(start, first_len) }?;
-                first_len
+                unsafe { self.try_out(start, trial_len) }?;
+                trial_len
             }
-            Ok(_) => 0,
+            Ok(_) if lead == 0 => 0,
+            Ok(_) => {
+                let access = self.access.unwrap_or(Access::Write);
+                // SAFETY: (1) as above.
+                unsafe { sys::populate(start, lead, access) }?;
+                lead
+            }
         };
         let mut least = PIECE;
         while done < len {
@@ -179,7 +187,7 @@ impl Pager {
             }
         };
         if ready == len {
-            return Ok(run_len);
+            return Ok(if run_len < len { run_len } else { PIECE });
         }
         // SAFETY: inside the piece.
         let rest = unsafe { start.add(ready) };
