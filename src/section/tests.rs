@@ -212,6 +212,7 @@ fn a_map_that_looks_ahead() {
         rare(Op::Map, Call::MapViewOfFile, "it is tried again, with addresses or without"),
         rare(Op::Resize, Call::VirtualQuery, "the views are looked for step by step"),
         rare(Op::Resize, Call::Ftruncate, "what a refused step took stays behind the end"),
+        rare(Op::Resize, Call::SetFileInformationByHandle, "the same"),
         rare(Op::Resize, Call::Madvise, by_faults),
         rare(Op::Resize, Call::Getrusage, by_faults),
         rare(Op::Resize, Call::Ioctl, by_faults),

@@ -36,8 +36,8 @@ pub(super) const fn next(end: usize, needed: usize, step: usize, max: usize) -> 
     }
 }
 
-/// Bytes that are brought in together: what a processor's own cache has room for. The cache of files
-/// keeps them as one piece, if it can, and a flush of one byte writes a whole piece.
+/// Bytes that are brought in together: what a processor's own cache has room for. The cache of
+/// files keeps them as one piece, if it can, and a flush of one byte writes a whole piece.
 pub(super) const AHEAD: usize = 256 << 10;
 
 /// Where the content stands when an append looks ahead.

@@ -1,5 +1,5 @@
-//! Floor 4, uses floors 0 to 3. The pages of a file that is going to be rewritten, brought in before
-//! the first touch, in the way that is cheapest for this file.
+//! Floor 4, uses floors 0 to 3. The pages of a file that is going to be rewritten, brought in
+//! before the first touch, in the way that is cheapest for this file.
 
 mod rule;
 #[cfg(all(test, feature = "std"))]

@@ -2,16 +2,16 @@
 //! has brought.
 //!
 //! What decides is how many pages a fault brings, and that is not the file system's: it keeps a
-//! file in pieces of one page to some hundred, as they were written or read. (Processor time of the
-//! first stores to 256 MiB, Linux 6.18, milliseconds.)
+//! file in pieces of one page to some hundred, as they were written or read. (Processor time of
+//! the first touches of 256 MiB, Linux 6.18, milliseconds; a loaded machine.)
 //!
 //! | file, and the pieces of its cache | stores | loads, then stores | all populated | by the rule |
 //! |---|---|---|---|---|
-//! | ext4, 4 KiB | 152 | 168 | 137 | 137 |
-//! | ext4, 64 KiB | 24 | 148 | 27 | 25 |
-//! | ext4, 1 MiB | 9 | 489 | 19 | 9 |
-//! | ext4, 2 MiB | 7 | 8 | 7 | 7 |
-//! | tmpfs, 4 KiB | 90 | 22 | 59 | 24 |
+//! | ext4, 4 KiB | 179 | 166 | 141 to 161 | 143 to 162 |
+//! | ext4, 64 KiB | 25 | 136 | 28 | 22 |
+//! | ext4, 1 MiB | 12 | 457 | 22 | 17 |
+//! | ext4, 2 MiB | 13 | 13 | 12 | 12 |
+//! | tmpfs, 4 KiB | 134 | 31 | 88 | 34 to 37 |
 #![forbid(unsafe_code)]
 
 /// Bytes that are looked at together: no touch brings more.
