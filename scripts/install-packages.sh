@@ -13,9 +13,11 @@ set -euo pipefail
 packages=(
     gcc g++ make libc6-dbg                      # the crimes, and lines inside the C library
     electric-fence duma valgrind hyperfine time # those we measure ourselves against
-    libjemalloc2 libmimalloc2.0                 # and the allocators under their arrays
+    libjemalloc2 libmimalloc2.0                 # and the allocators under their arrays,
+    libtcmalloc-minimal4                        # and beside our malloc
     git sqlite3 python3 perl lua5.4             # real programs
     jq libxml2-utils redis-server redis-tools   # more of them
+    z3 ghostscript clang                        # and large ones, to measure malloc
     rustc-web rust-web-src                      # a compiler that can build for other systems:
     wine wine64 mingw-w64                       # Windows
     qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross # Linux on AArch64

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs real programs from Debian packages, each with the same work every time, under a wrapper.
 #
-#   scripts/real-programs.sh [--list] [--only NAME]... [--scale small|full] [--inputs DIR]
-#                            [--out DIR] [--] [WRAPPER...]
+#   scripts/real-programs.sh [--list] [--only NAME]... [--scale small|full|long]
+#                            [--inputs DIR] [--out DIR] [--] [WRAPPER...]
 #
 #   scripts/real-programs.sh --out /tmp/plain
 #   scripts/real-programs.sh --out /tmp/found granule stomp --
@@ -13,7 +13,9 @@
 #   NAME/output   what must be equal under every wrapper
 #   NAME/status   one line a command: its label and its exit status
 #   NAME/stderr   what the programs and the wrapper wrote there
-# Inputs are made without the wrapper, in the directory of --inputs, and used again from there.
+# At the scale `long` every program works for half a second or more, and some large ones are in the
+# list that are at home at no other scale. Inputs are made without the wrapper, in the directory of
+# --inputs, and used again from there.
 #
 # Exit status: 0 if every command of every program that is installed ended with 0; 1 if one did
 # not; 2 for a wrong command line. A program that is not installed is skipped with a sentence.
@@ -22,6 +24,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(git sqlite3 python3 perl lua jq xmllint gcc redis)
+large=(g++ clang z3 gs)
 
 # The package of a program, and the file that must be there.
 package_of() {
@@ -34,26 +37,37 @@ package_of() {
     jq) echo jq /usr/bin/jq ;;
     xmllint) echo libxml2-utils /usr/bin/xmllint ;;
     gcc) echo gcc /usr/bin/gcc ;;
+    g++) echo g++ /usr/bin/g++ ;;
+    clang) echo clang /usr/bin/clang++ ;;
+    z3) echo z3 /usr/bin/z3 ;;
+    gs) echo ghostscript /usr/bin/gs ;;
     redis) echo redis-server /usr/bin/redis-server ;;
     *) usage "no program is called $1" ;;
     esac
 }
 
-# How much work: the second word for the small scale, the third for the full one.
+# How much work at each scale.
 count_of() {
-    local small full
+    local small full long
     case $1 in
-    git) small=300 full=1500 ;;       # commits
-    sqlite3) small=10000 full=40000 ;; # rows
-    python3) small=6000 full=50000 ;;  # postings
-    perl) small=15000 full=120000 ;;   # words
-    lua) small=10 full=14 ;;           # depth of the trees
-    jq) small=2000 full=5000 ;;        # objects of 200 bytes
-    xmllint) small=1500 full=4000 ;;   # entries of 330 bytes
-    gcc) small=60 full=280 ;;          # functions of 21 lines
-    redis) small=500 full=3000 ;;      # rounds of 6 commands; 4 times as many requests a test
+    git) small=300 full=1500 long=1500 ;;         # commits
+    sqlite3) small=10000 full=40000 long=40000 ;; # rows
+    python3) small=6000 full=50000 long=100000 ;; # postings
+    perl) small=15000 full=120000 long=120000 ;;  # words
+    lua) small=10 full=14 long=17 ;;              # depth of the trees
+    jq) small=2000 full=5000 long=10000 ;;        # objects of 200 bytes
+    xmllint) small=1500 full=4000 long=60000 ;;   # entries of 330 bytes
+    gcc) small=60 full=280 long=200 ;;            # functions of 21 lines
+    g++ | clang) small=1 full=2 long=3 ;;         # classes, and what they are put into
+    z3) small=4 full=5 long=7 ;;                  # machines
+    gs) small=2 full=10 long=25 ;;                # pages
+    redis) small=500 full=3000 long=3000 ;;       # rounds of 6 commands; 4 times the requests
     esac
-    if [ "$scale" = full ]; then echo "$full"; else echo "$small"; fi
+    case $scale in
+    small) echo "$small" ;;
+    full) echo "$full" ;;
+    long) echo "$long" ;;
+    esac
 }
 
 usage() {
@@ -131,6 +145,26 @@ run_gcc() {
     make "$input" generate c "$count"
     # From standard input, so that the assembly names no path.
     run gcc /usr/bin/gcc -O1 -S -x c -o - - <"$input"
+}
+
+run_g++() {
+    make "$input" generate cxx "$count"
+    run g++ /usr/bin/g++ -O1 -S -x c++ -o - - <"$input"
+}
+
+run_clang() {
+    make "$input" generate cxx "$count"
+    run clang /usr/bin/clang++ -O1 -S -x c++ -o - - <"$input"
+}
+
+run_z3() {
+    make "$input" generate smt "$count"
+    run z3 /usr/bin/z3 -in <"$input"
+}
+
+run_gs() {
+    make "$input" generate postscript "$count"
+    run gs /usr/bin/gs -q -dBATCH -dNOPAUSE -sDEVICE=png16m -r100 -sOutputFile=- "$input"
 }
 
 run_redis() {
@@ -213,10 +247,10 @@ program() {
     ! grep -qv ' 0$' "$out/status"
 }
 
-only=() scale=small inputs='' out_all='' wrapper=()
+only=() listed='' scale=small inputs='' out_all='' wrapper=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --list) list; exit ;;
+    --list) listed=yes ;;
     --only) package_of "${2-}" >/dev/null; only+=("$2"); shift ;;
     --scale) scale=${2-}; shift ;;
     --inputs) inputs=${2-}; shift ;;
@@ -228,7 +262,15 @@ while [ $# -gt 0 ]; do
     shift
 done
 wrapper=("$@")
-[ "$scale" = small ] || [ "$scale" = full ] || usage '--scale is small or full'
+case $scale in
+small | full) ;;
+long) programs+=("${large[@]}") ;;
+*) usage '--scale is small, full or long' ;;
+esac
+if [ -n "$listed" ]; then
+    list
+    exit
+fi
 [ ${#only[@]} -gt 0 ] || only=("${programs[@]}")
 
 if [ -z "$inputs" ]; then

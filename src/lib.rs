@@ -9,11 +9,11 @@
 //! | 2 | [`vm`] | "VirtualAlloc": [`vm::Reservation`] |
 //! | 3 | [`fault`] | a range of addresses, and who answers when it is touched |
 //! | 4 | [`mod@array`] | arrays that never move |
-//! | 4 | [`heap`] | heaps that are made at will and thrown away at once |
+//! | 4 | [`heap`] | heaps that are made at will and thrown away at once; that of the process |
 //! | 4 | [`section`] | files as memory: sections and views |
 //! | 4 | [`stomp`] | the allocator that makes an overflow fault at the guilty instruction |
 //! | 5 | [`win32`] | the same in the words of Windows: `VirtualAlloc`, `HeapAlloc` |
-//! | 5 | `global` | that allocator as Rust's `#[global_allocator]` |
+//! | 5 | `global` | the heap of the process as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(feature = "nightly", feature(allocator_api))]
 
@@ -27,7 +27,6 @@ pub mod heap;
 pub mod section;
 pub(crate) mod sys;
 
-#[cfg(target_os = "linux")]
 mod global;
 #[cfg(target_os = "linux")]
 pub mod stomp;
@@ -35,6 +34,7 @@ pub mod vm;
 pub mod win32;
 
 pub use error::{Error, ErrorKind, Op};
+pub use heap::Granule;
 
 /// The README's programs are tests.
 #[cfg(doctest)]

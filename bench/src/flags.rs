@@ -12,8 +12,10 @@ pub(crate) struct Flags {
     pub(crate) timeout: Duration,
     /// Only these programs; all if empty.
     only: Vec<String>,
-    /// Only these tools; all if empty.
+    /// Only these tools, or peers; all if empty.
     tools: Vec<String>,
+    /// The library of our own malloc, if it is not where it is made.
+    pub(crate) ours: Option<String>,
     /// How much work the programs get: `small` or `full`.
     pub(crate) scale: String,
     /// The name of the result files.
@@ -28,6 +30,7 @@ impl Flags {
             timeout: Duration::from_secs(180),
             only: Vec::new(),
             tools: Vec::new(),
+            ours: None,
             scale: "full".to_string(),
             name: None,
         };
@@ -38,7 +41,8 @@ impl Flags {
                 "--rounds" => flags.rounds = value.parse::<usize>()?.max(1),
                 "--timeout" => flags.timeout = Duration::from_secs(value.parse()?),
                 "--only" => flags.only.push(value.clone()),
-                "--tools" => flags.tools.extend(value.split(',').map(String::from)),
+                "--ours" => flags.ours = Some(value.clone()),
+                "--tools" | "--peers" => flags.tools.extend(value.split(',').map(String::from)),
                 "--scale" => flags.scale.clone_from(value),
                 "--name" => flags.name = Some(value.clone()),
                 _ => return Err(format!("unknown option {word}\n{USAGE}").into()),
@@ -55,6 +59,14 @@ impl Flags {
     /// Whether a tool was asked for.
     pub(crate) fn wants_tool(&self, name: &str) -> bool {
         self.tools.is_empty() || self.tools.iter().any(|tool| tool == name)
+    }
+
+    /// An error if a tool was asked for that is none of these.
+    pub(crate) fn refuse_other_tools(&self, names: &[&str]) -> Result<()> {
+        match self.tools.iter().find(|tool| !names.contains(&tool.as_str())) {
+            Some(tool) => Err(format!("{tool:?} is none of {}", names.join(", ")).into()),
+            None => Ok(()),
+        }
     }
 
     /// The name for the result files: the one that was given, `whole` for a complete run, none

@@ -27,7 +27,8 @@ pub(crate) struct Machine {
 impl Machine {
     /// Looks at this machine now.
     pub(crate) fn look() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
+        let words: Vec<String> =
+            std::env::args().skip(1).map(|word| without_place(&word)).collect();
         Machine {
             date: said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
             command: format!("cargo run --release -p granule-bench -- {}", words.join(" ")),
@@ -71,6 +72,11 @@ impl Machine {
     }
 }
 
+/// A word of the command line: of a path its last part, for where it lies is nobody's business.
+fn without_place(word: &str) -> String {
+    word.rsplit('/').next().unwrap_or_default().to_string()
+}
+
 fn fact(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_string(), |text| text.trim().to_string())
 }
@@ -103,7 +109,7 @@ fn guard_markers(kernel: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::guard_markers;
+    use super::{guard_markers, without_place};
 
     #[test]
     fn markers_came_with_6_13() {
@@ -111,5 +117,9 @@ mod tests {
         assert_eq!(guard_markers("7.0"), "by this kernel");
         assert_eq!(guard_markers("6.12.63+deb13-amd64"), "not in this kernel");
         assert_eq!(guard_markers("5.15.0"), "not in this kernel");
+    }
+    #[test]
+    fn words_do_not_tell_where_files_are() {
+        assert_eq!(["--only", "a/b.so", "/b.so"].map(without_place), ["--only", "b.so", "b.so"]);
     }
 }

@@ -9,6 +9,7 @@
 //! cargo run --release -p granule-bench -- files      files as memory: calls, and memmap2
 //! cargo run --release -p granule-bench -- shared     two processes that talk: pipes, sockets
 //! cargo run --release -p granule-bench -- heaps      heaps thrown away: bumpalo and malloc
+//! cargo run --release -p granule-bench -- malloc     malloc itself: other mallocs, by LD_PRELOAD
 //! cargo run --release -p granule-bench -- sort       sorting files: memmap2 and GNU sort
 //! ```
 //!
@@ -21,10 +22,12 @@ mod files;
 mod flags;
 mod heaps;
 mod machine;
+mod malloc;
 mod measure;
 mod pairs;
 mod pairs_child;
 mod programs;
+mod real;
 mod report;
 mod results;
 mod shared;
@@ -40,9 +43,9 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
-usage: granule-bench programs|pairs|report|vm|arrays|files|heaps|sort|shared
-    [--rounds N] [--timeout SECONDS] [--only NAME]... [--tools NAME,NAME...]
-    [--scale small|full] [--name RESULT]";
+usage: granule-bench programs|pairs|report|vm|arrays|files|heaps|malloc|sort|shared
+    [--rounds N] [--timeout SECONDS] [--only NAME]... [--tools|--peers NAME,NAME...]
+    [--scale small|full] [--ours LIBRARY] [--name RESULT]";
 
 /// Runs of a whole program, unless the command line says how many.
 const ROUNDS: usize = 5;
@@ -67,6 +70,7 @@ fn run(words: &[String]) -> Result<ExitCode> {
         "vm" => vm::run(&flags::Flags::parse(rest, vm::ROUNDS)?)?,
         "files" => files::run(&flags::Flags::parse(rest, files::ROUNDS)?)?,
         "heaps" => heaps::run(&flags::Flags::parse(rest, heaps::ROUNDS)?)?,
+        "malloc" => malloc::run(&flags::Flags::parse(rest, malloc::ROUNDS)?)?,
         "arrays" => arrays::run(&flags::Flags::parse(rest, arrays::ROUNDS)?)?,
         "shared" => shared::run(&flags::Flags::parse(rest, shared::ROUNDS)?)?,
         "sort" => sort::run(&flags::Flags::parse(rest, sort::ROUNDS)?)?,

@@ -6,7 +6,7 @@
 //! comparing the outputs stay outside the figures.
 
 use crate::Result;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
@@ -121,17 +121,26 @@ fn measure(command: &mut Command, timeout: Duration) -> Result<(Run, u8)> {
     let late = watch.join().map_err(|_| "the watch over a command ended early")?;
     let end = if late { End::Timeout(timeout.as_secs()) } else { end_of(status) };
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let microseconds =
-        usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     let run = Run {
         seconds,
-        cpu_seconds: microseconds as f64 / 1e6,
+        cpu_seconds: processor_time(&usage),
         // The kernel counts in KiB.
         peak_rss: u64::try_from(usage.max_rss())? << 10,
         minor_faults: u64::try_from(usage.minor_page_faults())?,
         end,
     };
     Ok((run, shell_code(status)))
+}
+
+/// Time on processors of all children that have ended, in seconds.
+pub(crate) fn children_time() -> Result<f64> {
+    Ok(processor_time(&getrusage(UsageWho::RUSAGE_CHILDREN)?))
+}
+
+fn processor_time(usage: &Usage) -> f64 {
+    let microseconds =
+        usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    microseconds as f64 / 1e6
 }
 
 /// Kills the command too if we are asked to end. (After the start: a command inherits what is

@@ -4,13 +4,14 @@ use crate::Result;
 use crate::flags::Flags;
 use crate::machine::Machine;
 use crate::measure::{self, End, Run};
+use crate::real::Script;
 use crate::results::{Table, megabytes, publish, ratio, seconds};
 use crate::statistics::{geometric_mean, median};
 use crate::tools::{self, GRANULE, PLAIN, Tool};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 /// What takes longer than this, in seconds, gets [`SLOW_ROUNDS`] rounds only.
 const SLOW: f64 = 5.0;
@@ -92,15 +93,9 @@ impl Cell {
 /// Measures and publishes.
 pub(crate) fn run(flags: &Flags) -> Result<()> {
     let machine = Machine::look();
-    let bench = Bench {
-        flags,
-        tools: tools::all(flags)?,
-        folder: std::env::temp_dir().join(format!("granule-bench-{}", std::process::id())),
-    };
-    fs::create_dir_all(&bench.folder)?;
-    let cells = bench.measure(&machine);
-    fs::remove_dir_all(&bench.folder)?;
-    let cells = cells?;
+    let script = Script::new(&flags.scale, flags.timeout)?;
+    let bench = Bench { flags, tools: tools::all(flags)?, script };
+    let cells = bench.measure(&machine)?;
     let tools = &bench.tools;
     let text = describe(&machine, flags, tools, &cells);
     let measured = Measured { machine: &machine, scale: &flags.scale, tools, cells: &cells };
@@ -111,21 +106,16 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
 struct Bench<'a> {
     flags: &'a Flags,
     tools: Vec<Tool>,
-    folder: PathBuf,
+    script: Script,
 }
 
 impl Bench<'_> {
     fn measure(&self, machine: &Machine) -> Result<Vec<Cell>> {
         let mut cells = Vec::new();
-        for program in self.programs()? {
-            // Makes the inputs, fills the caches, and says what the output must be.
-            if self.once(&program, &self.tools[0])?.is_none() {
-                eprintln!("{program}: skipped, not installed");
-                continue;
+        for program in self.script.programs()? {
+            if self.flags.wants_program(&program) && self.script.prepare(&program)? {
+                cells.extend(self.tools.iter().map(|tool| Cell::new(&program, tool)));
             }
-            let output = |name: &str| self.folder.join(name).join(&program).join("output");
-            fs::copy(output(PLAIN), self.folder.join(format!("{program}.expected")))?;
-            cells.extend(self.tools.iter().map(|tool| Cell::new(&program, tool)));
         }
         if cells.is_empty() {
             return Err("no program of that name is installed".into());
@@ -145,58 +135,19 @@ impl Bench<'_> {
         Ok(cells)
     }
 
-    /// The names that the script lists.
-    fn programs(&self) -> Result<Vec<String>> {
-        let output = Command::new("bash").arg(script()).arg("--list").output()?;
-        let text = String::from_utf8(output.stdout)?;
-        let names = text.lines().filter_map(|line| line.split_whitespace().next());
-        Ok(names.filter(|name| self.flags.wants_program(name)).map(String::from).collect())
-    }
-
     /// One more run of a cell.
     fn add(&self, cell: &mut Cell) -> Result<()> {
         let tool = self.tools.iter().find(|tool| tool.name == cell.tool).ok_or("no such tool")?;
         measure::warm_up(cell.peak_rss().unwrap_or(FIRST_TOUCH))?;
-        let run = self.once(&cell.program, tool)?.ok_or("a program was removed")?;
-        let out = self.folder.join(cell.tool).join(&cell.program);
-        let expected = fs::read(self.folder.join(format!("{}.expected", cell.program)))?;
-        let same = fs::read(out.join("output"))? == expected;
+        let words: Vec<OsString> = tool.wrapper.iter().flatten().map(OsString::from).collect();
+        let (run, same) = self.script.once(&cell.program, &words)?;
         cell.same_output &= same;
         cell.runs.push(run);
-        cell.requests_per_second.extend(throughput(&out.join("throughput")));
+        cell.requests_per_second.extend(throughput(&self.script.file(&cell.program, "throughput")));
         let words = if same || run.end != End::Exit(0) { "" } else { " with other output" };
         eprintln!("{}{words}, {} {}", run.end, seconds(run.seconds), megabytes(run.peak_rss));
         Ok(())
     }
-
-    /// Runs one program once; none if it is not installed.
-    fn once(&self, program: &str, tool: &Tool) -> Result<Option<Run>> {
-        let record = self.folder.join("record");
-        if record.exists() {
-            fs::remove_file(&record)?;
-        }
-        let output = Command::new("bash")
-            .arg(script())
-            .args(["--scale", &self.flags.scale, "--only", program, "--inputs"])
-            .arg(self.folder.join("inputs"))
-            .arg("--out")
-            .arg(self.folder.join(tool.name))
-            .arg("--")
-            .args(measure::wrapper(&record, self.flags.timeout)?)
-            .args(tool.wrapper.iter().flatten())
-            .output()?;
-        let runs = measure::recorded(&record)?;
-        let run = runs.into_iter().reduce(Run::then);
-        if run.is_none() && !String::from_utf8_lossy(&output.stdout).contains("skipped: ") {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{program} under {} was not measured: {said}", tool.name).into());
-        }
-        Ok(run)
-    }
-}
-
-fn script() -> PathBuf {
-    tools::root().join("scripts/real-programs.sh")
 }
 
 /// The geometric mean of the requests a second in redis-benchmark's table.

@@ -62,17 +62,23 @@ pub(crate) fn all(flags: &Flags) -> Result<Vec<Tool>> {
 
 /// The `granule` program of the same build as this one, built now if it is not up to date.
 pub(crate) fn granule() -> Result<String> {
+    build(&["--package", "granule-cli"])?;
+    let granule = std::env::current_exe()?.with_file_name("granule");
+    Ok(granule.to_str().ok_or("the path of granule is not text")?.to_string())
+}
+
+/// Builds with the profile of this program.
+pub(crate) fn build(what: &[&str]) -> Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
     let mut build = Command::new(cargo);
-    build.args(["build", "--package", "granule-cli"]).current_dir(root());
+    build.arg("build").args(what).current_dir(root());
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
     if !build.status()?.success() {
-        return Err("granule could not be built".into());
+        return Err(format!("cargo build {} failed", what.join(" ")).into());
     }
-    let granule = std::env::current_exe()?.with_file_name("granule");
-    Ok(granule.to_str().ok_or("the path of granule is not text")?.to_string())
+    Ok(())
 }
 
 /// The top of the source tree.
@@ -80,10 +86,15 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The file of a library of the system.
+pub(crate) fn installed(library: &str) -> Option<PathBuf> {
+    let folders = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    folders.iter().map(|folder| Path::new(folder).join(library)).find(|path| path.exists())
+}
+
 /// The words that load a library, and set variables, in front of a program.
 pub(crate) fn preload(library: &str, variables: &[&str]) -> Option<Vec<String>> {
-    let folders = ["/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
-    let path = folders.iter().map(|folder| Path::new(folder).join(library)).find(|p| p.exists())?;
+    let path = installed(library)?;
     let mut words = vec!["env".to_string(), format!("LD_PRELOAD={}", path.display())];
     words.extend(variables.iter().map(ToString::to_string));
     Some(words)

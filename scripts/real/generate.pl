@@ -177,12 +177,98 @@ sub redis {
     }
 }
 
+# A C++ file with COUNT classes, in containers of the standard library.
+sub cxx {
+    my ($count) = @_;
+    print map({"#include <$_>\n"} qw(algorithm map memory string unordered_map vector)), "\n";
+    cxx_class($_) for 1 .. $count;
+    print "\nlong all(long n)\n{\n    return 0", map({" + f$_(n)"} 1 .. $count), ";\n}\n";
+}
+
+sub cxx_class {
+    my ($id) = @_;
+    my @n = map { 1 + pick(900) } 1 .. 3;
+    print <<"C";
+
+/* @{[sentence()]}. */
+struct C$id {
+    std::string name;
+    long value;
+    std::shared_ptr<C$id> next;
+    bool operator<(const C$id &other) const { return value * $n[0] < other.value; }
+};
+
+long f$id(long n)
+{
+    std::vector<C$id> all;
+    std::map<C$id, std::string> names;
+    std::unordered_map<std::string, std::unique_ptr<C$id>> found;
+    for (long i = 0; i < n; ++i) {
+        all.push_back({std::to_string(i % $n[1]), i, nullptr});
+        names[all.back()] += all[i / 2].name;
+        found.emplace(all.back().name, std::make_unique<C$id>(all.back()));
+    }
+    std::sort(all.begin(), all.end());
+    return all[n % $n[2]].value + names.size() + found.count(all.front().name);
+}
+C
+}
+
+# Jobs of a step on each of COUNT machines, for a solver: is there a plan that ends in time?
+sub smt {
+    my ($count) = @_;
+    my $jobs = $count + 2;
+    my @length = map { [map { 1 + pick(9) } 1 .. $count] } 1 .. $jobs;
+    print "(set-option :produce-models true)\n(declare-const end Int)\n";
+    for my $job (0 .. $jobs - 1) {
+        for my $machine (0 .. $count - 1) {
+            my $name = "j${job}m$machine";
+            print "(declare-const $name Int)\n(assert (>= $name 0))\n";
+            print "(assert (<= (+ $name $length[$job][$machine]) end))\n";
+            smt_apart($name, $length[$job][$machine], "j${job}m$_", $length[$job][$_])
+              for 0 .. $machine - 1;
+            smt_apart($name, $length[$job][$machine], "j${_}m$machine", $length[$_][$machine])
+              for 0 .. $job - 1;
+        }
+    }
+    print "(push)(assert (<= end ", $count * 6, "))\n(check-sat)\n(pop)\n";
+    print "(push)(assert (<= end ", $count * 10, "))\n(check-sat)\n(get-value (end))\n(pop)\n";
+}
+
+# Two steps that are not at one time.
+sub smt_apart {
+    my ($one, $one_length, $other, $other_length) = @_;
+    print "(assert (or (>= $other (+ $one $one_length)) (>= $one (+ $other $other_length))))\n";
+}
+
+# COUNT pages of text in many sizes, with curves and shades.
+sub postscript {
+    my ($count) = @_;
+    my @fonts = qw(Times-Roman Helvetica-Bold Courier Times-Italic Palatino-Roman);
+    print "%!PS-Adobe-3.0\n";
+    for my $page (1 .. $count) {
+        for my $line (1 .. 60) {
+            printf "/%s findfont %d scalefont setfont 0.%d setgray\n", $fonts[pick(5)],
+              6 + pick(9), pick(8);
+            printf "%d %d moveto (%s) show\n", 30 + pick(60), 770 - 12 * $line, sentence();
+        }
+        for (1 .. 40) {
+            printf "newpath %d %d moveto %d %d %d %d %d %d curveto 0.%d 0.%d 0.%d setrgbcolor %s\n",
+              map({ pick(600) } 1 .. 8), map({ pick(10) } 1 .. 3), pick(2) ? 'stroke' : 'fill';
+        }
+        print "showpage\n";
+    }
+}
+
 my %kinds = (
     repository => \&repository,
     database => \&database,
     json => \&json,
     xml => \&xml,
     c => \&c,
+    cxx => \&cxx,
+    smt => \&smt,
+    postscript => \&postscript,
     redis => \&redis,
 );
 my ($kind, $count) = @ARGV;

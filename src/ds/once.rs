@@ -47,6 +47,18 @@ impl<T> Once<T> {
         Some(unsafe { value.assume_init_ref() })
     }
 
+    /// The value, without a question.
+    ///
+    /// # Safety
+    /// 1. It was made, which happened before.
+    #[inline]
+    pub(crate) unsafe fn get_made(&self) -> &T {
+        // SAFETY: the cell is not written any more after MADE.
+        let value = unsafe { &*self.value.get() };
+        // SAFETY: (1).
+        unsafe { value.assume_init_ref() }
+    }
+
     /// The value; makes it if nobody has. If that fails the next one tries again.
     pub(crate) fn get_or_try_make<E>(&self, make: impl Fn() -> Result<T, E>) -> Result<&T, E> {
         loop {

@@ -58,6 +58,7 @@ calls! {
     Ftruncate = "ftruncate",
     Fallocate = "fallocate",
     Userfaultfd = "userfaultfd",
+    Getrusage = "getrusage",
     Fstat = "fstat",
     Fstatat = "newfstatat",
     Fstatfs = "fstatfs",

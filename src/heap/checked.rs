@@ -34,10 +34,7 @@ impl Held {
             return Err(Finding::NotABlock);
         }
         let (ours, theirs) = self.ground.bits(slab);
-        let is_cached = || {
-            let mut cached = self.core.own.cached(class).iter();
-            cached.any(|place| place.get() == block.as_ptr())
-        };
+        let is_cached = || self.core.own.has_cached(class, block);
         if bits::is_set(ours, number) || bits::is_set(theirs, number) || is_cached() {
             return Err(Finding::FreedTwice);
         }

@@ -15,6 +15,9 @@ pub(super) const COUNT: usize = 44;
 /// The next power of two: an index below it needs no check.
 pub(super) const ROOM: usize = 64;
 
+/// What blocks that do not lie in slabs have for a class; the cache of it is always full.
+pub(super) const NONE: u8 = ROOM as u8 - 1;
+
 /// The largest block that lies in a slab; longer ones are runs of granules of their own.
 pub(super) const SIZE_MAX: usize = 32 << 10;
 
@@ -29,8 +32,10 @@ const MANY: usize = 4;
 /// Up to here the class is looked up in a table, by the size in words.
 const TABLE_MAX: usize = 1024;
 const WORD: usize = 8;
+/// Any type of C may lie at a multiple of this.
+pub(super) const C_ALIGN: usize = 16;
 
-/// A size class: below `COUNT`.
+/// A size class: below `COUNT`, or `NONE`; always below `ROOM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Class(u8);
 
@@ -79,7 +84,25 @@ static TABLE: [u8; TABLE_MAX / WORD + 1] = {
     table
 };
 
+/// The same for blocks that any type may lie in, as C wants them.
+static TABLE_OF_C: [u8; TABLE_MAX / WORD + 1] = {
+    let mut table = TABLE;
+    let mut words = 2;
+    while words <= 8 {
+        table[words] = computed((words * WORD).next_multiple_of(C_ALIGN));
+        words += 1;
+    }
+    table
+};
+
 impl Class {
+    /// The class of blocks of `size` bytes, up to 1 KiB, for C: a block of more than 8 bytes begins
+    /// at a multiple of 16.
+    #[inline(always)]
+    pub(super) fn of_c(size: usize) -> Option<Self> {
+        TABLE_OF_C.get(size.checked_add(WORD - 1)? / WORD).map(|&number| Class(number))
+    }
+
     /// The class of blocks of `size` bytes, at most `SIZE_MAX`, whose address is a multiple of 8.
     #[inline]
     pub(super) fn of(size: usize) -> Self {
@@ -106,6 +129,12 @@ impl Class {
     #[inline]
     pub(super) fn of_number(number: u8) -> Option<Self> {
         ((number as usize) < COUNT).then_some(Class(number))
+    }
+
+    /// The class of a number that is one, or `NONE`.
+    #[inline]
+    pub(super) const fn of_number_or_none(number: u8) -> Self {
+        Class(number % ROOM as u8)
     }
 
     /// All of them, from the smallest.
@@ -169,6 +198,18 @@ mod tests {
             let block = Class::of(size).size();
             assert!((block - size) * 5 <= block, "{size} bytes in {block}");
         }
+    }
+
+    #[test]
+    fn c_gets_the_smallest_class_that_any_type_may_lie_in() {
+        for size in 0..=TABLE_MAX {
+            let fits = |class: &Class| {
+                let at_16 = class.size().is_multiple_of(C_ALIGN) || class.size() <= WORD;
+                class.size() >= size && at_16
+            };
+            assert_eq!(Class::of_c(size), Class::all().find(fits), "{size} bytes");
+        }
+        assert_eq!([TABLE_MAX + 1, usize::MAX].map(Class::of_c), [None; 2]);
     }
 
     #[test]

@@ -8,56 +8,81 @@
 //! # Invariants
 //! 1. `Own` is used by one thread at a time: who holds the core. A heap's caller (not `Sync`), the
 //!    holder of its lock, or the thread whose core it is.
-//! 2. Place 0 of a cache is null for ever, places 1 to `top` are blocks: free, of this class, in
-//!    slabs of this core. Their bits are clear: for their slab they are in use.
+//! 2. The row of a class has a place that is null for ever, where `top` points when the cache is
+//!    empty, and then as many as the class may keep, to `end`. Those behind the first up to `top`
+//!    are blocks: free, of this class, in slabs of this core. Their bits are clear: for their slab
+//!    they are in use. A row that was never used is not touched: `top` and `end` are `nothing`.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
 //!    nothing.
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
-use crate::ds::primitive::{AtomicU32, AtomicUsize, Ordering};
+use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
-use core::cell::Cell;
 use core::ptr::NonNull;
 
 /// Nobody holds it: no process is of generation 0.
 const FREE: u32 = 0;
 
-/// Places in a cache, the null one included.
-pub(super) const PLACES: usize = 64;
+/// Words of other cores' bits that wait to be sent.
+const GATHERED: usize = 32;
 
-/// Blocks that a cache holds at most, by class: 63, or some 32 KiB of them, or two.
-pub(super) static CAPACITY: [u8; class::ROOM] = {
-    let mut capacity = [2; class::ROOM];
+/// Blocks that a cache holds at most, by class: 511, or some 32 KiB of them, or two; none of what
+/// is no class.
+static CAPACITY: [u16; class::ROOM] = {
+    let mut capacity = [0; class::ROOM];
     let mut number = 0;
     while number < class::COUNT {
-        let fit = (32 << 10) / class::size_of_number(number);
-        capacity[number] = if fit > PLACES - 1 {
-            PLACES as u8 - 1
-        } else if fit < 2 {
-            2
-        } else {
-            fit as u8
-        };
+        capacity[number] = capacity_of(number);
         number += 1;
     }
     capacity
 };
 
-/// A record of the ground's table. Zero is an empty one.
+const fn capacity_of(number: usize) -> u16 {
+    match (32 << 10) / class::size_of_number(number) {
+        fit @ 0..2 => fit as u16 + 1,
+        fit @ 2..511 => fit as u16,
+        _ => 511,
+    }
+}
+
+/// Where the row of a class begins, and behind the last one where they end.
+static ROWS: [u16; class::ROOM + 1] = {
+    let mut rows = [0; class::ROOM + 1];
+    let mut number = 0;
+    while number < class::ROOM {
+        let places = if number < class::COUNT { 1 + capacity_of(number) } else { 0 };
+        rows[number + 1] = rows[number] + places;
+        number += 1;
+    }
+    rows
+};
+
+/// Where a cache keeps a block.
+type Place = AtomicPtr<u8>;
+
+/// A record of the ground's table. Zero is one that was not named yet.
+#[repr(C)]
 pub(super) struct Core {
     /// Its number and 1: what `Slab::owner` says.
     mark: Field,
-    link: AtomicU32,
-    /// The slabs that others have handed over: a stack of granules and 1.
-    pub(super) handed: AtomicU32,
-    /// The generation of the process that holds the core of a heap that many use, or `FREE`.
-    busy: AtomicU32,
     /// The core that has the budget of the heap: this one, or the heap's first.
     root: Field,
-    /// What the heap has and may have, if this is its first core.
-    pub(super) budget: Budget,
     pub(super) own: Own,
+    shared: Line,
+}
+
+/// What others write: lines of their own, so that they do not slow the holder down.
+#[repr(C, align(128))]
+struct Line {
+    /// The slabs that others have handed over: a stack of granules and 1.
+    handed: AtomicU32,
+    /// The generation of the process that holds the core, or `FREE`.
+    busy: AtomicU32,
+    link: AtomicU32,
+    /// What the heap has and may have, if this is its first core.
+    budget: Budget,
 }
 
 /// Granules, counted against a limit by any number of threads.
@@ -85,21 +110,67 @@ impl Budget {
     }
 }
 
-/// What its holder alone uses.
+/// What its holder alone writes. All are atomics without any order, as plain fields would be:
+/// others may look at numbers that are about right.
+#[repr(C)]
 pub(super) struct Own {
-    tops: [Cell<u32>; class::ROOM],
+    tops: [AtomicPtr<Place>; class::ROOM],
+    ends: [AtomicPtr<Place>; class::ROOM],
+    /// Null for ever.
+    nothing: Place,
     /// How many blocks the next batch has: few at first.
-    pub(super) batches: [Cell<u32>; class::ROOM],
+    pub(super) batches: [Field; class::ROOM],
     /// The slabs of a class that have free blocks: granules and 1.
-    pub(super) slabs: [Cell<u32>; class::ROOM],
+    pub(super) slabs: [Field; class::ROOM],
     /// All slabs and runs.
-    pub(super) all: Cell<u32>,
-    places: [[Cell<*mut u8>; PLACES]; class::ROOM],
+    pub(super) all: Field,
+    gathered: [Gathered; GATHERED],
+    places: [Place; ROWS[class::ROOM] as usize],
 }
 
-// SAFETY: rule 1: `own` has one user at a time, who orders himself with the one before; the rest is
-// atomics.
-unsafe impl Sync for Core {}
+/// Blocks of another core's slab that wait to be sent there: see `gather`.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// The granule and 1; 0 if there are none.
+    mark: Field,
+    word: Field,
+    mask: AtomicU64,
+}
+
+impl Gathered {
+    #[inline]
+    pub(super) fn is_of(&self, granule: usize, word: usize) -> bool {
+        self.mark.get() == granule as u32 + 1 && self.word.get() == word as u32
+    }
+
+    /// Adds a block; false if it is there already.
+    #[inline]
+    pub(super) fn add(&self, mask: u64) -> bool {
+        let old = self.mask.load(Ordering::Relaxed);
+        self.mask.store(old | mask, Ordering::Relaxed);
+        old & mask == 0
+    }
+
+    /// Begins with another word, without a block; it must be empty.
+    pub(super) fn begin(&self, granule: usize, word: usize) {
+        self.mark.set(granule as u32 + 1);
+        self.word.set(word as u32);
+        self.mask.store(0, Ordering::Relaxed);
+    }
+
+    /// The granule and the bits of it.
+    pub(super) fn shown(&self) -> Option<(usize, u64)> {
+        let granule = self.mark.get().checked_sub(1)?;
+        Some((granule as usize, self.mask.load(Ordering::Relaxed)))
+    }
+
+    /// The granule, the word and the bits of it, which is empty then.
+    pub(super) fn take(&self) -> Option<(usize, usize, u64)> {
+        let granule = self.mark.get().checked_sub(1)?;
+        self.mark.set(0);
+        Some((granule as usize, self.word.get() as usize, self.mask.load(Ordering::Relaxed)))
+    }
+}
 
 impl Core {
     /// What the slabs of this core say.
@@ -109,7 +180,17 @@ impl Core {
     }
 
     pub(super) const fn link(&self) -> &AtomicU32 {
-        &self.link
+        &self.shared.link
+    }
+
+    /// The slabs that others have handed over.
+    pub(super) const fn handed(&self) -> &AtomicU32 {
+        &self.shared.handed
+    }
+
+    /// What the heap has and may have, if this is its first core.
+    pub(super) const fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -119,12 +200,13 @@ impl Core {
     /// The first thing that happens to a record.
     pub(super) fn name_it(&self, number: u32) {
         self.mark.set(number + 1);
+        self.own.reset();
     }
 
     /// Makes it the first core of a heap (its own number), or another one of it.
     pub(super) fn begin(&self, root: u32, granules_max: usize) {
         self.root.set(root);
-        self.budget.begin(granules_max);
+        self.shared.budget.begin(granules_max);
     }
 
     /// The number of the heap's first core.
@@ -136,34 +218,34 @@ impl Core {
     /// Takes hold of it, unless somebody else has.
     #[inline]
     pub(super) fn try_lock(&self) -> bool {
-        if self.busy.load(Ordering::Relaxed) != FREE {
+        if self.shared.busy.load(Ordering::Relaxed) != FREE {
             return false;
         }
         let (done, failed) = (Ordering::Acquire, Ordering::Relaxed);
-        self.busy.compare_exchange(FREE, sys::generation(), done, failed).is_ok()
+        self.shared.busy.compare_exchange(FREE, sys::generation(), done, failed).is_ok()
     }
 
     /// Lets go of it.
     #[inline]
     pub(super) fn unlock(&self) {
-        self.busy.store(FREE, Ordering::Release);
+        self.shared.busy.store(FREE, Ordering::Release);
     }
 
     /// True if a thread of the parent held it when this process was forked: nobody lets go of it
     /// any more, and its books may be half changed.
     pub(super) fn is_left(&self) -> bool {
-        let holder = self.busy.load(Ordering::Relaxed);
+        let holder = self.shared.busy.load(Ordering::Relaxed);
         holder != FREE && holder != sys::generation()
     }
 
     /// Hands a slab to whoever holds this core.
     pub(super) fn hand_over(&self, granule: usize, link: &AtomicU32) {
         let mark = granule as u32 + 1;
-        let mut head = self.handed.load(Ordering::Relaxed);
+        let mut head = self.shared.handed.load(Ordering::Relaxed);
         loop {
             link.store(head, Ordering::Relaxed);
             let (done, failed) = (Ordering::Release, Ordering::Relaxed);
-            match self.handed.compare_exchange_weak(head, mark, done, failed) {
+            match self.shared.handed.compare_exchange_weak(head, mark, done, failed) {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -173,63 +255,121 @@ impl Core {
 
 impl Own {
     /// Takes a block from the cache of a class.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self, class: Class) -> Option<NonNull<u8>> {
-        let index = class.index();
-        let top = self.tops[index].get() as usize % PLACES;
-        let block = NonNull::new(self.places[index][top].get())?;
-        self.tops[index].set(top as u32 - 1);
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
+        // SAFETY: rule 2: a place of the row, and they are there for ever.
+        let block = unsafe { (*top).load(Ordering::Relaxed) };
+        let block = NonNull::new(block)?;
+        kept.store(top.wrapping_sub(1), Ordering::Relaxed);
         Some(block)
     }
 
+    #[inline(always)]
+    fn top(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: the number of a class, or of none, is below `ROOM`: so says its file.
+        unsafe { self.tops.get_unchecked(usize::from(class.number())) }
+    }
+
+    #[inline(always)]
+    fn end(&self, class: Class) -> &AtomicPtr<Place> {
+        // SAFETY: as above.
+        unsafe { self.ends.get_unchecked(usize::from(class.number())) }
+    }
+
     /// Puts a block into the cache of its class; false if that is full.
-    #[inline]
-    pub(super) fn push(&self, class: Class, block: NonNull<u8>) -> bool {
-        let index = class.index();
-        let top = self.tops[index].get() as usize;
-        if top >= CAPACITY[index] as usize {
+    #[inline(always)]
+    pub(super) fn push(&self, class: Class, block: *mut u8) -> bool {
+        let kept = self.top(class);
+        let top = kept.load(Ordering::Relaxed);
+        if top == self.end(class).load(Ordering::Relaxed) {
             return false;
         }
-        let top = (top + 1) % PLACES;
-        self.places[index][top].set(block.as_ptr());
-        self.tops[index].set(top as u32);
+        let top = top.wrapping_add(1);
+        // SAFETY: rule 2: it was not the last place of the row.
+        unsafe { (*top).store(block, Ordering::Relaxed) };
+        kept.store(top, Ordering::Relaxed);
         true
     }
 
-    /// The blocks in the cache of a class, the oldest first.
-    pub(super) fn cached(&self, class: Class) -> &[Cell<*mut u8>] {
-        let index = class.index();
-        &self.places[index][1..=self.tops[index].get() as usize % PLACES]
+    /// Where blocks of a word are gathered.
+    #[inline]
+    pub(super) fn gathered(&self, granule: usize, word: usize) -> &Gathered {
+        &self.gathered[(granule * 5 + word) % GATHERED]
+    }
+
+    /// All such places.
+    pub(super) fn all_gathered(&self) -> impl Iterator<Item = &Gathered> {
+        self.gathered.iter()
+    }
+
+    /// The row of a class, from its null place to its end.
+    fn row(&self, class: Class) -> &[Place] {
+        let number = class.index();
+        &self.places[usize::from(ROWS[number])..usize::from(ROWS[number + 1])]
+    }
+
+    /// Blocks that the cache of a class holds at most.
+    #[inline]
+    pub(super) fn capacity(&self, class: Class) -> usize {
+        usize::from(CAPACITY[class.index()])
+    }
+
+    /// How many blocks the cache of a class has.
+    pub(super) fn count(&self, class: Class) -> usize {
+        match self.top(class).load(Ordering::Relaxed) {
+            top if top.cast_const() == &raw const self.nothing => 0,
+            top => (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Place>(),
+        }
+    }
+
+    /// The places of a class that blocks may lie in, from the oldest.
+    fn places(&self, class: Class) -> &[Place] {
+        &self.row(class)[1..]
+    }
+
+    /// True if the cache of a class has a block: it is looked through.
+    pub(super) fn has_cached(&self, class: Class, block: NonNull<u8>) -> bool {
+        let cached = &self.places(class)[..self.count(class)];
+        cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
+    }
+
+    fn set_count(&self, class: Class, count: usize) {
+        let row = self.row(class).as_ptr().cast_mut();
+        self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);
+        let end = row.wrapping_add(self.capacity(class));
+        self.end(class).store(end, Ordering::Relaxed);
     }
 
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is
     /// popped first.
     pub(super) fn fill(&self, class: Class, count: usize, blocks: impl Iterator<Item = *mut u8>) {
-        let index = class.index();
-        let places = self.places[index][1..=count].iter().rev();
-        places.zip(blocks).for_each(|(place, block)| place.set(block));
-        self.tops[index].set(count as u32);
+        let places = self.places(class)[..count].iter().rev();
+        places.zip(blocks).for_each(|(place, block)| place.store(block, Ordering::Relaxed));
+        self.set_count(class, count);
     }
 
     /// Takes the `count` oldest blocks out of the cache of a class.
     pub(super) fn take_oldest(&self, class: Class, count: usize, mut take: impl FnMut(*mut u8)) {
-        let (index, cached) = (class.index(), self.cached(class));
+        let cached = &self.places(class)[..self.count(class)];
         let left = cached.len() - count;
-        cached[..count].iter().for_each(|place| take(place.get()));
-        for number in 0..left {
-            cached[number].set(cached[number + count].get());
+        cached[..count].iter().for_each(|place| take(place.load(Ordering::Relaxed)));
+        for (to, from) in cached.iter().zip(&cached[count..]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        self.tops[index].set(left as u32);
+        self.set_count(class, left);
     }
 
     /// Forgets everything, for the next one who has the core. (2)
     pub(super) fn reset(&self) {
-        self.tops.iter().for_each(|top| top.set(0));
+        let nothing = (&raw const self.nothing).cast_mut();
+        self.tops.iter().for_each(|top| top.store(nothing, Ordering::Relaxed));
+        self.ends.iter().for_each(|end| end.store(nothing, Ordering::Relaxed));
         self.batches.iter().for_each(|batch| batch.set(0));
         self.slabs.iter().for_each(|slabs| slabs.set(0));
         self.all.set(0);
-        debug_assert!(self.places.iter().all(|places| places[0].get().is_null()));
     }
 }
 
-const _: () = assert!(CAPACITY[class::COUNT - 1] >= 1 && SIZE_MAX <= u32::MAX as usize);
+const _: () = assert!(capacity_of(class::COUNT - 1) >= 1 && SIZE_MAX <= u32::MAX as usize);

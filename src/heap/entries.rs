@@ -43,7 +43,7 @@ impl LocalHeap {
         let (address, passed) = match last {
             Last::None => {
                 Class::all().for_each(|class| {
-                    self.held.flush(class, self.held.core.own.cached(class).len());
+                    self.held.flush(class, self.held.core.own.count(class));
                 });
                 return Ok(self.held.region(self.held.core.own.all.get()));
             }

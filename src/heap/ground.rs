@@ -20,15 +20,23 @@
 //!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
 //!
 //! # What stays
-//! At most 32 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
-//! process; above that memory goes back until three quarters of it are left. No clock, no thread.
+//! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
+//! process, and an allowance; above that memory goes back until three quarters of it are left. No
+//! clock, no thread.
+//!
+//! The allowance is for programs that take the same memory again and again, as those that work with
+//! a few long blocks: a page that was given back and is touched again costs the system ten times
+//! what it costs to keep it. It begins with nothing, grows by every granule that was given back
+//! and is taken again, to at most half of the ground that was ever used, and loses a quarter
+//! whenever memory goes back. A program that frees what it has and does not come again has none.
 
 use super::class::GRANULE_LEN;
 use super::core::Core;
 use super::slab::Slab;
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
-use crate::ds::primitive::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::ds::primitive::{AtomicU64, AtomicUsize};
 use crate::ds::ready_stack::ReadyStack;
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
@@ -49,7 +57,7 @@ const ADDRESSES_PART: usize = 64;
 const SMALLER: usize = 16;
 
 /// Free memory that stays in any case, in granules.
-const KEPT_MIN: usize = (32 << 20) / GRANULE_LEN;
+const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
 
@@ -76,8 +84,14 @@ pub(super) struct Ground {
     resting: ReadyStack,
     taken_count: AtomicUsize,
     idle: AtomicUsize,
+    /// Granules that were emptied and not taken since, about.
+    missed: AtomicUsize,
+    /// See the module.
+    allowance: AtomicUsize,
     /// No word of bits at or above was ever used.
     high: AtomicUsize,
+    /// The records of all granules below are there.
+    recorded: AtomicUsize,
 }
 
 // SAFETY: it is not tied to a thread: a few ranges of addresses.
@@ -145,8 +159,19 @@ impl<T> Table<T> {
 /// `NoAddressSpace`, `NoMemory`: there is not even room for the smallest. The next call tries
 /// again.
 pub(super) fn ground() -> Result<&'static Ground, Error> {
-    static GROUND: Once<Ground> = Once::new();
     GROUND.get_or_try_make(Ground::largest)
+}
+
+static GROUND: Once<Ground> = Once::new();
+
+/// The ground, which somebody has made.
+///
+/// # Safety
+/// 1. [`ground`] has given it, which happened before.
+#[inline]
+pub(super) unsafe fn ground_made() -> &'static Ground {
+    // SAFETY: (1).
+    unsafe { GROUND.get_made() }
 }
 
 impl Ground {
@@ -202,22 +227,36 @@ impl Ground {
             resting: ReadyStack::new(),
             taken_count: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            missed: AtomicUsize::new(0),
+            allowance: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
+            recorded: AtomicUsize::new(if is_counted { 0 } else { count }),
         })
     }
 
-    /// The granule that an address lies in, if it is one of ours and was ever used.
+    /// The granule that an address lies in, if it is one of ours and has a record.
     #[inline]
     pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
-        let offset = block.addr().get().wrapping_sub(self.base.addr().get());
-        let granule = offset / GRANULE_LEN;
-        (granule < self.slabs.count && self.has_record(granule)).then_some(granule)
+        let granule = self.granule_at(block.addr().get());
+        (granule < self.recorded.load(Acquire)).then_some(granule)
     }
 
-    /// False for a granule that nobody ever had, whose record may not even be committed.
-    #[inline]
-    fn has_record(&self, granule: usize) -> bool {
-        self.ready.is_none_or(|ready| bits::is_set(ready, granule))
+    #[inline(always)]
+    fn granule_at(&self, addr: usize) -> usize {
+        addr.wrapping_sub(self.base.addr().get()) / GRANULE_LEN
+    }
+
+    /// The record of the granule that an address lies in, which may be any address.
+    #[inline(always)]
+    pub(super) fn slab_at(&self, block: *mut u8) -> Option<&'static Slab> {
+        let granule = self.granule_at(block.addr());
+        if granule >= self.recorded.load(Acquire) {
+            return None;
+        }
+        // SAFETY: below `recorded`, which is at most the length of the table.
+        let slab = unsafe { self.slabs.first.as_ptr().add(granule) };
+        // SAFETY: (1) to (3) of `Table::new`.
+        Some(unsafe { &*slab })
     }
 
     /// How far an address lies behind the beginning of a granule.
@@ -236,6 +275,17 @@ impl Ground {
     #[inline]
     pub(super) fn slab(&self, granule: usize) -> &'static Slab {
         self.slabs.get(granule)
+    }
+
+    /// The granules that were ever used, about.
+    pub(super) fn used(&self) -> Range<usize> {
+        0..(self.high.load(Relaxed) * BITS).min(self.recorded.load(Acquire))
+    }
+
+    /// The cores that were ever used.
+    pub(super) fn cores(&self) -> impl Iterator<Item = &'static Core> + '_ {
+        let count = self.cores_used.load(Relaxed).min(self.cores.count);
+        (0..count).map(|number| self.cores.get(number))
     }
 
     /// The record of a core.
@@ -295,7 +345,22 @@ impl Ground {
         if dirty > 0 {
             self.idle.fetch_sub(dirty, Relaxed);
         }
+        if dirty < run.len() && self.missed.load(Relaxed) > 0 {
+            self.regret(run.len() - dirty);
+        }
         Ok(dirty)
+    }
+
+    /// Some of what was emptied is taken again: it should have been kept. The numbers need not be
+    /// exact.
+    #[cold]
+    fn regret(&self, clean: usize) {
+        let missed = self.missed.load(Relaxed);
+        let count = clean.min(missed);
+        self.missed.store(missed - count, Relaxed);
+        let most = self.high.load(Relaxed) * BITS / 2;
+        let allowance = self.allowance.load(Relaxed) + count;
+        self.allowance.store(allowance.min(most), Relaxed);
     }
 
     /// Gives granules of the caller's back, whose records are his last word on them.
@@ -307,8 +372,10 @@ impl Ground {
         let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
         let taken = self.taken_count.fetch_sub(run.len(), Relaxed) - run.len();
         self.taken.give(run);
-        let kept = KEPT_MIN.max(taken / KEPT_PART);
+        let allowance = self.allowance.load(Relaxed);
+        let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;
         if idle > kept {
+            self.allowance.store(allowance - allowance / 4, Relaxed);
             self.empty_idle(kept / 4 * 3);
         }
     }
@@ -352,7 +419,9 @@ impl Ground {
         let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
         let is_done = self.memory.empty(bytes).is_ok();
         if is_done {
-            self.idle.fetch_sub(bits::clear(self.dirty, &run), Relaxed);
+            let count = bits::clear(self.dirty, &run);
+            self.idle.fetch_sub(count, Relaxed);
+            self.missed.fetch_add(count, Relaxed);
         } else if let Some(ready) = self.ready {
             bits::clear(ready, &run);
         }
@@ -365,7 +434,12 @@ impl Ground {
         if bits::count(ready, run) == run.len() {
             return Ok(());
         }
-        self.slabs.prepare(run.clone())?;
+        // And those below: the records there are have no holes.
+        let recorded = self.recorded.load(Acquire);
+        if recorded < run.end {
+            self.slabs.prepare(recorded..run.end)?;
+            self.recorded.fetch_max(run.end, AcqRel);
+        }
         let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
         self.memory.commit(bytes, Protection::ReadWrite)?;
         bits::set(ready, run);
@@ -438,7 +512,7 @@ mod tests {
     use std::vec::Vec;
 
     /// Twice of what is kept, and little to look at for who reads all mappings of a process.
-    const SMALL_LEN: usize = 2 * KEPT_MIN;
+    const SMALL_LEN: usize = 4 * KEPT_MIN;
 
     /// A small one, which stays for ever.
     fn small(is_counted: bool) -> &'static Ground {
@@ -517,6 +591,21 @@ mod tests {
                     unsafe { ground.place(again + granule).read() == 0 }
                 })
         );
+    }
+
+    #[test]
+    fn what_is_taken_again_and_again_is_kept_after_a_while() {
+        let ground = small(false);
+        let part = SMALL_LEN / 4;
+        let turn = || {
+            let runs = [0; 2].map(|_| ground.take(part, 1).expect("room"));
+            runs.iter().for_each(|&(first, _)| ground.give(first..first + part));
+            ground.idle.load(Relaxed) < 2 * part
+        };
+        assert!(turn() && ground.allowance.load(Relaxed) == 0, "nothing was missed yet");
+        let emptied = (0..20).filter(|_| turn()).count();
+        assert!(emptied < 10 && !turn(), "{emptied} turns of 20 gave memory back");
+        assert!(ground.allowance.load(Relaxed) <= SMALL_LEN / 2);
     }
 
     #[test]

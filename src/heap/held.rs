@@ -2,11 +2,11 @@
 //! its slabs.
 
 use super::class::{Class, GRANULE_LEN};
-use super::core::{CAPACITY, Core, Own};
+use super::core::{Core, Own};
 use super::ground::Ground;
 use super::place::Place;
 use super::report::{Finding, broken};
-use super::slab::{Kind, Links, Slab};
+use super::slab::{Field, Kind, Links, Slab};
 use crate::ds::bits::BITS;
 use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::ds::returned::{self, Told};
@@ -88,8 +88,8 @@ impl Held {
     /// Draws a batch from a slab into the cache, in the order of addresses.
     fn draw(&self, class: Class, from: Place) {
         let Place { granule, slab } = from;
-        let (batch, most) = (&self.own().batches[class.index()], CAPACITY[class.index()]);
-        let half = u32::from(most).div_ceil(2);
+        let batch = &self.own().batches[class.index()];
+        let half = (self.own().capacity(class) as u32).div_ceil(2);
         let wanted = batch.get().max(BATCH_MIN).min(half);
         let count = wanted.min(slab.free.get());
         batch.set(wanted * 2);
@@ -118,7 +118,7 @@ impl Held {
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
     fn collect(&self) -> bool {
-        let mut next = self.core.handed.swap(0, Acquire);
+        let mut next = self.core.handed().swap(0, Acquire);
         let mut has_some = false;
         while let Some(granule) = next.checked_sub(1) {
             let from = self.place(granule as usize);
@@ -187,7 +187,7 @@ impl Held {
     /// Takes back a block of this core's.
     #[inline]
     pub(super) fn free(&self, class: Class, block: NonNull<u8>) {
-        if !self.own().push(class, block) {
+        if !self.own().push(class, block.as_ptr()) {
             self.free_slowly(class, block);
         }
     }
@@ -195,8 +195,8 @@ impl Held {
     #[cold]
     #[inline(never)]
     fn free_slowly(&self, class: Class, block: NonNull<u8>) {
-        self.flush(class, usize::from(CAPACITY[class.index()]).div_ceil(2));
-        self.own().push(class, block);
+        self.flush(class, self.own().capacity(class).div_ceil(2));
+        self.own().push(class, block.as_ptr());
     }
 
     /// Gives the `count` oldest blocks of a cache back to their slabs: neighbours, which came in a
@@ -241,6 +241,14 @@ impl Held {
         }
     }
 
+    /// Takes back blocks of a word of bits; a slab that has none in use any more is given back.
+    pub(super) fn free_word(&self, from: Place, word: usize, mask: u64) {
+        self.free_bits(from, word, mask);
+        if from.slab.free.get() == from.slab.blocks.get() {
+            self.drop_slab(from);
+        }
+    }
+
     /// Sets bits of a slab; it stands in the list of its class from then on.
     #[inline]
     fn free_bits(&self, from: Place, word: usize, mask: u64) {
@@ -248,7 +256,7 @@ impl Held {
         let bits = self.ground.word(slab, word);
         let old = bits.load(Relaxed);
         if old & mask != 0 {
-            self.freed_twice(from, word, old & mask);
+            freed_twice(self.ground, from, word, old & mask);
         }
         bits.store(old | mask, Relaxed);
         if slab.cursor.get() > word as u32 {
@@ -259,14 +267,6 @@ impl Held {
         if before == 0 {
             self.link(&self.own().slabs[class_of(slab).index()], from, |slab| &slab.in_class);
         }
-    }
-
-    #[cold]
-    fn freed_twice(&self, from: Place, word: usize, bits: u64) -> ! {
-        let number = word * BITS + bits.trailing_zeros() as usize;
-        let offset = number * from.slab.size.get() as usize;
-        let block = self.ground.place(from.granule).wrapping_add(offset);
-        broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"))
     }
 
     /// A slab all of whose blocks are free goes back to the ground, if its class has another one.
@@ -297,7 +297,7 @@ impl Held {
     /// Counts granules against the limit of the heap. What is not in use is given back first, if it
     /// has to be.
     fn charge(&self, granules: usize) -> Result<(), Error> {
-        let budget = &self.ground.core(self.core.root()).budget;
+        let budget = self.ground.core(self.core.root()).budget();
         if budget.take(granules) {
             return Ok(());
         }
@@ -310,7 +310,7 @@ impl Held {
     }
 
     fn uncharge(&self, granules: usize) {
-        self.ground.core(self.core.root()).budget.give(granules);
+        self.ground.core(self.core.root()).budget().give(granules);
     }
 
     /// A block too long for slabs, and whether it reads zero.
@@ -320,7 +320,7 @@ impl Held {
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
         let granules = len.max(1).div_ceil(GRANULE_LEN);
-        if self.core.handed.load(Relaxed) != 0 {
+        if self.core.handed().load(Relaxed) != 0 {
             self.collect();
         }
         self.charge(granules)?;
@@ -366,7 +366,7 @@ impl Held {
             from.slab.forget_announced();
             self.ground.give(from.whole());
         }
-        self.core.handed.store(0, Relaxed);
+        self.core.handed().store(0, Relaxed);
         self.own().reset();
     }
 
@@ -374,7 +374,7 @@ impl Held {
     pub(super) fn trim(&self) {
         self.collect();
         for class in Class::all() {
-            self.flush(class, self.own().cached(class).len());
+            self.flush(class, self.own().count(class));
             self.own().batches[class.index()].set(0);
             let mut next = self.own().slabs[class.index()].get();
             while let Some(granule) = next.checked_sub(1) {
@@ -391,7 +391,7 @@ impl Held {
         self.unlink(&self.own().slabs[class.index()], from, |slab| &slab.in_class);
     }
 
-    fn link(&self, list: &Cell<u32>, new: Place, links: impl Fn(&Slab) -> &Links) {
+    fn link(&self, list: &Field, new: Place, links: impl Fn(&Slab) -> &Links) {
         let (mark, old) = (new.granule as u32 + 1, list.get());
         links(new.slab).previous.set(0);
         links(new.slab).next.set(old);
@@ -401,7 +401,7 @@ impl Held {
         list.set(mark);
     }
 
-    fn unlink(&self, list: &Cell<u32>, old: Place, links: impl Fn(&Slab) -> &Links) {
+    fn unlink(&self, list: &Field, old: Place, links: impl Fn(&Slab) -> &Links) {
         let (next, previous) = (links(old.slab).next.get(), links(old.slab).previous.get());
         match previous.checked_sub(1) {
             Some(before) => links(self.ground.slab(before as usize)).next.set(next),
@@ -422,23 +422,38 @@ fn class_of(slab: &Slab) -> Class {
 /// Returns a block to the core that has its slab or run, from a thread that does not hold it.
 pub(super) fn give_back(ground: &'static Ground, place: Place, block: NonNull<u8>) {
     let from = place.first(ground);
-    let hand_over = || {
-        ground.core(from.slab.owner() - 1).hand_over(from.granule, from.slab.handed());
-    };
     if from.slab.kind() == Kind::Run {
         if ground.place(from.granule) != block.as_ptr() {
             broken(Finding::NotABlock, block);
         }
         match from.slab.announced().swap(1, AcqRel) {
-            0 => return hand_over(),
+            0 => return hand_over(ground, from),
             _ => broken(Finding::FreedTwice, block),
         }
     }
     let (word, mask) = from.bit_of(ground, block);
+    give_back_bits(ground, from, word, mask);
+}
+
+/// Returns blocks of a word of a slab in the same way.
+pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, mask: u64) {
     let (_, theirs) = ground.bits(from.slab);
     match returned::give(from.slab.announced(), theirs, word, mask) {
         Told::Nothing => {}
-        Told::HandOver => hand_over(),
-        Told::Twice => broken(Finding::FreedTwice, block),
+        Told::HandOver => hand_over(ground, from),
+        Told::Twice => freed_twice(ground, from, word, mask),
     }
+}
+
+fn hand_over(ground: &'static Ground, from: Place) {
+    ground.core(from.slab.owner() - 1).hand_over(from.granule, from.slab.handed());
+}
+
+/// Reports the first block of a word of bits.
+#[cold]
+fn freed_twice(ground: &'static Ground, from: Place, word: usize, bits: u64) -> ! {
+    let number = word * BITS + bits.trailing_zeros() as usize;
+    let offset = number * from.slab.size.get() as usize;
+    let block = ground.place(from.granule).wrapping_add(offset);
+    broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"))
 }

@@ -1,6 +1,8 @@
 //! Floor 4, uses floors 0 to 2. Looking at a heap: its blocks, its numbers, its rules.
 
 use super::class::{Class, GRANULE_LEN};
+use super::core::{Core, Gathered, Own};
+use super::ground::Ground;
 use super::held::Held;
 use super::place::Place;
 use super::slab::Kind;
@@ -96,6 +98,69 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
+impl Ground {
+    /// What the slab or run has that begins here; what lies in a cache counts as in use.
+    fn stats_at(&self, from: Place) -> HeapStats {
+        let slab = from.slab;
+        let len = slab.granules.get() as usize * GRANULE_LEN;
+        if slab.kind() == Kind::Run {
+            let in_use = usize::from(slab.announced().load(Relaxed) == 0);
+            return HeapStats {
+                blocks: in_use,
+                bytes: in_use * len,
+                runs: 1,
+                len,
+                ..HeapStats::default()
+            };
+        }
+        let (_, theirs) = self.bits(slab);
+        let returned: u32 = theirs.iter().map(|word| word.load(Relaxed).count_ones()).sum();
+        // Others may be at work: then the sum may be wrong by what they do.
+        let free = (slab.free.get() + returned).min(slab.blocks.get());
+        let blocks = (slab.blocks.get() - free) as usize;
+        let bytes = blocks * slab.size.get() as usize;
+        HeapStats { blocks, bytes, slabs: 1, len, ..HeapStats::default() }
+    }
+
+    /// What all cores of a heap have, whoever holds them: exact if nobody uses it meanwhile.
+    pub(super) fn stats_of(&'static self, root: u32) -> HeapStats {
+        let of_heap = |core: &Core| core.root() == root;
+        let slabs = self.used().map(|granule| Place::at(self, granule)).filter(|at| {
+            let owner = at.slab.owner().checked_sub(1);
+            matches!(at.slab.kind(), Kind::Slab | Kind::Run)
+                && owner.is_some_and(|number| of_heap(self.core(number)))
+        });
+        let stats = slabs.map(|from| self.stats_at(from));
+        let stats = stats.fold(HeapStats::default(), HeapStats::plus);
+        let cores = self.cores().filter(|core| of_heap(core));
+        cores.fold(stats, |stats, core| core.own.less_gathered(core.own.less_cached(stats), self))
+    }
+}
+
+impl Own {
+    /// Without what lies in the caches.
+    fn less_cached(&self, mut stats: HeapStats) -> HeapStats {
+        for class in Class::all() {
+            let (count, bytes) = (self.count(class), self.count(class) * class.size());
+            stats.blocks = stats.blocks.saturating_sub(count);
+            stats.bytes = stats.bytes.saturating_sub(bytes);
+            stats.cached += bytes;
+        }
+        stats
+    }
+
+    /// Without what is gathered, which is free for its users.
+    fn less_gathered(&self, mut stats: HeapStats, ground: &Ground) -> HeapStats {
+        for (granule, mask) in self.all_gathered().filter_map(Gathered::shown) {
+            let (count, size) = (mask.count_ones() as usize, ground.slab(granule).size.get());
+            stats.blocks = stats.blocks.saturating_sub(count);
+            stats.bytes = stats.bytes.saturating_sub(count * size as usize);
+            stats.cached += count * size as usize;
+        }
+        stats
+    }
+}
+
 impl Held {
     /// All slabs and runs.
     pub(super) fn all(&self) -> impl Iterator<Item = Place> + '_ {
@@ -109,7 +174,7 @@ impl Held {
 
     /// Shows every block in use. The caches are emptied for that.
     pub(super) fn walk(&self, mut visit: impl FnMut(Block)) {
-        Class::all().for_each(|class| self.flush(class, self.core.own.cached(class).len()));
+        Class::all().for_each(|class| self.flush(class, self.core.own.count(class)));
         for from in self.all() {
             let place = self.ground.place(from.granule);
             let mut show = |offset: usize, usable_len: usize| {
@@ -133,31 +198,9 @@ impl Held {
     }
 
     pub(super) fn stats(&self) -> HeapStats {
-        let mut stats = HeapStats::default();
-        for from in self.all() {
-            let len = from.slab.granules.get() as usize * GRANULE_LEN;
-            stats.len += len;
-            if from.slab.kind() == Kind::Run {
-                let in_use = usize::from(from.slab.announced().load(Relaxed) == 0);
-                stats.runs += 1;
-                stats.blocks += in_use;
-                stats.bytes += in_use * len;
-                continue;
-            }
-            let (_, theirs) = self.ground.bits(from.slab);
-            let returned: u32 = theirs.iter().map(|word| word.load(Relaxed).count_ones()).sum();
-            let in_use = (from.slab.blocks.get() - from.slab.free.get() - returned) as usize;
-            stats.slabs += 1;
-            stats.blocks += in_use;
-            stats.bytes += in_use * from.slab.size.get() as usize;
-        }
-        for class in Class::all() {
-            let count = self.core.own.cached(class).len();
-            stats.blocks -= count;
-            stats.bytes -= count * class.size();
-            stats.cached += count * class.size();
-        }
-        stats
+        let of_slabs = self.all().map(|from| self.ground.stats_at(from));
+        let stats = of_slabs.fold(HeapStats::default(), HeapStats::plus);
+        self.core.own.less_cached(stats)
     }
 
     pub(super) fn validate(&self) -> Result<(), Violation> {

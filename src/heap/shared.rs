@@ -88,6 +88,11 @@ impl Heap {
         Ok(Heap { ground, options, cores })
     }
 
+    /// The number of its first core.
+    pub(super) fn root(&self) -> u32 {
+        self.cores[0].load(Ordering::Relaxed) - 1
+    }
+
     fn cores(&self) -> impl Iterator<Item = &'static Core> + '_ {
         let marks = self.cores.iter().map(|mark| mark.load(Ordering::Acquire));
         marks.map_while(|mark| Some(self.ground.core(mark.checked_sub(1)?)))
@@ -103,7 +108,7 @@ impl Heap {
     /// Takes hold of one of the cores.
     #[inline]
     fn turn(&self) -> Turn {
-        let first = self.ground.core(self.cores[0].load(Ordering::Relaxed) - 1);
+        let first = self.ground.core(self.root());
         if self.cores[1].load(Ordering::Relaxed) == 0
             && let Some(turn) = self.try_hold(first)
         {
@@ -130,7 +135,7 @@ impl Heap {
 
     /// Makes core number `count`, unless another thread does.
     fn add_core(&self, count: usize) -> Result<(), Error> {
-        let root = self.cores[0].load(Ordering::Relaxed) - 1;
+        let root = self.root();
         let core = self.ground.take_core()?;
         core.begin(root, 0);
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
@@ -324,8 +329,7 @@ impl Heap {
     fn owned(&self, address: NonNull<u8>) -> Option<Place> {
         let place = Place::of(self.ground, address)?;
         let number = place.slab.owner().checked_sub(1)?;
-        let root = self.cores[0].load(Ordering::Relaxed);
-        (self.ground.core(number).root() + 1 == root).then_some(place)
+        (self.ground.core(number).root() == self.root()).then_some(place)
     }
 
     /// The place of a block that has to be ours.

@@ -19,11 +19,8 @@
 //!    first are of kind `Inside`, and know how far away that is.
 #![forbid(unsafe_code)]
 
-use super::class::Class;
+use super::class::{self, Class};
 use crate::ds::primitive::{AtomicU8, AtomicU32, Ordering::Relaxed};
-
-/// What a granule of a run has for a class.
-const NO_CLASS: u8 = u8::MAX;
 
 /// What a granule is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +104,12 @@ impl Slab {
         Class::of_number(self.class.load(Relaxed))
     }
 
+    /// The same for the quick way, on which `NONE` needs no question.
+    #[inline(always)]
+    pub(super) fn class_or_none(&self) -> Class {
+        Class::of_number_or_none(self.class.load(Relaxed))
+    }
+
     #[inline]
     pub(super) fn kind(&self) -> Kind {
         match self.kind.load(Relaxed) {
@@ -159,14 +162,14 @@ impl Slab {
     /// Makes it the beginning of a run of `granules`: one block.
     pub(super) fn become_run(&self, owner: u32, granules: u32) {
         self.granules.set(granules);
-        self.class.store(NO_CLASS, Relaxed);
+        self.class.store(class::NONE, Relaxed);
         self.become_kind(owner, Kind::Run);
     }
 
     /// Makes it a part of what begins `distance` granules before it.
     pub(super) fn become_inside(&self, owner: u32, distance: u32, class: Option<Class>) {
         self.granules.set(distance);
-        self.class.store(class.map_or(NO_CLASS, Class::number), Relaxed);
+        self.class.store(class.map_or(class::NONE, Class::number), Relaxed);
         self.become_kind(owner, Kind::Inside);
     }
 

@@ -35,6 +35,9 @@
 //! | else | an error; for `Frozen` a copy, if it may be | the same | the same |
 //! | a disk that fails | reads zero, and is told | ends the process | cannot harm a copy |
 //!
+//! Who has a map of his own and wants to keep others away meanwhile takes a `Lease` of the file
+//! (Linux).
+//!
 //! # Values instead of bytes
 //! Of each raw view `as_slice_of` makes a slice of numbers, or of other plain data ([`Pod`]).
 //!
@@ -51,6 +54,7 @@ mod held;
 mod lost;
 mod mapped;
 mod pod;
+mod prefault;
 mod racy;
 pub mod shared;
 #[cfg(all(test, feature = "std"))]
@@ -63,8 +67,9 @@ pub use crate::vm::Access;
 pub use copy::{CowView, DirtyRanges};
 pub use grow::{GrowAppender, GrowBuilder, GrowMap, GrowReader, Recovered};
 #[cfg(feature = "std")]
-pub use held::{Exclusive, FreezePolicy, Frozen, Proof};
+pub use held::{Exclusive, FreezePolicy, Frozen, Lease, Proof};
 pub use pod::{Pod, bytes_of};
+pub use prefault::{Prefault, prefault};
 pub use racy::Racy;
 pub use view::{View, ViewMut};
 pub use word::Word;

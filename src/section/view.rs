@@ -215,9 +215,8 @@ impl ViewMut {
     /// Brings the pages of `range` into memory now, ready to be written: one call instead of a
     /// fault for each piece of the cache.
     ///
-    /// Whether that is quicker, no file system tells: it is where the file is kept in pieces of a
-    /// page, and in memory (tmpfs), and it is slower where the pieces are large (ext4, of files
-    /// that are written or read in long runs).
+    /// It is `Always` of [`prefault`](crate::section::prefault), which also has a rule for when and
+    /// how that is quicker.
     ///
     /// Linux: madvise(MADV_POPULATE_WRITE). Elsewhere the pages are touched.
     ///

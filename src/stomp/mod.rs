@@ -19,6 +19,7 @@ mod backend;
 mod diagnose;
 mod fault;
 mod finder;
+mod global;
 pub(crate) mod layout;
 pub mod options;
 mod own_stack;

@@ -25,11 +25,14 @@ mod cache;
 mod faults;
 mod grow;
 pub(crate) mod inject;
+#[cfg(unix)]
+mod keys;
 #[cfg(feature = "std")]
 mod lease;
 mod memory;
 #[cfg(test)]
 pub(crate) mod model;
+mod prefault;
 mod reflection;
 mod section;
 mod shared;
@@ -325,3 +328,13 @@ const _FAULT_CONTRACT: (
     fn(&[u8]),
     fn(),
 ) = (watch_faults, on_roomy_stack, without_signals, generation, write_error, yield_now);
+
+/// Threads: two words that each has of its own, and a call when it ends.
+#[expect(clippy::type_complexity, reason = "as above")]
+const _THREAD_CONTRACT: (
+    fn() -> *mut u8,
+    fn(*mut u8),
+    fn() -> *mut u8,
+    fn(*mut u8),
+    fn(fn(*mut u8), *mut u8) -> Result<(), Errno>,
+) = (thread_word, set_thread_word, thread_stage, set_thread_stage, call_at_thread_end);

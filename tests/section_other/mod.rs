@@ -68,7 +68,7 @@ pub(crate) fn live() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
-    let mut kept = Vec::new();
+    let mut kept = Kept::default();
     for line in io::stdin().lines() {
         let line = line.expect("text");
         let (what, path) = line.split_once(' ').expect("two words");
@@ -79,7 +79,16 @@ pub(crate) fn live() {
     }
 }
 
-fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
+/// What the other process has of files.
+#[derive(Default)]
+struct Kept {
+    files: Vec<File>,
+    /// Maps of files that are not open any more.
+    #[cfg(unix)]
+    maps: Vec<Map>,
+}
+
+fn act(what: &str, path: &Path, kept: &mut Kept) -> io::Result<String> {
     let mut writer = File::options();
     writer.write(true);
     match what {
@@ -113,9 +122,17 @@ fn act(what: &str, path: &Path, kept: &mut Vec<File>) -> io::Result<String> {
             return Ok(format!("{} bytes, sum {}", content.len(), sum(&content)));
         }
         // To have it open, until `close`.
-        "keep-reading" => kept.push(File::open(path)?),
-        "keep-writing" => kept.push(writer.read(true).open(path)?),
-        "close" => kept.clear(),
+        "keep-reading" => kept.files.push(File::open(path)?),
+        "keep-writing" => kept.files.push(writer.read(true).open(path)?),
+        #[cfg(unix)]
+        "keep-mapping" => kept.maps.push(Map::of(path)?),
+        #[cfg(unix)]
+        "store" => kept.maps.iter().for_each(|map| map.store(0..map.len, 0xee)),
+        #[cfg(unix)]
+        "store-one" => {
+            kept.maps.iter().for_each(|map| map.store(map.len / 2..map.len / 2 + 8, 0xee))
+        }
+        "close" => *kept = Kept::default(),
         _ => panic!("{what}?"),
     }
     Ok(String::new())
@@ -141,6 +158,47 @@ pub(crate) fn when_left<T>(
 /// A number that says whether two files are equal.
 pub(crate) fn sum(content: &[u8]) -> u64 {
     content.iter().fold(7, |sum, &byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+
+/// A file that was mapped to be written, and closed.
+#[cfg(unix)]
+struct Map {
+    start: *mut u8,
+    len: usize,
+}
+
+#[cfg(unix)]
+impl Map {
+    fn of(path: &Path) -> io::Result<Self> {
+        use std::os::fd::AsRawFd;
+        let file = File::options().read(true).write(true).open(path)?;
+        let len = file.metadata()?.len() as usize;
+        let (rights, sharing) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        let nowhere = std::ptr::null_mut();
+        // SAFETY: new addresses.
+        let start = unsafe { libc::mmap(nowhere, len, rights, sharing, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Map { start: start.cast(), len })
+    }
+
+    fn store(&self, range: std::ops::Range<usize>, byte: u8) {
+        for place in range {
+            // SAFETY: inside the map.
+            let target = unsafe { self.start.add(place) };
+            // SAFETY: it can be written.
+            unsafe { target.write_volatile(byte) };
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used again.
+        unsafe { libc::munmap(self.start.cast(), self.len) };
+    }
 }
 
 /// By path, without a file of one's own.

@@ -29,8 +29,12 @@ const PARTS: [(&str, usize, Part); 7] = [
     ("flush", 40, flush::run),
     ("scan", 3, scan::run),
     ("racy", 3, scan::racy),
-    ("touch", 1, |turns, random| touch::run(&std::env::temp_dir(), turns, random)),
-    ("touch-memory", 1, |turns, random| touch::run(Path::new("/dev/shm"), turns, random)),
+    ("touch", 3, |turns, random| {
+        touch::run(&std::env::temp_dir(), &[4 << 10, 64 << 10, 1 << 20, 2 << 20], turns, random)
+    }),
+    ("touch-memory", 3, |turns, random| {
+        touch::run(Path::new("/dev/shm"), &[1 << 20], turns, random)
+    }),
     ("copy", 1, copy::run),
 ];
 

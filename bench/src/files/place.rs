@@ -25,8 +25,13 @@ impl OwnFile {
 
     /// With `len` bytes, which are on the disk and in the cache.
     pub(super) fn filled(folder: &Path, len: usize) -> Result<Self> {
+        Self::written_by(folder, len, 1 << 20)
+    }
+
+    /// The same, written by pieces of a length, which divides `len`.
+    pub(super) fn written_by(folder: &Path, len: usize, piece: usize) -> Result<Self> {
         let own = Self::new_in(folder)?;
-        let block: Vec<u8> = (0..1 << 20).map(|index: u32| (index >> 3) as u8).collect();
+        let block: Vec<u8> = (0..piece as u32).map(|index| (index >> 3) as u8).collect();
         let mut file = own.open()?;
         for _ in 0..len / block.len() {
             file.write_all(&block)?;

@@ -11,7 +11,7 @@ use crate::shape::Shape;
 use crate::spread::{Digits, digit, distribute, reverse, split};
 use crate::watch::{Stopped, Watch};
 use survey::Survey;
-pub(crate) use survey::found;
+pub(crate) use survey::{disorder, found};
 
 /// How the elements were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why a file was not sorted. Unless it says otherwise the file has all of its elements.
 #[derive(Debug)]
@@ -54,6 +55,27 @@ pub enum Error {
         /// Its bytes now; as many as before, if only its content is another.
         now: u64,
     },
+    /// Somebody else has written to the file while it was sorted, or can have. It is as long as
+    /// before, and has its elements, but for those that were written over.
+    Written {
+        /// The file.
+        path: PathBuf,
+        /// How it is known.
+        evidence: Evidence,
+    },
+    /// Somebody else has waited for the file, and the sort has stopped for him before the system
+    /// lets him in. The file is in some order.
+    Wanted {
+        /// The file.
+        path: PathBuf,
+        /// How long he has waited.
+        waited: Duration,
+    },
+    /// Somebody else has the file open. Nothing was done.
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file has another length than when the sort died that has left the journal. Nothing was
     /// put back.
     Resized {
@@ -78,6 +100,24 @@ pub enum Error {
         /// The journal.
         journal: PathBuf,
     },
+}
+
+/// How it is known that somebody else has written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// The system has told of a call: write, truncate, or the like.
+    Call,
+    /// The elements are not those that were there before.
+    Elements,
+    /// They are not in order although all were sorted: from this offset on.
+    Order {
+        /// Where the first element begins that comes before the one in front of it.
+        offset: u64,
+    },
+    /// The process was stopped for so long that the system has let in who waited: he can have
+    /// written.
+    LeaseLost,
 }
 
 impl Error {
@@ -116,6 +156,20 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Error::Changed { path, before, now } => changed(out, path, *before, *now),
+            Error::Written { path, evidence } => written(out, path, *evidence),
+            Error::Wanted { path, waited } => write!(
+                out,
+                "stopped, because another program has waited for {} for {:.1} s; it has all of its \
+                 elements, in no order; sort it again when nobody else needs it",
+                path.display(),
+                waited.as_secs_f64()
+            ),
+            Error::InUse { path } => write!(
+                out,
+                "another program has {} open, and can write to it; nothing was done; close it \
+                 there, and sort it again",
+                path.display()
+            ),
             Error::Resized { path, journal, before, now } => write!(
                 out,
                 "{} has {now} bytes, and had {before} when a sort of it died, whose journal is {}: \
@@ -161,6 +215,38 @@ fn changed(out: &mut fmt::Formatter<'_>, path: &Path, before: u64, now: u64) -> 
         ),
     }?;
     out.write_str("; keep others away from it and sort it again")
+}
+
+fn written(out: &mut fmt::Formatter<'_>, path: &Path, evidence: Evidence) -> fmt::Result {
+    let path = path.display();
+    match evidence {
+        Evidence::Call => write!(out, "another program has written to {path} while it was sorted"),
+        Evidence::Elements => {
+            write!(
+                out,
+                "{path} has other elements than before it was sorted: another program has \
+                         written to it meanwhile, or its disk has failed"
+            )
+        }
+        Evidence::Order { offset } => {
+            write!(
+                out,
+                "another program has written to {path} while it was sorted: from offset \
+                         {offset} on it has another order than it was brought into"
+            )
+        }
+        Evidence::LeaseLost => {
+            write!(
+                out,
+                "this process was stopped while it sorted {path}, for longer than the \
+                         system lets others wait: they can have written to it"
+            )
+        }
+    }?;
+    out.write_str(
+        "; it has all of its elements but what was written over; look whether these matter, and \
+         sort it again when no other program has it open",
+    )
 }
 
 impl std::error::Error for Error {

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::fuse::Fuse;
 use crate::guardian::Guardian;
 use crate::journal::{Damaged, Geometry, HEADER_LEN, Header, Journal, identity_of};
+use crate::others::{Kept, Others, evidence, open_to_sort};
 use crate::prefault::prefault;
 use crate::shape::Shape;
 use crate::watch::{Stopped, Watch};
@@ -13,6 +14,7 @@ use granule::section::{Access, Section, ViewMut};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 /// How a file is sorted.
 #[derive(Clone, Copy)]
@@ -30,11 +32,21 @@ pub struct Options<'a> {
     pub progress: Option<&'a (dyn Fn(u64, u64) + Sync)>,
     /// Set by anybody at any time to have the sort stop soon, with [`Error::Stopped`].
     pub stop: Option<&'a AtomicBool>,
+    /// How long others wait who open the file meanwhile, until the sort stops for them with
+    /// [`Error::Wanted`]. At most three quarters of what the system lets them wait (Linux: 45 s).
+    pub patience: Duration,
 }
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { threads: 0, memory: 1 << 20, guardian: true, progress: None, stop: None }
+        Options {
+            threads: 0,
+            memory: 1 << 20,
+            guardian: true,
+            progress: None,
+            stop: None,
+            patience: Duration::MAX,
+        }
     }
 }
 
@@ -49,6 +61,8 @@ pub struct Report {
     pub recovery: Recovery,
     /// Threads that worked.
     pub threads: usize,
+    /// What kept others away meanwhile.
+    pub kept: Kept,
 }
 
 /// What recovery had to do.
@@ -84,16 +98,47 @@ const SCRATCH_LEN: usize = 128 << 10;
 ///
 /// Elements that are equal may change places with each other.
 ///
-/// # When others do not keep away
-/// That nobody else uses the file is the caller's promise (see Safety). What happens if somebody
-/// does:
+/// # When others want the file, too
+/// Nobody else may use it (see Safety), and this is what is done about it:
+///
+/// | | who opens the file meanwhile | [`Report::kept`] |
+/// |---|---|---|
+/// | Linux | waits: a [lease](granule::section::Lease) | [`Kept::Lease`] |
+/// | Windows, opened by [`open_to_sort`](crate::open_to_sort) | is refused | [`Kept::ShareMode`] |
+/// | all else | gets it | [`Kept::Nothing`] |
+///
+/// *Lease.* He gets the file when it is sorted. Who has waited for three quarters of the time that
+/// Linux lets him wait (45 seconds), or as long as [`Options::patience`] says, gets it at once: the
+/// sort stops, puts back what it holds, and ends with [`Error::Wanted`]. When it is killed he waits
+/// for the guardian. It is the same for a thread of this program, so a shape or
+/// [`Options::progress`] must not open the file: it would wait for itself. What the lease costs
+/// cannot be measured.
+///
+/// *Nothing*: there is no lease when somebody has the file open before the sort begins, to read, to
+/// write, or by a map, which keeps a file open also when its descriptor was closed; when it is
+/// another user's, without CAP_LEASE; and on file systems whose files others can change behind this
+/// kernel (on a network, FUSE, overlay). The file is sorted all the same. A sum over hashes of all
+/// elements, which does not depend on their order, is made before the first store and compared
+/// after the last one, and the order is looked at once more. That takes about a quarter of the time
+/// of a sort of numbers.
+///
+/// Besides, Linux tells of every call that writes to the file (inotify), and the sort stops.
+///
+/// What becomes of what others do:
 ///
 /// | he | the sort |
 /// |---|---|
 /// | makes the file shorter | ends with [`Error::Changed`], on Linux; see below |
-/// | makes it longer | sorts what was there, and ends with [`Error::Changed`] |
-/// | makes it shorter and longer again | the same, if a page was touched that was gone meanwhile |
-/// | writes to it | finds out by chance only: see below |
+/// | makes it longer | leaves that part as it is, and ends with [`Error::Changed`] |
+/// | makes it shorter and longer again | ends with [`Error::Changed`] or [`Error::Written`] |
+/// | writes to it by a call | ends with [`Error::Written`]; see below |
+/// | stores to it through a map | the same, unless the store is lost: see below |
+///
+/// Written: the file is as long as before, and has each of its elements once, but for those that
+/// were written over, of which some may be there all the same. It is in no order. A store through a
+/// map to a place whose element the journal has at that moment is written over by the sort, and no
+/// system tells of it: that store is lost, the file has all of its elements in order, and the sort
+/// succeeds. Elsewhere than on Linux it can be the same with calls.
 ///
 /// Shorter: a touch of a page that is gone is no death by SIGBUS on Linux. The sort is stopped by
 /// it as by a kill, at that very instruction; its journal is put back into what is left of the
@@ -107,17 +152,14 @@ const SCRATCH_LEN: usize = 128 << 10;
 /// A kill later than that leaves the same to the guardian, which puts back what has a place. If it
 /// is killed, too, or there is none, recovery refuses as above.
 ///
-/// Writes: neither length nor time of a file tell of them, because the sort itself changes the time
-/// with each store. Where an element was changed between two looks the sort may find that what it
-/// counts is not what it has counted, and ends with [`Error::Changed`], or by a panic; else the
-/// change is lost, or sorted with the rest. To sort into a new file
-/// ([`external`](crate::external)) tells of every change.
-///
 /// # Errors
 /// - [`Error::Busy`]: another sort of the file is running.
 /// - [`Error::NotWhole`]: the file is no whole number of elements.
 /// - [`Error::Stopped`]: by [`Options::stop`].
-/// - [`Error::Changed`]: somebody has changed the file meanwhile, or its disk has lost a part.
+/// - [`Error::Changed`]: somebody has changed the file's length meanwhile, or its disk has lost a
+///   part.
+/// - [`Error::Written`]: somebody has written to it meanwhile, or can have.
+/// - [`Error::Wanted`]: somebody has waited for it for too long.
 /// - [`Error::Resized`]: a journal was found, and the file has another length than it had then.
 /// - [`Error::Foreign`], [`Error::Damaged`]: a journal was found that is of no use.
 /// - [`Error::Io`], [`Error::Map`]: the system refused something.
@@ -147,6 +189,7 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     options: &Options<'_>,
 ) -> Result<Report, Error> {
     let width = shape.width();
+    let others = Others::of(file, path, options.patience);
     let len = len_of(file, path)?;
     if len % width as u64 != 0 {
         return Err(Error::NotWhole { path: path.to_owned(), len, width });
@@ -158,12 +201,12 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     fuse.arm();
     let parts = usize::try_from(len / PART_LEN_MIN).unwrap_or(usize::MAX);
     let threads = threads_of(options).min(parts).max(1);
-    let elements = len / width as u64;
-    let report = |found| Report { elements, found, recovery, threads };
+    let (elements, kept) = (len / width as u64, others.kept());
+    let report = |found| Report { elements, found, recovery, threads, kept };
     let found = engine::found(&data, shape);
     check_unchanged(file, path, len, fuse.is_blown())?;
     if found == Found::Sorted {
-        return Ok(report(found));
+        return others.end(path, None).map(|()| report(found));
     }
     let header = Header {
         data_len: len,
@@ -175,20 +218,34 @@ pub unsafe fn sort_file_in_place<S: Shape>(
     let journal = Journal::create(path, header)?;
     let mut session = Session { fuse: Some(fuse), data, journal: Some(journal), guardian: None };
     session.prepare(file, path, threads, options)?;
-    let sorted = session.sort(shape, found, 2 * len, options);
-    let is_blown = session.end(path)?;
-    let is_asked = options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+    let before = others.look(&session.data, shape, threads);
+    let sorted = session.sort(shape, found, 2 * len, options, &others);
+    session.put_back(path)?;
+    let is_done = matches!(sorted, Ok(Ok(())));
+    let look = |before| evidence(&session.data, shape, threads, before, is_done);
+    let evidence = before.and_then(look);
+    check_unchanged(file, path, len, session.end(path)?)?;
+    let waited = others.waited_too_long();
+    others.end(path, evidence)?;
     match sorted {
-        Ok(Ok(())) => check_unchanged(file, path, len, is_blown)?,
-        Ok(Err(Stopped)) if is_asked && !is_blown => {
-            return Err(Error::Stopped { path: path.to_owned() });
-        }
+        Ok(Ok(())) => Ok(report(found)),
+        Ok(Err(Stopped)) => Err(why_stopped(path, options, waited, len)),
         // A panic of the shape.
-        Err(panic) if !is_blown && len_of(file, path)? == len => resume_unwind(panic),
-        // The elements were not those that had been looked at before.
-        _ => check_unchanged(file, path, len, true)?,
+        Err(panic) => resume_unwind(panic),
     }
-    Ok(report(found))
+}
+
+/// The sort has stopped, and nobody has changed the file's length.
+fn why_stopped(path: &Path, options: &Options<'_>, waited: Option<Duration>, len: u64) -> Error {
+    let path = path.to_owned();
+    match waited {
+        _ if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) => {
+            Error::Stopped { path }
+        }
+        Some(waited) => Error::Wanted { path, waited },
+        // The elements were not those that had been looked at before.
+        None => Error::Changed { path, before: len, now: len },
+    }
 }
 
 /// Puts back what a sort of this file that died has left in its journal, and removes that.
@@ -197,7 +254,8 @@ pub unsafe fn sort_file_in_place<S: Shape>(
 /// - [`Error::Busy`]: the sort is alive.
 /// - [`Error::Foreign`], [`Error::Damaged`]: the journal is of no use.
 /// - [`Error::Resized`]: the file has another length than it had then. Nothing was put back.
-/// - [`Error::Changed`]: it was made shorter meanwhile.
+/// - [`Error::Changed`], [`Error::Written`]: it was made shorter, or written to, meanwhile.
+/// - [`Error::InUse`]: somebody writes to it (Windows).
 /// - [`Error::Io`], [`Error::Map`]: the system refused something.
 ///
 /// # Safety
@@ -206,12 +264,13 @@ pub unsafe fn recover(path: &Path) -> Result<Recovery, Error> {
     if !Journal::path_of(path).exists() {
         return Ok(Recovery::Nothing);
     }
-    let file = File::options().read(true).write(true).open(path);
-    let file = file.map_err(Error::io("cannot open", path))?;
+    let file = open_to_sort(path)?;
+    let others = Others::of(&file, path, Duration::MAX);
     // SAFETY: (1).
     let mut data = unsafe { view(&file, path) }?;
     let fuse = Fuse::new(&mut data, &file).map_err(Error::map(path))?;
-    recover_into(&mut data, &fuse, &file, path)
+    let recovery = recover_into(&mut data, &fuse, &file, path)?;
+    others.end(path, None).map(|()| recovery)
 }
 
 /// While the fuse is live.
@@ -303,7 +362,7 @@ impl Session {
         prefault(&mut self.data, threads).map_err(|error| {
             // That pages are missing is why.
             let changed = check_unchanged(file, path, len, false).err();
-            changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error))
+            changed.unwrap_or_else(|| Error::io("cannot bring into memory", path)(error.into()))
         })
     }
 
@@ -315,35 +374,46 @@ impl Session {
         found: Found,
         total: u64,
         options: &Options<'_>,
+        others: &Others<'_>,
     ) -> std::thread::Result<Result<(), Stopped>> {
         let fuse = self.fuse.as_ref().expect("it is there until the end");
         let journal = self.journal.as_mut().expect("it is there until the end");
-        let watch = Watch::new(total, options.stop, options.progress).with_fuse(fuse);
+        let watch = Watch::new(total, options.stop, options.progress);
+        let watch = watch.with_fuse(fuse).with_others(others);
         let data = &mut self.data;
         let sort = || engine::sort(data, shape, found, &mut journal.areas(), &watch);
         catch_unwind(AssertUnwindSafe(sort))
     }
 
-    /// Puts back what is not in its place, and removes the journal. True if pages were lost.
-    fn end(&mut self, path: &Path) -> Result<bool, Error> {
-        let (Some(fuse), Some(mut journal)) = (self.fuse.take(), self.journal.take()) else {
-            return Ok(false);
-        };
+    /// Puts back what is not in its place. After that the journal holds nothing.
+    fn put_back(&mut self, path: &Path) -> Result<(), Error> {
+        let (Some(fuse), Some(journal)) = (&self.fuse, &mut self.journal) else { return Ok(()) };
         if let Err(error) = fuse.thaw() {
             // The guardian takes it for a death; else the journal stays for the next sort.
             self.guardian = None;
+            self.journal = None;
+            self.fuse = None;
             return Err(Error::io("cannot map again", path)(error));
         }
-        let put_back = journal.put_back(&mut self.data);
+        match journal.put_back(&mut self.data) {
+            Ok(_) => Ok(()),
+            Err(Damaged) => Err(Error::Damaged { journal: journal.path().to_owned() }),
+        }
+    }
+
+    /// The same, and removes the journal. True if pages were lost.
+    fn end(&mut self, path: &Path) -> Result<bool, Error> {
+        let put_back = self.put_back(path);
+        let (Some(fuse), Some(journal)) = (self.fuse.take(), self.journal.take()) else {
+            return put_back.map(|()| false);
+        };
         let is_blown = fuse.is_blown();
         drop(fuse);
         if let Some(guardian) = self.guardian.take() {
             guardian.dismiss();
         }
-        match put_back {
-            Ok(_) => journal.remove().map(|()| is_blown),
-            Err(Damaged) => Err(Error::Damaged { journal: journal.path().to_owned() }),
-        }
+        put_back?;
+        journal.remove().map(|()| is_blown)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a sort looks at while it works: whether it is to stop, and who wants to know how far it is.
 
 use crate::fuse::Fuse;
+use crate::others::Others;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The sort was asked to stop.
@@ -14,6 +15,7 @@ pub(crate) struct Watch<'a> {
     stop: Option<&'a AtomicBool>,
     progress: Option<Progress<'a>>,
     fuse: Option<&'a Fuse>,
+    others: Option<&'a Others<'a>>,
     done: AtomicU64,
     total: u64,
 }
@@ -24,7 +26,7 @@ impl<'a> Watch<'a> {
         stop: Option<&'a AtomicBool>,
         progress: Option<Progress<'a>>,
     ) -> Self {
-        Watch { stop, progress, fuse: None, done: AtomicU64::new(0), total }
+        Watch { stop, progress, fuse: None, others: None, done: AtomicU64::new(0), total }
     }
 
     /// The same, which also stops when a page of the file is lost.
@@ -32,8 +34,16 @@ impl<'a> Watch<'a> {
         Watch { fuse: Some(fuse), ..self }
     }
 
+    /// The same, which also stops when others have written to the file, or have waited too long.
+    pub(crate) fn with_others(self, others: &'a Others<'a>) -> Self {
+        Watch { others: Some(others), ..self }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Stopped> {
-        if self.is_asked() || self.fuse.is_some_and(Fuse::is_blown) { Err(Stopped) } else { Ok(()) }
+        let is_over = self.is_asked()
+            || self.fuse.is_some_and(Fuse::is_blown)
+            || self.others.is_some_and(Others::stop);
+        if is_over { Err(Stopped) } else { Ok(()) }
     }
 
     /// Somebody has asked the sort to stop.

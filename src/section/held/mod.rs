@@ -5,6 +5,7 @@ mod exclusive;
 mod frozen;
 mod keeper;
 mod lease;
+mod leased_file;
 mod own_copy;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 pub use crate::sys::Proof;
 pub use exclusive::Exclusive;
 pub use frozen::{FreezePolicy, Frozen};
+pub use leased_file::Lease;
 
 use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys::Errno;

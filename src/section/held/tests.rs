@@ -4,7 +4,7 @@ use super::lease::{Leased, OwnFile as OwnedFile};
 use crate::error::{Call, Error, Op};
 use crate::section::mapped::{Keeps, Mapped};
 use crate::section::tests::OwnFile;
-use crate::section::{Access, Durability, Exclusive, FreezePolicy, Frozen, Section};
+use crate::section::{Access, Durability, Exclusive, FreezePolicy, Frozen, Lease, Section};
 use crate::sys::inject::{Ledger, Plan, Session};
 use crate::sys::{self, Sharing};
 use crate::vm::tests::stage::{Absorbed, play};
@@ -123,6 +123,23 @@ fn an_exclusive_view() {
         let view = stage.verb(Op::Hold, open)?;
         stage.verb(Op::Flush, || view.flush(0..10, Durability::Data))?;
         stage.leave(|| drop(view));
+        Ok(())
+    });
+}
+
+/// Without a view of ours there is only the lease.
+#[test]
+fn a_lease() {
+    let path = OwnFile::new("story-lease", 100_000);
+    let file = std::fs::File::options().read(true).write(true).open(&path.0);
+    let file = file.expect("it is there");
+    if let Err(error) = Lease::of_file(&file) {
+        std::println!("skipped: {error}");
+        return;
+    }
+    play(&[], |stage| {
+        let lease = stage.verb(Op::Hold, || Lease::of_file(&file))?;
+        stage.leave(|| drop(lease));
         Ok(())
     });
 }

@@ -22,6 +22,8 @@ mod memory;
 mod mirror;
 mod pagemap;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 mod process;
 pub(crate) mod raw;
 #[cfg(test)]
@@ -29,12 +31,14 @@ mod refusals;
 mod section;
 mod shared;
 mod signals;
+mod thread;
 mod touched;
 #[cfg(test)]
 pub(crate) mod truth;
 pub(crate) mod unwind;
 mod watch;
 
+pub(crate) use super::keys::call_at_thread_end;
 pub(crate) use cache::cache_state;
 pub(crate) use channel::tell;
 pub(crate) use copies::{first_copies, forget_copies};
@@ -66,9 +70,10 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped};
 pub(crate) use process::{
     abort, call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len,
-    process_id, thread_id, thread_id_quick, write_error, yield_now,
+    memory_len, process_id, thread_id, thread_id_quick, write_error, yield_now,
 };
 #[cfg(test)]
 pub(crate) use refusals::refusals;
@@ -86,6 +91,7 @@ pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, 
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };
+pub(crate) use thread::{set_thread_stage, set_thread_word, thread_stage, thread_word};
 pub(crate) use touched::touched;
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -159,16 +159,23 @@ pub(crate) fn process_id() -> u32 {
 
 /// Bytes of memory and swap in the machine; the largest number if the kernel does not say.
 pub(crate) fn memory_and_swap_len() -> usize {
+    let Ok(info) = system() else { return usize::MAX };
+    let units = (info.totalram as usize).saturating_add(info.totalswap as usize);
+    units.saturating_mul(info.mem_unit as usize)
+}
+
+/// Bytes of memory in the machine. Call: sysinfo.
+pub(crate) fn memory_len() -> Result<usize, Errno> {
+    system().map(|info| (info.totalram as usize).saturating_mul(info.mem_unit as usize))
+}
+
+fn system() -> Result<libc::sysinfo, Errno> {
     let mut info = core::mem::MaybeUninit::<libc::sysinfo>::zeroed();
     let target = info.as_mut_ptr().expose_provenance();
     // SAFETY: the kernel fills the struct, which lives through the call.
-    if unsafe { syscall(libc::SYS_sysinfo, [target, 0, 0, 0, 0, 0]) }.is_err() {
-        return usize::MAX;
-    }
+    unsafe { syscall(libc::SYS_sysinfo, [target, 0, 0, 0, 0, 0]) }?;
     // SAFETY: zeroed and filled; all its fields are numbers.
-    let info = unsafe { info.assume_init() };
-    let units = (info.totalram as usize).saturating_add(info.totalswap as usize);
-    units.saturating_mul(info.mem_unit as usize)
+    Ok(unsafe { info.assume_init() })
 }
 
 /// Lets another thread run.

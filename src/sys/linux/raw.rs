@@ -44,6 +44,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_ftruncate => Call::Ftruncate,
         libc::SYS_fallocate => Call::Fallocate,
         libc::SYS_userfaultfd => Call::Userfaultfd,
+        libc::SYS_getrusage => Call::Getrusage,
         libc::SYS_fstat => Call::Fstat,
         libc::SYS_newfstatat => Call::Fstatat,
         libc::SYS_getdents64 => Call::Getdents,

@@ -40,6 +40,7 @@ use crate::error::Call;
 /// | fallocate | ENOSPC, ENOMEM | no place on the disk, no memory to promise |
 /// | | EOPNOTSUPP | a file system that does not know it |
 /// | pwrite64 | ENOSPC, EIO | no place on the disk, the device |
+/// | getrusage | ENOSYS | a filter |
 /// | msync, fsync, fdatasync | EIO, ENOSPC | the device; a disk that is full after all |
 /// | sync_file_range | EIO, ENOSPC | as above |
 /// | userfaultfd | EPERM, ENOSYS, EMFILE | a policy, a kernel without it, too many files |
@@ -67,7 +68,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Fcntl => &[EMFILE, ENOLCK],
         Call::Linkat => &[ENOSPC],
         Call::Unlinkat => &[EROFS],
-        Call::Futex => &[ENOSYS],
+        Call::Futex | Call::Getrusage => &[ENOSYS],
         Call::Ioctl => &[ENOMEM, EFAULT],
         Call::Fallocate => &[ENOSPC, ENOMEM, EOPNOTSUPP],
         Call::Pwrite => &[ENOSPC, EIO],

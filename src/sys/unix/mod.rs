@@ -17,14 +17,18 @@ mod maps;
 mod memory;
 mod mirror;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 #[cfg(test)]
 mod refusals;
 mod section;
 mod shared;
+mod thread;
 #[cfg(test)]
 pub(crate) mod truth;
 mod watch;
 
+pub(crate) use super::keys::call_at_thread_end;
 pub(crate) use faults::{
     Context, abort, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
 };
@@ -52,6 +56,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]
@@ -65,4 +70,5 @@ pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
+pub(crate) use thread::{set_thread_stage, set_thread_word, thread_stage, thread_word};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -29,7 +29,7 @@ pub(super) fn keeping_last_error<T>(work: impl FnOnce() -> T) -> T {
     answer
 }
 
-fn last_error() -> u32 {
+pub(super) fn last_error() -> u32 {
     // SAFETY: reads a number from the thread's own block.
     unsafe { GetLastError() }
 }

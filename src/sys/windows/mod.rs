@@ -16,11 +16,14 @@ mod maps;
 mod memory;
 mod mirror;
 mod pages;
+#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "files are opened by std"))]
+mod prefault;
 mod process;
 #[cfg(test)]
 mod refusals;
 mod section;
 mod shared;
+mod thread;
 #[cfg(test)]
 pub(crate) mod truth;
 mod vectored;
@@ -50,6 +53,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
 pub(crate) use process::{abort, without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
@@ -63,6 +67,9 @@ pub(crate) use section::{
 pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
+};
+pub(crate) use thread::{
+    call_at_thread_end, set_thread_stage, set_thread_word, thread_stage, thread_word,
 };
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

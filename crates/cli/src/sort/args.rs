@@ -21,9 +21,11 @@ Numbers and records that fit into memory are sorted where they are, through a ma
 kill at any moment loses nothing (--recover, or the next sort, puts back what was under way), but a
 power failure may. Lines, and all that is larger than memory, go into a new file that takes the
 old one's name when it is on the disk: the file is always the old one or the new one.
-Nobody else may use a file while it is sorted in place. If it is made shorter the sort stops, and
-says so: what is left has elements of the file only, in no order. Writes to it are not noticed; a
-sort into a new file notices them.
+While a file is sorted in place whoever opens it waits until it is sorted, or for half a minute,
+after which the sort stops for him. Where that is not to be had (somebody has it open before; it is
+another user's, or on a network) the sort looks at all elements before and after. If somebody has
+written to the file it says so, and also if he has made it shorter: what is left has elements of the
+file and what was written, in no order. A sort into a new file leaves the old one as it was.
 
 Exit status:
     0  done, or sorted (--check)    1  not sorted (--check)    125  not done: see the message

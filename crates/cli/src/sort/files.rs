@@ -3,6 +3,7 @@
 
 use crate::exit_code::Failure;
 use granule_sort::external::names_of;
+use granule_sort::{Error, open_to_sort};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -29,15 +30,19 @@ pub(super) fn len_of(path: &Path) -> Result<u64, Failure> {
 
 /// Opens a file that is sorted where it is.
 pub(super) fn open_for_writing(path: &Path) -> Result<File, Failure> {
-    let file = File::options().read(true).write(true).open(path);
-    file.map_err(|error| match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Failure::cannot(format!(
+    open_to_sort(path).map_err(|error| match error {
+        Error::Io { source, .. } if is_refusal(&source) => Failure::cannot(format!(
             "{} may not be written ({}); --output OUT writes the sorted elements elsewhere",
             path.display(),
-            reason(&error)
+            reason(&source)
         )),
-        _ => cannot("open", path, &error),
+        Error::Io { source, .. } => cannot("open", path, &source),
+        other => Failure::cannot(other.to_string()),
     })
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Refuses to replace a file that may not be written: renaming would not ask. Warns if a file has

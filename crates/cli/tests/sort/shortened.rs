@@ -1,6 +1,7 @@
 //! Somebody else makes the file shorter, or writes to it, while it is sorted.
 
 use super::{Random, Scratch, error_text, sort, start};
+use granule::section::Lease;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -49,11 +50,12 @@ fn a_file_that_becomes_shorter_in_place() {
         let width = if words[0] == "--type" { 8 } else { 100 };
         for len in [0, LEN / 2 / 4096 * 4096, LEN / 3, LEN - 100] {
             fs::write(&path, &bytes).expect("room");
+            // Who has it open before does not wait.
+            let file = File::options().write(true).open(&path).expect("it is there");
             let mut child = start(words, &path);
             wait_for_journal(&mut child, &scratch);
             // Any moment is as good as another.
             thread::sleep(Duration::from_micros(random.next() % 20_000));
-            let file = File::options().write(true).open(&path).expect("it is there");
             file.set_len(len as u64).expect("nobody holds it back");
             let output = start::finish(child);
             assert_eq!(scratch.names(), ["file"]);
@@ -67,6 +69,57 @@ fn a_file_that_becomes_shorter_in_place() {
         }
     }
     assert!(told > 0, "no sort was caught at work");
+}
+
+#[test]
+fn a_file_that_is_written_to_in_place() {
+    let (mut random, mut told) = (Random(33), 0);
+    let scratch = Scratch::new("written");
+    let (path, bytes) = file_of_numbers(&scratch);
+    for _ in 0..6 {
+        fs::write(&path, &bytes).expect("room");
+        let file = File::options().write(true).open(&path).expect("it is there");
+        let mut child = start(&["--type", "u64"], &path);
+        wait_for_journal(&mut child, &scratch);
+        thread::sleep(Duration::from_micros(random.next() % 10_000));
+        file.write_all_at(b"changed!", LEN as u64 / 2).expect("room");
+        let output = start::finish(child);
+        assert_eq!(scratch.names(), ["file"]);
+        if output.status.success() {
+            continue; // it was quicker than we
+        }
+        told += 1;
+        check_told(&output, "another program has written to ");
+        let left = fs::read(&path).expect("it is there");
+        let mut count = HashMap::new();
+        bytes.chunks_exact(8).for_each(|element| *count.entry(element).or_insert(0i32) += 1);
+        left.chunks_exact(8).for_each(|element| *count.entry(element).or_insert(0) -= 1);
+        count.remove(&b"changed!"[..]);
+        let missing: i32 = count.values().sum();
+        assert!((0..=1).contains(&missing) && left.len() == LEN, "{missing} are lost");
+    }
+    assert!(told > 0, "no sort was caught at work");
+}
+
+/// Who opens the file meanwhile waits, and finds it sorted.
+#[test]
+fn a_file_that_is_opened_meanwhile() {
+    let scratch = Scratch::new("opened");
+    let (path, bytes) = file_of_numbers(&scratch);
+    let file = File::options().read(true).write(true).open(&path).expect("it is there");
+    if let Err(error) = Lease::of_file(&file).map(drop) {
+        println!("skipped: {error}");
+        return;
+    }
+    drop(file);
+    let mut child = start(&["--type", "u64"], &path);
+    wait_for_journal(&mut child, &scratch);
+    let found = fs::read(&path).expect("it is there");
+    let output = start::finish(child);
+    assert!(output.status.success(), "{}", error_text(&output));
+    let mut numbers: Vec<[u8; 8]> = bytes.as_chunks().0.to_vec();
+    numbers.sort_unstable_by_key(|number| u64::from_ne_bytes(*number));
+    assert!(found.as_chunks().0 == numbers);
 }
 
 /// Each element that is left is one of the file, but for those in its last page.

@@ -73,6 +73,12 @@ pub(crate) fn found<S: Shape>(data: &[u8], shape: &S) -> Found {
     }
 }
 
+/// The first element that comes before the one in front of it.
+pub(crate) fn disorder<S: Shape>(data: &[u8], shape: &S) -> Option<usize> {
+    let place = run_len(data, shape, Ordering::Greater);
+    Some(place).filter(|&place| place < data.len() / shape.width())
+}
+
 /// How many elements there are from the start until one pair of neighbours is in the order
 /// `broken`.
 fn run_len<S: Shape>(data: &[u8], shape: &S, broken: Ordering) -> usize {

@@ -1,6 +1,7 @@
-//! Floor 5. The stomp finder as Rust's global allocator.
+//! Floor 4, uses floor 4 of this folder: the stomp finder as Rust's global allocator.
 
-use crate::stomp::{self, Caller, Stomp};
+use super::{Caller, Stomp};
+use crate::stomp;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 

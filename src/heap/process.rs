@@ -1,0 +1,420 @@
+//! Floor 4, uses floors 0 to 2. The heap of the process: a core for each thread, so that nobody
+//! waits for anybody, and a heap for all for those who have none.
+//!
+//! # The way of a core
+//! ```text
+//!   taken or adopted by a thread --> its own until it ends --> parked --> adopted by the next one
+//! ```
+//! A parked core has the slabs in which some blocks were still in use when its thread ended. Who
+//! frees one of them does it in the parked core itself, so that memory goes back although the
+//! thread is gone; else blocks of another thread's core are gathered (`gather`).
+//!
+//! # Signals, the last moments of a thread, fork
+//! 1. A thread's word names its core, and is null while the core is in use. A signal handler that
+//!    comes in between finds null and takes its blocks from the heap for all, none of whose cores
+//!    anybody ever waits for while there may be one more.
+//! 2. The same is true before a thread has a core and after it has parked it, as in destructors of
+//!    thread-local values.
+//! 3. In the child of a fork the cores of the other threads are left as they are: their blocks can
+//!    be used and freed, what they had free is lost to the child.
+
+use super::block::resized;
+use super::class::{C_ALIGN, Class};
+use super::core::Core;
+use super::ground::{Ground, ground, ground_made};
+use super::held::Held;
+use super::inspect::HeapStats;
+use super::place::Place;
+use super::report::{Finding, broken};
+use super::shared::Heap;
+use crate::ds::once::Once;
+use crate::ds::ready_stack::ReadyStack;
+use crate::error::Error;
+use crate::sys;
+use core::alloc::Layout;
+use core::ptr::{NonNull, null_mut, without_provenance_mut};
+
+/// The heap of the process, as `GetProcessHeap` names it: what a program's `malloc` or `Box` takes
+/// its memory from.
+///
+/// Each thread has a part of its own, so neither allocation nor free takes a lock; any thread may
+/// free what another one has allocated. With
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: granule::Granule = granule::Granule;
+/// # fn main() { assert!(granule::Granule.owns(std::ptr::NonNull::from(&mut *Box::new(1_u8)))) }
+/// ```
+/// every `Box`, `Vec` and `String` of a Rust program lies here. All values of this type are the
+/// same heap; it is never dropped.
+#[doc(alias("GetProcessHeap", "malloc"))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Granule;
+
+/// Where a thread stands: what its second word says.
+const FRESH: usize = 0;
+const AT_HOME: usize = 1;
+const GONE: usize = 2;
+
+/// Cores whose threads have ended.
+static PARKED: ReadyStack = ReadyStack::new();
+
+/// For whoever has no core at the moment. Its first core has the budget of all.
+fn common() -> Result<&'static Heap, Error> {
+    static COMMON: Once<Heap> = Once::new();
+    COMMON.get_or_try_make(Heap::new)
+}
+
+/// A thread's core, while it is used.
+struct Visit {
+    core: &'static Core,
+}
+
+impl Visit {
+    /// Takes the core of this thread, unless it has none or is using it. (1)
+    #[inline]
+    fn begin() -> Option<Self> {
+        let core = NonNull::new(sys::thread_word().cast::<Core>())?;
+        sys::set_thread_word(null_mut());
+        // SAFETY: only `enter` and `drop` set the word, to a core, which is there for ever.
+        Some(Visit { core: unsafe { core.as_ref() } })
+    }
+
+    /// The same; a thread that is new gets a core.
+    #[inline]
+    fn begin_or_enter() -> Option<Self> {
+        Self::begin().or_else(Self::enter)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn enter() -> Option<Self> {
+        if sys::thread_stage().addr() != FRESH {
+            return None;
+        }
+        // What allocates on the way here takes the heap for all.
+        set_stage(AT_HOME);
+        let visit = Self::settle_down();
+        if visit.is_none() {
+            set_stage(FRESH);
+        }
+        visit
+    }
+
+    fn settle_down() -> Option<Self> {
+        let (ground, common) = (ground().ok()?, common().ok()?);
+        let core = adopted(ground).or_else(|| {
+            let core = ground.take_core().ok()?;
+            core.begin(common.root(), 0);
+            // Nobody else knows it.
+            core.try_lock().then_some(core)
+        })?;
+        let word = (&raw const *core).cast_mut().cast();
+        if sys::call_at_thread_end(leave, word).is_err() {
+            // Nobody would ever park it again.
+            park(ground, core);
+            return None;
+        }
+        Some(Visit { core })
+    }
+
+    #[inline]
+    fn held(&self) -> Held {
+        // SAFETY: there is a core, so there is the ground that it stands on.
+        let ground = unsafe { ground_made() };
+        // SAFETY: (1) the core is this thread's, and its word was null until now.
+        unsafe { Held::new(ground, self.core) }
+    }
+}
+
+impl Drop for Visit {
+    #[inline]
+    fn drop(&mut self) {
+        sys::set_thread_word((&raw const *self.core).cast_mut().cast());
+    }
+}
+
+fn set_stage(stage: usize) {
+    sys::set_thread_stage(without_provenance_mut(stage));
+}
+
+/// A parked core, locked.
+fn adopted(ground: &'static Ground) -> Option<&'static Core> {
+    let core = ground.core(PARKED.pop(|number| ground.core(number).link())?);
+    if core.try_lock() {
+        return Some(core);
+    }
+    // Somebody frees a block of it just now, or did so when this process was forked.
+    if !core.is_left() {
+        PARKED.push(core.number(), core.link());
+    }
+    None
+}
+
+/// The last moment of a thread that has a core.
+fn leave(word: *mut u8) {
+    set_stage(GONE);
+    if sys::thread_word() != word {
+        // It ended in the middle of a step: nobody may use the core again. (1)
+        return;
+    }
+    sys::set_thread_word(null_mut());
+    if let Ok(ground) = ground()
+        && let Some(core) = NonNull::new(word.cast::<Core>())
+    {
+        // SAFETY: `settle_down` said this word, which names a core.
+        park(ground, unsafe { core.as_ref() });
+    }
+}
+
+/// Parks a core that this thread holds: without anything that is not in use.
+fn park(ground: &'static Ground, core: &'static Core) {
+    // SAFETY: (1) the thread's own, to its end.
+    let held = unsafe { Held::new(ground, core) };
+    held.send_gathered();
+    held.trim();
+    core.unlock();
+    PARKED.push(core.number(), core.link());
+}
+
+impl Granule {
+    /// A block for a layout. Its content is anything. A block of 0 bytes has an address of its own,
+    /// too.
+    ///
+    /// System calls as for [`LocalHeap::allocate`](super::LocalHeap::allocate), and the first time
+    /// in a process those of [`LocalHeap::new`](super::LocalHeap::new); the first time in a thread
+    /// pthread_setspecific (Windows: `FlsSetValue`).
+    ///
+    /// # Errors
+    /// `NoMemory`, `NoAddressSpace`: the system gives none. The heap is as it was.
+    #[inline(always)]
+    pub fn allocate(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        match cached(layout) {
+            Some(block) => Ok(block),
+            None => allocate_slowly(layout),
+        }
+    }
+
+    /// A block as C's malloc gives it: any type may lie in it that fits into it. `None` if there is
+    /// no memory, or for more than `isize::MAX` bytes.
+    #[inline(always)]
+    #[doc(alias = "malloc")]
+    pub fn allocate_c(&self, size: usize) -> Option<NonNull<u8>> {
+        match Class::of_c(size).and_then(cached_of) {
+            None => allocate_c_slowly(size),
+            block => block,
+        }
+    }
+
+    /// Gives a block back, as C's free does: null is none.
+    ///
+    /// # Safety
+    /// 1. `block` is null, or as for [`deallocate`](Self::deallocate).
+    #[inline(always)]
+    #[doc(alias = "free")]
+    pub unsafe fn deallocate_c(&self, block: *mut u8) {
+        if !is_cached(block) {
+            release_slowly(block);
+        }
+    }
+
+    /// A block for a layout that reads zero.
+    ///
+    /// # Errors
+    /// As for [`allocate`](Self::allocate).
+    #[doc(alias = "calloc")]
+    pub fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        match Visit::begin_or_enter() {
+            Some(visit) => visit.held().allocate_zeroed(layout),
+            None => common()?.allocate_zeroed(layout),
+        }
+    }
+
+    /// Gives a block back, from any thread.
+    ///
+    /// A block of another heap, an address that is none and, sooner or later, a block that was
+    /// given back twice are reported; the process is aborted then.
+    ///
+    /// # Safety
+    /// 1. `block` came from this heap, has not been given back, and is not used again.
+    #[inline(always)]
+    #[doc(alias = "free")]
+    pub unsafe fn deallocate(&self, block: NonNull<u8>) {
+        if !is_cached(block.as_ptr()) {
+            release_slowly(block.as_ptr());
+        }
+    }
+
+    /// Gives a block back whose layout is known, which saves looking it up.
+    ///
+    /// # Safety
+    /// 1. As for [`deallocate`](Self::deallocate).
+    /// 2. `layout` is the one the block was allocated or last reallocated with.
+    #[inline(always)]
+    #[doc(alias = "free_sized")]
+    pub unsafe fn deallocate_layout(&self, block: NonNull<u8>, layout: Layout) {
+        if !is_cached_as(block.as_ptr(), layout) {
+            release_slowly(block.as_ptr());
+        }
+    }
+
+    /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a
+    /// new one and this one is given back. What is new has any content.
+    ///
+    /// # Errors
+    /// As for [`allocate`](Self::allocate), and `OutOfRange`: `size` is too long for a layout. The
+    /// block is as it was.
+    ///
+    /// # Safety
+    /// 1. `block` came from this heap with `layout`, and has not been given back.
+    /// 2. After success it is not used again by its old address.
+    #[doc(alias = "realloc")]
+    pub unsafe fn reallocate(
+        &self,
+        block: NonNull<u8>,
+        layout: Layout,
+        size: usize,
+    ) -> Result<NonNull<u8>, Error> {
+        let new = resized(block, layout, size)?;
+        if let Some(visit) = Visit::begin_or_enter()
+            && visit.held().resize_own(block, new)?
+        {
+            return Ok(block);
+        }
+        let moved = self.allocate(new)?;
+        let kept = layout.size().min(size);
+        // SAFETY: both are in use and long enough, and the new one is another block.
+        unsafe { block.copy_to_nonoverlapping(moved, kept) };
+        // SAFETY: (1) and (2).
+        unsafe { self.deallocate(block) };
+        Ok(moved)
+    }
+
+    /// Bytes from `block`, where a block of this heap begins, that its user may use: at least what
+    /// was asked for. `None` for an address that no block of this heap begins at; a block that was
+    /// given back may still be told.
+    #[doc(alias = "malloc_usable_size")]
+    pub fn usable_len(&self, block: NonNull<u8>) -> Option<usize> {
+        common().ok()?.usable_len(block)
+    }
+
+    /// True if the address lies in memory of this heap.
+    pub fn owns(&self, address: NonNull<u8>) -> bool {
+        common().is_ok_and(|common| common.owns(address))
+    }
+
+    /// What it has, of all threads, counted now: exact if no other thread uses it meanwhile.
+    #[doc(alias = "mallinfo2")]
+    pub fn stats(&self) -> HeapStats {
+        match (ground(), common()) {
+            (Ok(ground), Ok(common)) => ground.stats_of(common.root()),
+            _ => HeapStats::default(),
+        }
+    }
+
+    /// Gives back what the cache and the empty slabs of this thread keep, and those of threads that
+    /// have ended. What the process keeps of it goes back to the system, too, as far as that takes
+    /// it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`, `VirtualAlloc`.
+    #[doc(alias = "malloc_trim")]
+    pub fn trim(&self) {
+        let Ok(common) = common() else { return };
+        if let Some(visit) = Visit::begin_or_enter() {
+            visit.held().send_gathered();
+            visit.held().trim();
+        }
+        common.trim();
+    }
+}
+
+/// A block from the cache of this thread, if there is one.
+#[inline(always)]
+fn cached(layout: Layout) -> Option<NonNull<u8>> {
+    cached_of(Class::of_aligned(layout.size(), layout.align())?)
+}
+
+#[inline(always)]
+fn cached_of(class: Class) -> Option<NonNull<u8>> {
+    let visit = Visit::begin()?;
+    visit.core.own.pop(class)
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_c_slowly(size: usize) -> Option<NonNull<u8>> {
+    let align = if size <= C_ALIGN / 2 { C_ALIGN / 2 } else { C_ALIGN };
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
+}
+
+/// A block for a layout, without the reason if there is none.
+#[inline(always)]
+pub(crate) fn allocate_or_none(layout: Layout) -> Option<NonNull<u8>> {
+    match cached(layout) {
+        None => allocate_slowly_or_none(layout.size(), layout.align()),
+        block => block,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slowly_or_none(size: usize, align: usize) -> Option<NonNull<u8>> {
+    allocate_slowly(Layout::from_size_align(size, align).ok()?).ok()
+}
+
+#[cold]
+#[inline(never)]
+fn allocate_slowly(layout: Layout) -> Result<NonNull<u8>, Error> {
+    match Visit::begin_or_enter() {
+        Some(visit) => visit.held().allocate_layout(layout),
+        None => common()?.allocate(layout),
+    }
+}
+
+/// Puts a block into the cache of this thread; false if it does not belong there, or there is no
+/// room. It may be any address.
+#[inline(always)]
+fn is_cached(block: *mut u8) -> bool {
+    let Some(visit) = Visit::begin() else { return false };
+    let Some(slab) = visit.held().ground.slab_at(block) else { return false };
+    slab.owner() == visit.core.mark() && visit.core.own.push(slab.class_or_none(), block)
+}
+
+/// The same for a block whose layout is known.
+#[inline(always)]
+fn is_cached_as(block: *mut u8, layout: Layout) -> bool {
+    let Some(class) = Class::of_aligned(layout.size(), layout.align()) else { return false };
+    let Some(visit) = Visit::begin() else { return false };
+    let Some(slab) = visit.held().ground.slab_at(block) else { return false };
+    slab.owner() == visit.core.mark() && visit.core.own.push(class, block)
+}
+
+#[cold]
+#[inline(never)]
+fn release_slowly(block: *mut u8) {
+    let Some(block) = NonNull::new(block) else { return };
+    if let Some(visit) = Visit::begin_or_enter() {
+        visit.held().release(block);
+        return;
+    }
+    match common() {
+        // SAFETY: the caller's block of this heap; what is none is reported.
+        Ok(common) => unsafe { common.deallocate(block) },
+        Err(_) => broken(Finding::Foreign, block),
+    }
+}
+
+impl Held {
+    /// Takes back a block of any core of the process's heap.
+    fn release(&self, block: NonNull<u8>) {
+        let place = Place::of_given(self.ground, block);
+        if place.slab.owner() == self.core.mark() {
+            self.free_at(place, block);
+        } else {
+            self.gather(place, block);
+        }
+    }
+
+    /// Makes a block longer or shorter where it is; false if it has to move, or is another core's.
+    fn resize_own(&self, block: NonNull<u8>, new: Layout) -> Result<bool, Error> {
+        let place = Place::of_given(self.ground, block);
+        Ok(place.slab.owner() == self.core.mark() && self.resize(place, new)?)
+    }
+}

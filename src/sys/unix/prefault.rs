@@ -1,0 +1,27 @@
+//! Floor 1. What a touch of a page of a file brings with it, on macOS and FreeBSD: nobody tells.
+
+use super::super::Errno;
+use super::pages::refused;
+use core::ops::Range;
+use core::ptr::NonNull;
+
+/// Pages come by being touched.
+pub(crate) const CAN_POPULATE: bool = false;
+
+/// Not asked: see above.
+pub(crate) fn fault_count() -> Result<u64, Errno> {
+    refused(libc::ENOSYS)
+}
+
+/// Not asked: see above.
+///
+/// # Safety
+/// 1. The range consists of whole pages that are mapped.
+pub(crate) unsafe fn first_mapped(_: NonNull<u8>, _: usize) -> Result<Option<Range<usize>>, Errno> {
+    refused(libc::ENOSYS)
+}
+
+/// Not asked: see above.
+pub(crate) fn memory_len() -> Result<usize, Errno> {
+    refused(libc::ENOSYS)
+}

@@ -1,0 +1,125 @@
+//! A Rust program whose every `Box`, `Vec` and `String` lies in the heap of the process.
+
+use granule::Granule;
+use std::alloc::Layout;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::ptr::NonNull;
+use std::sync::mpsc;
+use std::thread;
+
+#[global_allocator]
+static ALLOCATOR: Granule = Granule;
+
+fn is_ours<T: ?Sized>(value: &T) -> bool {
+    Granule.owns(NonNull::from(value).cast())
+}
+
+#[test]
+fn what_the_language_allocates_lies_in_it() {
+    let text = String::from("a string of its own");
+    let mut map = HashMap::new();
+    for number in 0..10_000_u64 {
+        map.insert(number, vec![number; (number % 50) as usize]);
+    }
+    assert!(
+        is_ours(text.as_str()) && map.values().skip(1).all(|v| v.is_empty() || is_ours(&v[..]))
+    );
+    map.retain(|number, _| number % 3 == 0);
+    let tree: BTreeMap<_, _> = map.iter().collect();
+    assert!(tree.iter().all(|(number, v)| v.iter().all(|word| word == *number)));
+}
+
+#[test]
+fn blocks_go_from_thread_to_thread() {
+    let (send, receive) = mpsc::channel::<Vec<Box<u64>>>();
+    thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let send = send.clone();
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let batch =
+                        (0..300).map(|n| Box::new(thread << 32 | round << 16 | n)).collect();
+                    send.send(batch).expect("somebody listens");
+                }
+            });
+        }
+        drop(send);
+        scope.spawn(move || {
+            for batch in receive {
+                let first = *batch[0];
+                assert!(batch.iter().zip(first..).all(|(block, expected)| **block == expected));
+            }
+        });
+    });
+}
+
+#[test]
+fn many_threads_come_and_go() {
+    let before = Granule.stats();
+    let mut left = Vec::new();
+    for round in 0..300_usize {
+        let kept = thread::spawn(move || {
+            let blocks: Vec<_> = (0..100).map(|n| vec![round; n * 7 + 1]).collect();
+            blocks.into_iter().nth(round % 100).expect("there are a hundred")
+        });
+        left.push(kept.join().expect("no panic"));
+    }
+    assert!(left.iter().enumerate().all(|(round, v)| v.iter().all(|&word| word == round)));
+    drop(left);
+    Granule.trim();
+    let after = Granule.stats();
+    // Other tests run meanwhile; but 300 cores with slabs of their own would be 100 MiB and more.
+    assert!(after.len < before.len + (64 << 20), "{before:?} {after:?}");
+}
+
+/// Uses memory when its thread is about to end.
+struct Late(Vec<u8>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let more: Vec<Vec<u8>> = (1..200).map(|len| vec![7; len * 5]).collect();
+        assert!(more.iter().all(|block| block.iter().all(|&byte| byte == 7)));
+        assert!(self.0.iter().all(|&byte| byte == 3));
+    }
+}
+
+#[test]
+fn destructors_of_threads_may_allocate() {
+    thread_local!(static LATE: RefCell<Option<Late>> = const { RefCell::new(None) });
+    for _ in 0..100 {
+        let thread =
+            thread::spawn(|| LATE.with_borrow_mut(|late| *late = Some(Late(vec![3; 500]))));
+        thread.join().expect("no panic");
+    }
+}
+
+/// True if the first bytes of a block, which is in use and that long, are all the same.
+fn all_are(block: NonNull<u8>, len: usize, byte: u8) -> bool {
+    // SAFETY: in use, that long, and written.
+    let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), len) };
+    bytes.iter().step_by(61).all(|&found| found == byte)
+}
+
+#[test]
+fn layouts_of_all_kinds() {
+    for align in (0..=20).map(|power| 1 << power) {
+        for size in [0, 1, 7, 8, 9, 100, 1000, 5000, 40_000, 300_000, 5 << 20] {
+            let layout = Layout::from_size_align(size, align).expect("a layout");
+            let block = Granule.allocate_zeroed(layout).expect("memory");
+            assert!(block.addr().get().is_multiple_of(align), "{layout:?}");
+            assert!(Granule.usable_len(block).is_some_and(|len| len >= size), "{layout:?}");
+            assert!(all_are(block, size, 0), "{layout:?}");
+            // SAFETY: as above.
+            unsafe { block.write_bytes(1, size) };
+            // SAFETY: (1) in use with this layout; (2) the new address is used from here on.
+            let longer = unsafe { Granule.reallocate(block, layout, size + 1000) };
+            let longer = longer.expect("memory");
+            assert!(all_are(longer, size, 1), "{layout:?}");
+            // SAFETY: (1) in use, and not used again.
+            unsafe { Granule.deallocate(longer) };
+        }
+    }
+    let absurd = Layout::from_size_align(isize::MAX as usize - 100, 1).expect("a layout");
+    Granule.allocate(absurd).expect_err("no machine has it");
+}
