@@ -12,7 +12,7 @@
 //!
 //! | call | instructions | of them |
 //! |---|---|---|
-//! | `malloc` up to 1 KiB | 20 | 4 look up the class, 4 find the thread, 2 are for signal handlers |
+//! | `malloc` up to 1 KiB | 20 | 4 look up the class, 5 find the thread, 2 are for handlers |
 //! | `calloc` up to 1 KiB | 28, the last a jump to `memset` | 4 check the product |
 //! | `free` of a block of this thread | 32 | 13 look up whose it is |
 //! | `operator new` | 23 | 3 ask whether the program replaced one |
