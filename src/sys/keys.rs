@@ -27,6 +27,7 @@ impl Key {
     }
 
     /// Call: pthread_key_create, the first time.
+    #[allow(clippy::unnecessary_cast, reason = "a key is of another type on each system")]
     fn get(
         &self,
         hook: Option<unsafe extern "C" fn(*mut c_void)>,

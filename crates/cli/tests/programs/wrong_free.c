@@ -21,7 +21,7 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "realloc") == 0) {
         wrong = realloc(block + 4, 10);
     } else if (strcmp(argv[1], "twice") == 0) {
-        for (int times = 0; times < 200; times++)
+        for (int times = 0; times < 5000; times++)
             free(block);
     }
     free(wrong);
