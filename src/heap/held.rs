@@ -120,7 +120,7 @@ impl Held {
     fn collect(&self) -> bool {
         let ground = self.ground;
         let taken = self.core.handed().take(|granule| ground.slab(granule as usize).handed());
-        taken.fold(false, |some, granule| self.collect_from(self.place(granule as usize)) || some)
+        taken.filter(|&granule| self.collect_from(self.place(granule as usize))).count() > 0
     }
 
     fn collect_from(&self, from: Place) -> bool {
