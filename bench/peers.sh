@@ -6,8 +6,8 @@
 # Their sources are crates, fetched by cargo as bench/peers/Cargo.lock says. Those in C and C++ are
 # compiled as their makers compile them for LD_PRELOAD, not as the crates do: with the names of the
 # C library, without debug checks, with initial-exec thread-locals. A file `versions` says of what
-# each library was made. One that cannot be made is left out with a sentence; run again, only what
-# is missing is made.
+# each library was made. One that cannot be made is left out with a sentence. Run again, it makes
+# what is missing, or all of them if this script or a version has changed.
 #
 # Exit status: 0 if all are there; 1 if not; 2 if the sources could not be fetched.
 set -euo pipefail
@@ -21,6 +21,9 @@ sources=$out/sources
 vendor() {
     cargo vendor --quiet --locked --manifest-path "$here/peers/Cargo.toml" "$sources" >/dev/null
 }
+
+# The version of a compiler.
+compiler() { { "$1" --version || echo 'no compiler'; } 2>/dev/null | head -1; }
 
 # The version in a crate's own manifest.
 version() { sed -n 's/^version = "\(.*\)"/\1/p' "$sources/$1/Cargo.toml" | head -1; }
@@ -66,6 +69,13 @@ rusty_alloc() {
 # A library is used only if a program that loads it still works.
 works() { LD_PRELOAD=$1 /bin/sh -c 'test "$(echo works | tr a-z A-Z)" = WORKS'; }
 
+all_are_there() {
+    local name
+    for name in mimalloc2 mimalloc3 snmalloc rpmalloc rusty_alloc; do
+        [ -e "$out/lib$name.so" ] || return 1
+    done
+}
+
 # peer NAME VERSION: makes lib NAME.so by the function of that name, whole or not at all.
 missing=0
 peer() {
@@ -82,9 +92,16 @@ peer() {
     echo "$name $2" >>"$out/versions"
 }
 
+made_of=$(cat "$here/peers.sh" "$here/peers/Cargo.lock" "$here/peers/src/lib.rs" | sha256sum)
+if [ "$(cat "$out/made-of" 2>/dev/null)" != "$made_of" ]; then
+    rm -f "$out"/lib*.so
+    echo "$made_of" >"$out/made-of"
+elif all_are_there; then
+    exit 0
+fi
 vendor || { echo "peers: the sources cannot be fetched"; exit 2; }
-c=$("${CC:-cc}" --version | head -1)
-cxx=$("${CXX:-c++}" --version | head -1)
+c=$(compiler "${CC:-cc}")
+cxx=$(compiler "${CXX:-c++}")
 mimalloc="crate libmimalloc-sys $(version libmimalloc-sys), $c"
 : >"$out/versions"
 peer mimalloc2 "$(mimalloc_version v2) ($mimalloc)"

@@ -60,7 +60,7 @@ count_of() {
     jq) small=2000 full=5000 long=10000 ;;        # objects of 200 bytes
     xmllint) small=1500 full=4000 long=60000 ;;   # entries of 330 bytes
     gcc) small=60 full=280 long=200 ;;            # functions of 21 lines
-    g++ | clang) small=1 full=2 long=3 ;;         # classes, and what they are put into
+    g++ | clang) small=1 full=2 long=2 ;;         # classes, and what they are put into
     z3) small=4 full=5 long=7 ;;                  # machines
     gs) small=2 full=10 long=25 ;;                # pages
     node) small=20000 full=120000 long=400000 ;;  # objects

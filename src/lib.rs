@@ -15,6 +15,7 @@
 //! | 5 | [`win32`] | the same in the words of Windows: `VirtualAlloc`, `HeapAlloc` |
 //! | 5 | `global` | the heap of the process as Rust's `#[global_allocator]` |
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 
 pub mod array;
 pub mod error;

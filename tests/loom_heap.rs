@@ -10,6 +10,7 @@
 #[path = "../src/ds/mod.rs"]
 mod ds;
 
+use ds::handed::Handed;
 use ds::primitive::{AtomicU32, AtomicU64, Ordering};
 use ds::returned::{self, Told};
 use ds::runs::Runs;
@@ -149,5 +150,48 @@ fn every_block_comes_back_once() {
         assert_eq!((early | late, early & late), (0b11, 0));
         assert_eq!(slab.announced.load(Ordering::Relaxed), 0);
         assert!(!*slab.handed.lock().expect("no panic"));
+    });
+}
+
+/// Two threads hand a slab each to an owner who takes what is there, twice.
+#[test]
+fn what_is_handed_over_is_taken_once_and_whole() {
+    loom::model(|| {
+        struct Slabs {
+            handed: Handed,
+            links: [AtomicU32; 2],
+            contents: [UnsafeCell<u32>; 2],
+        }
+        // SAFETY: loom's cells say when two threads use one at the same time.
+        unsafe impl Sync for Slabs {}
+        let slabs = Arc::new(Slabs {
+            handed: Handed::default(),
+            links: [AtomicU32::new(0), AtomicU32::new(0)],
+            contents: [UnsafeCell::new(0), UnsafeCell::new(0)],
+        });
+        let threads: Vec<_> = (0..2_u32)
+            .map(|index| {
+                let slabs = slabs.clone();
+                thread::spawn(move || {
+                    // SAFETY: loom would say that somebody else is here.
+                    slabs.contents[index as usize].with_mut(|value| unsafe { *value = 7 });
+                    slabs.handed.push(index, &slabs.links[index as usize]);
+                })
+            })
+            .collect();
+        let take = || -> usize {
+            let taken = slabs.handed.take(|index| &slabs.links[index as usize]);
+            taken
+                .map(|index| {
+                    // SAFETY: as above.
+                    let value = slabs.contents[index as usize]
+                        .with_mut(|value| unsafe { std::mem::take(&mut *value) });
+                    assert_eq!(value, 7, "taken twice, or too early");
+                })
+                .count()
+        };
+        let early = take();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        assert_eq!(early + take(), 2, "one was lost");
     });
 }

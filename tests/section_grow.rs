@@ -2,7 +2,7 @@
 
 mod section_support;
 
-use granule::section::{Durability, GrowBuilder, GrowMap};
+use granule::section::{Durability, GrowBuilder, GrowMap, Prefault};
 use granule::{Error, ErrorKind, Op};
 use section_support::{OwnFile, pattern};
 use std::fs::File;
@@ -162,6 +162,34 @@ fn room_that_was_reserved_needs_no_growth() {
     assert!(capacity >= 5 * MIB);
     map.append(&vec![3; 5 * MIB]).expect("it was reserved");
     assert_eq!(map.capacity(), capacity);
+}
+
+/// What is brought in ahead of the content is zeros: none of them may lie on it.
+#[test]
+fn pages_that_are_brought_in_are_behind_the_content() {
+    for how in [Prefault::Auto, Prefault::Always, Prefault::Never] {
+        let file = OwnFile::new(&pattern(70_001));
+        let mut wanted = pattern(70_001);
+        let mut map = open_as(GrowMap::builder().max(32 * MIB).step(MIB).prefault(how), &file);
+        for round in 0..120 {
+            let len = [1, 3000, 65_536, 100_003, 400_000][round % 5];
+            map.append(&pattern(len)).expect("there is room");
+            wanted.extend(pattern(len));
+            match round % 40 {
+                17 => {
+                    let len = wanted.len() - 700_000;
+                    map.truncate(len);
+                    wanted.truncate(len);
+                }
+                23 => map.flush(0..wanted.len(), Durability::Data).expect("the disk is well"),
+                31 => map.reserve_additional(MIB).expect("there is room"),
+                _ => {}
+            }
+        }
+        assert!(map[..] == wanted, "{how:?}");
+        map.close().expect("it can be cut");
+        assert!(file.content() == wanted, "{how:?}");
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ stories! {
     cat_view
     cells
     copy_on_write
+    default_heap
     granularity
     growing_array
     heap_per_thread

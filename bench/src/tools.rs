@@ -69,14 +69,15 @@ pub(crate) fn granule() -> Result<String> {
 
 /// Builds with the profile of this program.
 pub(crate) fn build(what: &[&str]) -> Result<()> {
+    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    cargo_build(&[what, profile].concat())
+}
+
+/// `cargo build` in this tree.
+pub(crate) fn cargo_build(words: &[&str]) -> Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
-    let mut build = Command::new(cargo);
-    build.arg("build").args(what).current_dir(root());
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    if !build.status()?.success() {
-        return Err(format!("cargo build {} failed", what.join(" ")).into());
+    if !Command::new(cargo).arg("build").args(words).current_dir(root()).status()?.success() {
+        return Err(format!("cargo build {} failed", words.join(" ")).into());
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ pub(crate) mod depot;
 pub(crate) mod doorbell;
 #[allow(dead_code, reason = "systems without a write watch fill none")]
 pub(crate) mod extents;
+pub(crate) mod handed;
 pub(crate) mod in_use;
 pub(crate) mod keyed_lock;
 pub(crate) mod messages;

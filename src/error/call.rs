@@ -49,6 +49,7 @@ calls! {
     Read = "read",
     Pread = "pread64",
     Pwrite = "pwrite64",
+    Pwritev = "pwritev",
     Close = "close",
     Fcntl = "fcntl",
     Ioctl = "ioctl",

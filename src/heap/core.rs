@@ -13,10 +13,11 @@
 //!    are blocks: free, of this class, in slabs of this core. Their bits are clear: for their slab
 //!    they are in use. A row that was never used is not touched: `top` and `end` are `nothing`.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
-//!    nothing.
+//!    nothing but a spare granule at most; a parked core of the process's heap has its slabs.
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
+use crate::ds::handed::Handed;
 use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
 use core::ptr::NonNull;
@@ -76,8 +77,8 @@ pub(super) struct Core {
 /// What others write: lines of their own, so that they do not slow the holder down.
 #[repr(C, align(128))]
 struct Line {
-    /// The slabs that others have handed over: a stack of granules and 1.
-    handed: AtomicU32,
+    /// The slabs that others have handed over.
+    handed: Handed,
     /// The generation of the process that holds the core, or `FREE`.
     busy: AtomicU32,
     link: AtomicU32,
@@ -118,6 +119,10 @@ pub(super) struct Own {
     ends: [AtomicPtr<Place>; class::ROOM],
     /// Null for ever.
     nothing: Place,
+    /// A bit for each class whose row was used; the others have nothing at all.
+    used: AtomicU64,
+    /// A granule and 1 that nobody uses: see `Held::drop_all`.
+    pub(super) spare: Field,
     /// How many blocks the next batch has: few at first.
     pub(super) batches: [Field; class::ROOM],
     /// The slabs of a class that have free blocks: granules and 1.
@@ -184,7 +189,7 @@ impl Core {
     }
 
     /// The slabs that others have handed over.
-    pub(super) const fn handed(&self) -> &AtomicU32 {
+    pub(super) const fn handed(&self) -> &Handed {
         &self.shared.handed
     }
 
@@ -200,7 +205,7 @@ impl Core {
     /// The first thing that happens to a record.
     pub(super) fn name_it(&self, number: u32) {
         self.mark.set(number + 1);
-        self.own.reset();
+        self.own.begin();
     }
 
     /// Makes it the first core of a heap (its own number), or another one of it.
@@ -236,20 +241,6 @@ impl Core {
     pub(super) fn is_left(&self) -> bool {
         let holder = self.shared.busy.load(Ordering::Relaxed);
         holder != FREE && holder != sys::generation()
-    }
-
-    /// Hands a slab to whoever holds this core.
-    pub(super) fn hand_over(&self, granule: usize, link: &AtomicU32) {
-        let mark = granule as u32 + 1;
-        let mut head = self.shared.handed.load(Ordering::Relaxed);
-        loop {
-            link.store(head, Ordering::Relaxed);
-            let (done, failed) = (Ordering::Release, Ordering::Relaxed);
-            match self.shared.handed.compare_exchange_weak(head, mark, done, failed) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
     }
 }
 
@@ -340,6 +331,8 @@ impl Own {
         self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);
         let end = row.wrapping_add(self.capacity(class));
         self.end(class).store(end, Ordering::Relaxed);
+        let used = self.used.load(Ordering::Relaxed) | 1 << class.number();
+        self.used.store(used, Ordering::Relaxed);
     }
 
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is
@@ -361,13 +354,35 @@ impl Own {
         self.set_count(class, left);
     }
 
-    /// Forgets everything, for the next one who has the core. (2)
-    pub(super) fn reset(&self) {
+    /// The classes that this core ever had blocks of since it was reset.
+    pub(super) fn used(&self) -> impl Iterator<Item = Class> + use<> {
+        let mut left = self.used.load(Ordering::Relaxed);
+        core::iter::from_fn(move || {
+            let number = left.trailing_zeros() as u8;
+            left &= left.wrapping_sub(1);
+            Class::of_number(number)
+        })
+    }
+
+    /// Begins: no row was used. (2)
+    fn begin(&self) {
+        (0..class::ROOM as u8).map(Class::of_number_or_none).for_each(|class| self.close(class));
+    }
+
+    fn close(&self, class: Class) {
         let nothing = (&raw const self.nothing).cast_mut();
-        self.tops.iter().for_each(|top| top.store(nothing, Ordering::Relaxed));
-        self.ends.iter().for_each(|end| end.store(nothing, Ordering::Relaxed));
-        self.batches.iter().for_each(|batch| batch.set(0));
-        self.slabs.iter().for_each(|slabs| slabs.set(0));
+        self.top(class).store(nothing, Ordering::Relaxed);
+        self.end(class).store(nothing, Ordering::Relaxed);
+    }
+
+    /// Forgets everything but the spare, for the next one who has the core.
+    pub(super) fn reset(&self) {
+        for class in self.used() {
+            self.close(class);
+            self.batches[class.index()].set(0);
+            self.slabs[class.index()].set(0);
+        }
+        self.used.store(0, Ordering::Relaxed);
         self.all.set(0);
     }
 }

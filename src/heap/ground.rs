@@ -61,6 +61,9 @@ const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
 
+/// Granules that resting cores keep, all together.
+const SPARES_MAX: usize = 64;
+
 /// Cores there can be, and for how many granules each.
 const CORES: usize = 1 << 14;
 const GRANULES_OF_CORE: usize = 16;
@@ -88,6 +91,7 @@ pub(super) struct Ground {
     missed: AtomicUsize,
     /// See the module.
     allowance: AtomicUsize,
+    spares: AtomicUsize,
     /// No word of bits at or above was ever used.
     high: AtomicUsize,
     /// The records of all granules below are there.
@@ -229,6 +233,7 @@ impl Ground {
             idle: AtomicUsize::new(0),
             missed: AtomicUsize::new(0),
             allowance: AtomicUsize::new(0),
+            spares: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
             recorded: AtomicUsize::new(if is_counted { 0 } else { count }),
         })
@@ -497,7 +502,18 @@ impl Ground {
         }
     }
 
-    /// Takes a core back that has nothing any more.
+    /// True if a core may keep one more granule for its next heap.
+    pub(super) fn may_keep_spare(&self) -> bool {
+        let more = |count: usize| (count < SPARES_MAX).then_some(count + 1);
+        self.spares.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// A core uses the granule that it kept.
+    pub(super) fn take_spare(&self) {
+        self.spares.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes a core back that has nothing any more but a spare granule.
     pub(super) fn rest(&self, core: &Core) {
         self.resting.push(core.number(), core.link());
     }
@@ -544,7 +560,7 @@ mod tests {
         assert_eq!(heap.validate(), Ok(()));
         heap.drop_all();
         ground.rest(heap.core);
-        assert_eq!(ground.taken_count.load(Relaxed), 0);
+        assert_eq!(ground.taken_count.load(Relaxed), ground.spares.load(Relaxed));
         told
     }
 

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::{Field, Kind, Links, Slab};
 use crate::ds::bits::BITS;
-use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::ds::primitive::Ordering::{AcqRel, Relaxed};
 use crate::ds::returned::{self, Told};
 use crate::error::{Error, ErrorKind, Op};
 use core::cell::Cell;
@@ -118,14 +118,9 @@ impl Held {
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
     fn collect(&self) -> bool {
-        let mut next = self.core.handed().swap(0, Acquire);
-        let mut has_some = false;
-        while let Some(granule) = next.checked_sub(1) {
-            let from = self.place(granule as usize);
-            next = from.slab.handed().load(Relaxed);
-            has_some |= self.collect_from(from);
-        }
-        has_some
+        let ground = self.ground;
+        let taken = self.core.handed().take(|granule| ground.slab(granule as usize).handed());
+        taken.fold(false, |some, granule| self.collect_from(self.place(granule as usize)) || some)
     }
 
     fn collect_from(&self, from: Place) -> bool {
@@ -141,7 +136,7 @@ impl Held {
             has_some = true;
         });
         if more {
-            self.core.hand_over(from.granule, from.slab.handed());
+            self.core.handed().push(from.granule as u32, from.slab.handed());
         } else {
             self.settle(from);
         }
@@ -152,7 +147,7 @@ impl Held {
     fn add_slab(&self, class: Class) -> Result<(), Error> {
         let granules = class.granules();
         self.charge(granules)?;
-        let taken = self.ground.take(granules, 1).and_then(|(first, _)| {
+        let taken = self.take_granules(granules).and_then(|first| {
             let words = Slab::words_of(class);
             let told = self.ground.words_for(self.ground.slab(first), words);
             told.inspect_err(|_| self.ground.give(first..first + granules))?;
@@ -175,6 +170,18 @@ impl Held {
         self.link(&self.own().all, new, |slab| &slab.in_all);
         self.link(&self.own().slabs[class.index()], new, |slab| &slab.in_class);
         Ok(())
+    }
+
+    /// Granules for a slab: the spare one, or from the ground.
+    fn take_granules(&self, count: usize) -> Result<usize, Error> {
+        match self.own().spare.get().checked_sub(1) {
+            Some(spare) if count == 1 => {
+                self.own().spare.set(0);
+                self.ground.take_spare();
+                Ok(spare as usize)
+            }
+            _ => self.ground.take(count, 1).map(|(first, _)| first),
+        }
     }
 
     fn mark_inside(&self, run: Range<usize>, class: Option<Class>) {
@@ -320,7 +327,7 @@ impl Held {
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
         let granules = len.max(1).div_ceil(GRANULE_LEN);
-        if self.core.handed().load(Relaxed) != 0 {
+        if !self.core.handed().is_empty() {
             self.collect();
         }
         self.charge(granules)?;
@@ -357,23 +364,33 @@ impl Held {
         Ok(true)
     }
 
-    /// Gives everything back: the cost is one step for each slab and run.
+    /// Gives everything back: the cost is one step for each slab and run. A slab of one granule
+    /// stays with the core as its spare, if there are not many such: a heap for a moment then takes
+    /// nothing from the ground, and gives nothing back.
     pub(super) fn drop_all(&self) {
         let mut next = self.own().all.get();
         while let Some(granule) = next.checked_sub(1) {
             let from = self.place(granule as usize);
             next = from.slab.in_all.next.get();
             from.slab.forget_announced();
-            self.ground.give(from.whole());
+            let is_spare = self.own().spare.get() == 0
+                && from.whole().len() == 1
+                && self.ground.may_keep_spare();
+            if is_spare {
+                from.slab.become_free();
+                self.own().spare.set(granule + 1);
+            } else {
+                self.ground.give(from.whole());
+            }
         }
-        self.core.handed().store(0, Relaxed);
+        self.core.handed().forget();
         self.own().reset();
     }
 
     /// Gives everything in the caches back, and all slabs without a block in use.
     pub(super) fn trim(&self) {
         self.collect();
-        for class in Class::all() {
+        for class in self.own().used() {
             self.flush(class, self.own().count(class));
             self.own().batches[class.index()].set(0);
             let mut next = self.own().slabs[class.index()].get();
@@ -446,7 +463,8 @@ pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, 
 }
 
 fn hand_over(ground: &'static Ground, from: Place) {
-    ground.core(from.slab.owner() - 1).hand_over(from.granule, from.slab.handed());
+    let owner = ground.core(from.slab.owner() - 1);
+    owner.handed().push(from.granule as u32, from.slab.handed());
 }
 
 /// Reports the first block of a word of bits.

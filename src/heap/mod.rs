@@ -22,6 +22,28 @@
 //! # Ok::<(), granule::Error>(())
 //! ```
 //!
+//! # Collections
+//! With the feature `allocator-api2-02` or `allocator-api2-04` heaps are the `Allocator` of that
+//! version of the crate allocator-api2, and with `nightly` that of the standard library. A
+//! collection has a reference to a heap, or owns it, or owns a [`HeapHandle`].
+//!
+#![cfg_attr(
+    feature = "allocator-api2-02",
+    doc = "```",
+    doc = "use granule::heap::{HeapHandle, HeapOptions, LocalHeap};",
+    doc = "use hashbrown::{DefaultHashBuilder, HashMap};",
+    doc = "let heap = LocalHeap::new()?;",
+    doc = "let mut squares = HashMap::with_hasher_in(DefaultHashBuilder::default(), &heap);",
+    doc = "squares.extend((0..1000).map(|number| (number, number * number)));",
+    doc = "assert_eq!((squares[&30], heap.stats().blocks), (900, 1));",
+    doc = "let small = HeapOptions::new().max_len(1 << 20).shared()?;",
+    doc = "let handle = HeapHandle::new(small)?;",
+    doc = "let mut bytes = allocator_api2_02::vec::Vec::<u8, _>::new_in(handle);",
+    doc = "assert!(bytes.try_reserve(2 << 20).is_err());",
+    doc = "# Ok::<(), granule::Error>(())",
+    doc = "```",
+    doc = ""
+)]
 //! # How it is built
 //! - Blocks of up to 32 KiB lie in slabs of 64 or 256 KiB, all of one size class; longer ones are
 //!   runs of whole granules of 64 KiB.
@@ -33,6 +55,8 @@
 //! Each of these is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
 //! that is broken.
 
+#[cfg(any(feature = "allocator-api2-02", feature = "allocator-api2-04", feature = "nightly"))]
+mod allocator;
 mod block;
 mod checked;
 mod class;
@@ -41,6 +65,7 @@ mod entries;
 mod family;
 mod gather;
 mod ground;
+mod handle;
 mod held;
 mod inspect;
 mod local;
@@ -52,6 +77,7 @@ mod shared;
 mod slab;
 
 pub(crate) use entries::{Entry, Last};
+pub use handle::HeapHandle;
 pub use inspect::{Block, HeapStats, Violation};
 pub use local::LocalHeap;
 pub use options::HeapOptions;

@@ -1,6 +1,6 @@
 //! Sections while the system's calls fail: see `vm::tests::stage` for what is checked.
 
-use super::{Access, Durability, GrowMap, Section, ViewMut};
+use super::{Access, Durability, GrowMap, Prefault, Section, ViewMut};
 use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys;
 use crate::sys::inject::{Plan, Session};
@@ -193,6 +193,46 @@ fn a_map_that_grows() {
         map.truncate(80_000);
         stage.verb(Op::Resize, || map.close_durably())
     });
+}
+
+/// The pages behind the content are brought in, or come by faults; nothing that was appended is
+/// lost, and a write to the file that is refused is told.
+#[test]
+fn a_map_that_looks_ahead() {
+    if !sys::CAN_POPULATE {
+        return std::println!("skipped: nothing is brought in ahead here");
+    }
+    let by_faults = "pages come by faults";
+    let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
+    let absorbs = [
+        rare(Op::Map, Call::Fallocate, "zeros are written instead"),
+        rare(Op::Resize, Call::Fallocate, "zeros are written instead"),
+        rare(Op::Resize, Call::Pwrite, "less is asked for, for which there is a place"),
+        rare(Op::Resize, Call::Ftruncate, "what a refused step took stays behind the end"),
+        rare(Op::Resize, Call::Madvise, by_faults),
+        rare(Op::Resize, Call::Getrusage, by_faults),
+        rare(Op::Resize, Call::Ioctl, by_faults),
+        rare(Op::Resize, Call::Openat, by_faults),
+    ];
+    for how in [Prefault::Auto, Prefault::Always] {
+        play(&absorbs, |stage| {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path = OwnFile::new(&std::format!("story-ahead-{count}"), 0);
+            let how_opened = &mut std::fs::File::options();
+            let file = how_opened.read(true).write(true).open(&path.0).expect("it is there");
+            let builder = GrowMap::builder().max(2 << 20).prefault(how);
+            // SAFETY: (1), (2): the file is this test's own.
+            let mut map = stage.verb(Op::Map, || unsafe { builder.of_file(&file) })?;
+            for part in 0..10 {
+                stage.verb(Op::Resize, || map.append(&[part; 100_000]))?;
+            }
+            for (part, bytes) in map.chunks(100_000).enumerate() {
+                assert_eq!(bytes, [part as u8; 100_000]);
+            }
+            stage.verb(Op::Resize, || map.close())
+        });
+    }
 }
 
 /// What a flush asks the system for, in order.

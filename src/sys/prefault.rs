@@ -3,7 +3,7 @@
 //! The contract is that of the folder and of files (see `section`). Where the system does not tell
 //! or cannot do it the answer is an error, and nothing has happened.
 
-use super::{CAN_POPULATE, Errno, fault_count, first_mapped, memory_len};
+use super::{CAN_POPULATE, Errno, fault_count, first_mapped, memory_len, write_ahead};
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -14,4 +14,5 @@ const _PREFAULT_CONTRACT: (
     fn() -> Result<u64, Errno>,
     unsafe fn(NonNull<u8>, usize) -> Result<Option<Range<usize>>, Errno>,
     fn() -> Result<usize, Errno>,
-) = (CAN_POPULATE, fault_count, first_mapped, memory_len);
+    unsafe fn(usize, u64, u64) -> Result<(), Errno>,
+) = (CAN_POPULATE, fault_count, first_mapped, memory_len, write_ahead);

@@ -1,7 +1,7 @@
 //! Maps of files, behind safe functions: the files are the measurement's own.
 #![allow(unsafe_code, reason = "every map of a file is a promise")]
 
-use granule::section::{CowView, GrowMap, View, ViewMut};
+use granule::section::{CowView, GrowMap, Prefault, View, ViewMut};
 use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::fs::File;
 use std::io::Result;
@@ -33,9 +33,9 @@ pub(super) fn view_copy(file: &File) -> std::result::Result<CowView, granule::Er
     unsafe { section.view_copy(0..section.len()) }
 }
 
-pub(super) fn grow(path: &Path) -> Result<GrowMap> {
+pub(super) fn grow(path: &Path, how: Prefault) -> Result<GrowMap> {
     // SAFETY: (1), (2): nobody else has the file.
-    unsafe { GrowMap::open(path) }
+    unsafe { GrowMap::builder().prefault(how).open(path) }
 }
 
 pub(super) fn memmap(path: &Path) -> Result<Mmap> {

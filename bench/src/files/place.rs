@@ -10,11 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(super) struct OwnFile(PathBuf);
 
 impl OwnFile {
-    /// An empty one, in the folder for temporary files.
-    pub(super) fn new() -> Result<Self> {
-        Self::new_in(&std::env::temp_dir())
-    }
-
+    /// An empty one.
     pub(super) fn new_in(folder: &Path) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

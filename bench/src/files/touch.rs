@@ -1,4 +1,4 @@
-//! The first touch of each page of a file that is in memory and clean, and is going to be rewritten.
+//! The first touch of each page of a file that is in memory, clean, and going to be rewritten.
 
 use super::bare;
 use super::contest::{Contest, Data, Found, Goal, measured};

@@ -3,7 +3,7 @@
 use super::child::Child;
 use crate::Result;
 use crate::flags::Flags;
-use crate::tools::{installed, root};
+use crate::tools::{cargo_build, installed, root};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -71,7 +71,7 @@ enum Origin {
     Package(&'static str, &'static str),
     /// A library of `bench/peers.sh`.
     Made(&'static str),
-    /// The library of `--ours`, or of this tree.
+    /// The library of `--ours`, or that of this tree.
     Ours,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn all(flags: &Flags, child: &Child) -> Result<Peers> {
     let versions = versions();
     let mut peers = Peers { present: Vec::new(), absent: Vec::new() };
     for &(name, title, ref origin, settings) in wanted {
-        match find(origin, flags, &versions) {
+        match find(origin, flags, &versions)? {
             Ok((library, version)) => {
                 let title = format!("{title} {version}").trim_end().to_string();
                 let peer = Peer { name, title, settings, library };
@@ -134,44 +134,40 @@ type Reason = String;
 /// The library to load and its version.
 type Found = (Option<PathBuf>, String);
 
+/// Looks for a library. That others are not here is no error; that ours is not is one.
 fn find(
     origin: &Origin,
     flags: &Flags,
     versions: &HashMap<String, String>,
-) -> std::result::Result<Found, Reason> {
-    match origin {
-        Origin::Plain => Ok((None, said("getconf", &["GNU_LIBC_VERSION"], "glibc "))),
+) -> Result<std::result::Result<Found, Reason>> {
+    let found = match origin {
+        Origin::Plain => (None, said("getconf", &["GNU_LIBC_VERSION"], "glibc ")),
         Origin::Package(package, library) => {
             let Some(library) = installed(library) else {
-                return Err(format!("package {package} is not installed"));
+                return Ok(Err(format!("package {package} is not installed")));
             };
             let version = said("dpkg-query", &["-W", "-f", "${Version}", package], "");
-            Ok((Some(library), format!("{version} (Debian)")))
+            (Some(library), format!("{version} (Debian)"))
         }
         Origin::Made(name) => {
             let library = folder().join(format!("lib{name}.so"));
             match versions.get(*name) {
-                Some(version) if library.exists() => Ok((Some(library), version.clone())),
-                _ => Err("bench/peers.sh could not make it here".to_string()),
+                Some(version) if library.exists() => (Some(library), version.clone()),
+                _ => return Ok(Err("bench/peers.sh could not make it here".to_string())),
             }
         }
-        Origin::Ours => ours(flags).map(|library| (Some(library), String::new())),
-    }
+        Origin::Ours => (Some(ours(flags)?), env!("CARGO_PKG_VERSION").to_string()),
+    };
+    Ok(Ok(found))
 }
 
-/// The library of `--ours`, or the one that was made last in this tree.
-fn ours(flags: &Flags) -> std::result::Result<PathBuf, Reason> {
-    let library = match &flags.ours {
-        Some(library) => PathBuf::from(library),
-        None => {
-            let places = ["preload", "release"]
-                .map(|profile| root().join("target").join(profile).join("libgranule_malloc.so"));
-            let made = |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
-            let newest = places.into_iter().filter(|path| path.exists()).max_by_key(made);
-            newest.ok_or("no libgranule_malloc.so in target/preload or target/release")?
-        }
-    };
-    library.canonicalize().map_err(|error| format!("{}: {error}", library.display()))
+/// The library of `--ours`; or that of this tree, made now if it is not up to date.
+fn ours(flags: &Flags) -> Result<PathBuf> {
+    if let Some(library) = &flags.ours {
+        return fs::canonicalize(library).map_err(|error| format!("{library}: {error}").into());
+    }
+    cargo_build(&["--package", "granule-malloc", "--profile", "preload"])?;
+    Ok(fs::canonicalize(root().join("target/preload/libgranule_malloc.so"))?)
 }
 
 fn folder() -> PathBuf {

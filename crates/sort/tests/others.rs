@@ -1,5 +1,6 @@
 //! Other processes use a file while it is sorted in place: they wait, or are refused, or what they
 //! write is told.
+#![cfg(any(target_os = "linux", windows))]
 
 #[path = "../../../tests/section_other/mod.rs"]
 mod section_other;

@@ -2,7 +2,7 @@
 
 use super::record::{self, Record};
 use super::schedule::{self, STEP, UNIT};
-use super::{GrowMap, Recovered, Shared, Writer};
+use super::{Ahead, GrowMap, Prefault, Recovered, Shared, Writer};
 use crate::error::{Error, ErrorKind, Op};
 #[cfg(feature = "std")]
 use crate::section::Access;
@@ -33,11 +33,12 @@ const USUAL_MAX: usize = if usize::BITS >= 64 { 1 << 36 } else { 1 << 27 };
 pub struct GrowBuilder {
     max: usize,
     step: usize,
+    prefault: Prefault,
 }
 
 impl GrowBuilder {
     pub(super) const fn new() -> Self {
-        GrowBuilder { max: USUAL_MAX, step: STEP }
+        GrowBuilder { max: USUAL_MAX, step: STEP, prefault: Prefault::Auto }
     }
 
     /// Bytes that the content can have at most. They cost addresses, not memory and not disk.
@@ -52,6 +53,29 @@ impl GrowBuilder {
     #[must_use]
     pub const fn step(mut self, bytes: usize) -> Self {
         self.step = if bytes == 0 { 1 } else { bytes };
+        self
+    }
+
+    /// Which pages of the room are brought into memory before they are needed. `Auto`: the next 256
+    /// KiB, where that saves faults. `Always`: all of it, whenever the file grows, which then takes
+    /// longer, and appends touch no page for the first time. `Never`: none, for a program that
+    /// appends a little now and then: a page that is in memory is written to the disk. Nothing but
+    /// Linux knows this.
+    ///
+    /// ```
+    /// use granule::section::{GrowMap, Prefault};
+    /// # let path = std::env::temp_dir().join(format!("granule-ahead-{}", std::process::id()));
+    /// let builder = GrowMap::builder().prefault(Prefault::Never);
+    /// // SAFETY: (1), (2): the file is this program's own.
+    /// let mut map = unsafe { builder.open(&path) }?;
+    /// map.append(b"now and then")?;
+    /// # drop(map);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn prefault(mut self, prefault: Prefault) -> Self {
+        self.prefault = prefault;
         self
     }
 
@@ -123,6 +147,7 @@ impl GrowBuilder {
             is_record_flushed: AtomicBool::new(false),
             limit: 0,
             hole_end: len,
+            ahead: Ahead::new(self.prefault),
             max: self.max,
             step: self.step.max(UNIT),
         };

@@ -8,6 +8,7 @@
 //! The addresses are taken once. The file is longer than its content while it is open: the room has
 //! a place on the disk, so that no store finds the disk full.
 
+mod ahead;
 mod builder;
 mod ends;
 mod record;
@@ -17,16 +18,18 @@ pub use builder::GrowBuilder;
 pub use ends::{GrowAppender, GrowReader};
 pub use record::Recovered;
 
-use super::{Durability, Pod, pod};
+use super::{Durability, Pod, Prefault, pod};
 use crate::addr::align_down;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys::{self, Area, Backing, Errno};
+use ahead::Ahead;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, Range};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use record::Record;
+use schedule::Place;
 
 /// A file that grows, as memory: append to it, and read all of it as one slice whose address never
 /// changes.
@@ -55,6 +58,10 @@ use record::Record;
 /// store. (On file systems that write every block to a new place, as btrfs and ZFS do, a place can
 /// be lost all the same.) Closing, or dropping, cuts the file to its content.
 ///
+/// Appends find their pages in memory: on Linux zeros are written to the next 256 KiB of the room,
+/// by one call, where that saves faults (ext4, XFS, tmpfs, as [`Prefault::Auto`] finds out), and
+/// once 256 KiB were appended since the last flush. [`GrowBuilder::prefault`] changes that.
+///
 /// # If the process dies
 /// Whatever was appended is in the system's cache of files, and the number of its bytes stands in
 /// the last 4 KiB of the file. Whoever opens it next with this type has the content as it was, and
@@ -78,6 +85,7 @@ use record::Record;
 /// |---|---|---|
 /// | open | those of a section and a view; mmap | the same; `VirtualAlloc` |
 /// | grow | prlimit64, fcntl, fallocate, pwrite64 | `WriteFile`, and for the view those below |
+/// | each 256 KiB | pwritev, and at first those of [`prefault`](super::prefault) | none |
 /// | close | munmap, ftruncate, close | `UnmapViewOfFile`, `SetFileInformationByHandle` |
 ///
 /// Where fallocate is not to be had (Linux), on FreeBSD, and where macOS does not know
@@ -113,10 +121,12 @@ struct Writer {
     record: Record,
     /// It is on the disk, at this place.
     is_record_flushed: AtomicBool,
-    /// Bytes that can be used without asking the system.
+    /// Bytes that can be used without a look ahead.
     limit: usize,
     /// Before this there may be bytes without a place on the disk.
     hole_end: usize,
+    /// What is in memory already behind the content.
+    ahead: Ahead,
     max: usize,
     step: usize,
 }
@@ -194,7 +204,7 @@ impl GrowMap {
         self.writer.max
     }
 
-    /// Bytes that the content can have without another call of the system.
+    /// Bytes that the content can have before the file grows again.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.writer.room()
@@ -422,8 +432,28 @@ impl Writer {
                 done => done,
             }?;
         }
-        self.limit = self.room();
+        self.limit = self.look_ahead(len, needed)?;
         Ok(())
+    }
+
+    /// Brings pages into memory that appends will need. Tells when to look again: at that length.
+    fn look_ahead(&mut self, len: usize, needed: usize) -> Result<usize, Error> {
+        let (room, ready) = (self.room(), self.ahead.ready());
+        let flushed_len = self.record.flushed_len().min(len);
+        let place = Place { len, needed, unflushed: len - flushed_len, ready, room };
+        let range = match self.ahead.how() {
+            Prefault::Never => return Ok(room),
+            Prefault::Auto => schedule::ahead(place),
+            Prefault::Always => schedule::all(place),
+        };
+        if range.is_empty() {
+            return Ok(needed.saturating_add(schedule::AHEAD).min(room));
+        }
+        // SAFETY: (1) ours, mapped from its first byte on, and the range ends in the room; (2) it
+        // begins behind the content.
+        unsafe { self.ahead.bring_in(self.file.file, self.area.start, range.clone()) }
+            .map_err(|errno| errno.of(Op::Resize, range.start, range.len()))?;
+        Ok(if room - range.end < schedule::UNIT { room } else { range.end })
     }
 
     /// Bytes of content that the file has room for.

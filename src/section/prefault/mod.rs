@@ -1,5 +1,5 @@
-//! Floor 4, uses floors 0 to 3. The pages of a file that is going to be rewritten, brought in before
-//! the first touch, in the way that is cheapest for this file.
+//! Floor 4, uses floors 0 to 3. The pages of a file that is going to be rewritten, brought in
+//! before the first touch, in the way that is cheapest for this file.
 
 mod rule;
 #[cfg(all(test, feature = "std"))]
@@ -8,7 +8,8 @@ mod tests;
 use crate::error::{Error, Op};
 use crate::sys::{self, Access, Errno};
 use core::ptr::NonNull;
-use rule::{Found, LOOK_MIN, PIECE, RUN_MIN, Step};
+use rule::{Found, PIECE, Step};
+pub(super) use rule::{LOOK_MIN, RUN_MIN};
 
 /// Whether pages of a file are brought into memory before they are written.
 ///
@@ -62,7 +63,7 @@ pub fn prefault(bytes: &mut [u8], how: Prefault) -> Result<(), Error> {
         Prefault::Always => unsafe { sys::populate(start, len, Access::Write) },
         Prefault::Auto if !is_worth(len) => Ok(()),
         // SAFETY: (1) as above.
-        Prefault::Auto => unsafe { Pager::new().bring_in(start, len) },
+        Prefault::Auto => unsafe { Pager::new().bring_in(start, len) }.map(drop),
     };
     done.map_err(|errno| errno.of(Op::Populate, start.addr().get(), len))
 }
@@ -94,36 +95,55 @@ impl Pager {
         Pager { access: None }
     }
 
-    /// Makes pages ready to be written.
+    /// The touch that makes pages ready to be written, if it was tried out.
+    pub(super) const fn access(&self) -> Option<Access> {
+        self.access
+    }
+
+    /// Makes pages ready to be written. Tells how many bytes a touch has brought where there were
+    /// so many, at least; 0 if nobody looked.
     ///
     /// # Safety
     /// 1. `start..start + len` are whole pages that are mapped and may be written.
-    pub(super) unsafe fn bring_in(&mut self, start: NonNull<u8>, len: usize) -> Result<(), Errno> {
-        let first_len = RUN_MIN - start.addr().get() % RUN_MIN;
+    pub(super) unsafe fn bring_in(
+        &mut self,
+        start: NonNull<u8>,
+        len: usize,
+    ) -> Result<usize, Errno> {
         if len < LOOK_MIN {
             // SAFETY: (1).
-            return unsafe { sys::populate(start, len, Access::Write) };
+            return unsafe { sys::populate(start, len, Access::Write) }.map(|()| 0);
         }
+        // Neighbours come by aligned runs.
+        let lead = start.addr().get().wrapping_neg() % RUN_MIN;
+        let trial_len = if lead == 0 { RUN_MIN } else { lead };
         // SAFETY: (1) a part of it, as so many are not few.
-        let mut done = match unsafe { sys::first_mapped(start, first_len) } {
+        let mut done = match unsafe { sys::first_mapped(start, trial_len) } {
             // SAFETY: (1). The system does not tell.
-            Err(_) => return unsafe { sys::populate(start, len, Access::Write) },
+            Err(_) => return unsafe { sys::populate(start, len, Access::Write) }.map(|()| 0),
             Ok(None) if self.access.is_none() => {
                 // SAFETY: (1) as above.
-                unsafe { self.try_out(start, first_len) }?;
-                first_len
+                unsafe { self.try_out(start, trial_len) }?;
+                trial_len
             }
-            Ok(_) => 0,
+            Ok(_) if lead == 0 => 0,
+            Ok(_) => {
+                let access = self.access.unwrap_or(Access::Write);
+                // SAFETY: (1) as above.
+                unsafe { sys::populate(start, lead, access) }?;
+                lead
+            }
         };
+        let mut least = PIECE;
         while done < len {
             // SAFETY: inside the range.
             let piece = unsafe { start.add(done) };
             let piece_len = (PIECE - piece.addr().get() % PIECE).min(len - done);
             // SAFETY: (1) a part of it.
-            unsafe { self.bring_in_piece(piece, piece_len) }?;
+            least = least.min(unsafe { self.bring_in_piece(piece, piece_len) }?);
             done += piece_len;
         }
-        Ok(())
+        Ok(least)
     }
 
     /// Finds out which touch is needed: a store to what was brought in for reading faults, or does
@@ -145,11 +165,14 @@ impl Pager {
         unsafe { sys::populate(start, len, Access::Write) }
     }
 
+    /// The same for one piece.
+    ///
     /// # Safety
     /// 1. As for [`bring_in`](Self::bring_in).
-    unsafe fn bring_in_piece(&self, start: NonNull<u8>, len: usize) -> Result<(), Errno> {
+    unsafe fn bring_in_piece(&self, start: NonNull<u8>, len: usize) -> Result<usize, Errno> {
         // SAFETY: (1).
         let found = unsafe { self.touch(start, len) }?;
+        let run_len = found.map_or(0, |found| found.run);
         let ready = match found.map_or(Step::All, |found| rule::step(len, found)) {
             Step::Nothing => len,
             Step::All => 0,
@@ -164,12 +187,12 @@ impl Pager {
             }
         };
         if ready == len {
-            return Ok(());
+            return Ok(if run_len < len { run_len } else { PIECE });
         }
         // SAFETY: inside the piece.
         let rest = unsafe { start.add(ready) };
         // SAFETY: (1) a part of it.
-        unsafe { sys::populate(rest, len - ready, Access::Write) }
+        unsafe { sys::populate(rest, len - ready, Access::Write) }.map(|()| run_len)
     }
 
     /// Touches the first page. `None`: the system does not tell what that has brought.

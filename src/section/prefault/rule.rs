@@ -2,27 +2,27 @@
 //! has brought.
 //!
 //! What decides is how many pages a fault brings, and that is not the file system's: it keeps a
-//! file in pieces of one page to some hundred, as they were written or read. (Processor time of the
-//! first stores to 256 MiB, Linux 6.18, milliseconds.)
+//! file in pieces of a page to some hundred, as they were written or read. (Processor time of the
+//! first touches of 256 MiB, Linux 6.18, milliseconds; a loaded machine.)
 //!
-//! | file, and the pieces of its cache | stores | loads, then stores | all populated | by the rule |
+//! | file, pieces of its cache | stores | loads, then stores | all populated | by the rule |
 //! |---|---|---|---|---|
-//! | ext4, 4 KiB | 152 | 168 | 137 | 137 |
-//! | ext4, 64 KiB | 24 | 148 | 27 | 25 |
-//! | ext4, 1 MiB | 9 | 489 | 19 | 9 |
-//! | ext4, 2 MiB | 7 | 8 | 7 | 7 |
-//! | tmpfs, 4 KiB | 90 | 22 | 59 | 24 |
+//! | ext4, 4 KiB | 179 | 166 | 141 to 161 | 143 to 162 |
+//! | ext4, 64 KiB | 25 | 136 | 28 | 22 |
+//! | ext4, 1 MiB | 12 | 457 | 22 | 17 |
+//! | ext4, 2 MiB | 13 | 13 | 12 | 12 |
+//! | tmpfs, 4 KiB | 134 | 31 | 88 | 34 to 37 |
 #![forbid(unsafe_code)]
 
 /// Bytes that are looked at together: no touch brings more.
 pub(super) const PIECE: usize = 2 << 20;
 
 /// Of fewer bytes all pages are brought in without a look.
-pub(super) const LOOK_MIN: usize = 256 << 10;
+pub(in crate::section) const LOOK_MIN: usize = 256 << 10;
 
 /// Where a touch brings so many bytes, touches are cheaper than one call for all the pages, which
 /// goes through them one by one.
-pub(super) const RUN_MIN: usize = 64 << 10;
+pub(in crate::section) const RUN_MIN: usize = 64 << 10;
 
 /// What a touch of the first page of a piece has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

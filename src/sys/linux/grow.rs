@@ -4,6 +4,7 @@ use super::super::Errno;
 use super::super::grow::Area;
 use super::super::section::{Backing, Durability, Sharing};
 use super::mirror::file_len_max;
+use super::prefault::ZEROS;
 use super::raw::syscall;
 use super::section::{fallocate, flush_view, map_view, set_len, unmap_view};
 use crate::error::Call;
@@ -133,7 +134,6 @@ pub(crate) unsafe fn sync_range(
 /// # Safety
 /// 1. `file` is open for writing, and nobody needs what is there.
 unsafe fn write_zeros(file: usize, from: u64, to: u64) -> Result<(), Errno> {
-    static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
     let mut place = from;
     while place < to {
         let len = (to - place).min(ZEROS.len() as u64);

@@ -70,7 +70,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
-pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped};
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, write_ahead};
 pub(crate) use process::{
     abort, call_at_exit, env, exit_now, is_single_threaded, is_thread, memory_and_swap_len,
     memory_len, process_id, thread_id, thread_id_quick, write_error, yield_now,

@@ -37,6 +37,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_read => Call::Read,
         libc::SYS_pread64 => Call::Pread,
         libc::SYS_pwrite64 => Call::Pwrite,
+        libc::SYS_pwritev => Call::Pwritev,
         libc::SYS_close => Call::Close,
         libc::SYS_fcntl => Call::Fcntl,
         libc::SYS_ioctl => Call::Ioctl,

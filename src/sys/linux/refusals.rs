@@ -39,7 +39,7 @@ use crate::error::Call;
 /// | getdents64 | ENOMEM, ENOSYS | no memory; a filter |
 /// | fallocate | ENOSPC, ENOMEM | no place on the disk, no memory to promise |
 /// | | EOPNOTSUPP | a file system that does not know it |
-/// | pwrite64 | ENOSPC, EIO | no place on the disk, the device |
+/// | pwrite64, pwritev | ENOSPC, EIO | no place on the disk, the device |
 /// | getrusage | ENOSYS | a filter |
 /// | msync, fsync, fdatasync | EIO, ENOSPC | the device; a disk that is full after all |
 /// | sync_file_range | EIO, ENOSPC | as above |
@@ -71,7 +71,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Futex | Call::Getrusage => &[ENOSYS],
         Call::Ioctl => &[ENOMEM, EFAULT],
         Call::Fallocate => &[ENOSPC, ENOMEM, EOPNOTSUPP],
-        Call::Pwrite => &[ENOSPC, EIO],
+        Call::Pwrite | Call::Pwritev => &[ENOSPC, EIO],
         Call::MemfdCreate => &[EMFILE, ENOSYS],
         Call::Fstat | Call::Fstatat | Call::Fstatfs | Call::Statx => &[ENOMEM],
         Call::Getdents => &[ENOMEM, ENOSYS],

@@ -56,7 +56,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
-pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len, write_ahead};
 #[cfg(test)]
 pub(crate) use refusals::refusals;
 #[cfg(feature = "std")]

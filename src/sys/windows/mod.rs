@@ -53,7 +53,7 @@ pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
 };
-pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len};
+pub(crate) use prefault::{CAN_POPULATE, fault_count, first_mapped, memory_len, write_ahead};
 pub(crate) use process::{abort, without_signals, write_error, yield_now};
 #[cfg(test)]
 pub(crate) use refusals::refusals;

@@ -87,7 +87,8 @@ pub unsafe fn HeapDestroy(heap: HANDLE) -> Result<(), Win32Error> {
 /// who asks for it, and grows without an end.
 ///
 /// It is granule's own. On Windows the system has another one, which Rust's `System` allocator and
-/// the program's libraries use: blocks must go back to where they came from.
+/// the program's libraries use, and [`Granule`](crate::heap::Granule) as the global allocator has
+/// one of its own: blocks must go back to where they came from.
 ///
 /// # Errors
 /// - `ERROR_NOT_ENOUGH_MEMORY` (8): the system gives no memory for it. The next call tries again.

@@ -14,7 +14,22 @@ pub const PROCESS_HEAP_REGION: u16 = 1;
 pub const PROCESS_HEAP_ENTRY_BUSY: u16 = 4;
 
 /// What an entry tells of a region: the memory of many blocks of one size class, or of one long
-/// block. Its name in `winnt.h` is none: it is a part of [`PROCESS_HEAP_ENTRY`].
+/// block. Windows gives it no name: it is a part of [`PROCESS_HEAP_ENTRY`].
+///
+/// ```
+/// use granule::win32::*;
+/// let heap = HeapCreate(0, 0, 0)?;
+/// // SAFETY: (1) the heap has a lock.
+/// let block = unsafe { HeapAlloc(heap, 0, 100_000)? };
+/// let mut entry = PROCESS_HEAP_ENTRY::default();
+/// // SAFETY: (1) as above.
+/// unsafe { HeapWalk(heap, &mut entry)? };
+/// assert_eq!((entry.wFlags, entry.Region.dwCommittedSize), (PROCESS_HEAP_REGION, 128 << 10));
+/// assert_eq!((entry.Region.lpFirstBlock, entry.Region.lpLastBlock), (block, block));
+/// # // SAFETY: (1) (2) nobody uses its blocks any more.
+/// # unsafe { HeapDestroy(heap)? };
+/// # Ok::<(), Win32Error>(())
+/// ```
 #[allow(non_snake_case, reason = "the names that Windows gives them")]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

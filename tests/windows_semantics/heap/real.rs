@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::mem::zeroed;
 use std::ptr::{null_mut, with_exposed_provenance_mut};
 use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::System::LibraryLoader::GetModuleHandleA;
 use windows_sys::Win32::System::Memory::{
     GetProcessHeap, HeapAlloc, HeapCompact, HeapCreate, HeapDestroy, HeapFree, HeapLock,
     HeapReAlloc, HeapSize, HeapUnlock, HeapValidate, HeapWalk, PROCESS_HEAP_ENTRY,
@@ -116,4 +117,23 @@ impl Api for Real {
         }
         (count, bytes, last_error())
     }
+}
+
+/// `SizeOfHeapReserve` of the program's own header, which the option /HEAP of a linker sets.
+#[test]
+fn the_linker_gives_the_default_heap_a_megabyte() {
+    /// Where the header begins, in the stub in front of it.
+    const E_LFANEW: usize = 0x3c;
+    /// Signature and file header, and the field's place behind them.
+    const HEAP_RESERVE: usize = 24 + 88;
+    // SAFETY: null is the program itself.
+    let program = unsafe { GetModuleHandleA(std::ptr::null()) }.cast::<u8>();
+    // SAFETY: every program begins with a stub that long.
+    let place = unsafe { program.add(E_LFANEW) }.cast::<u32>();
+    // SAFETY: as above.
+    let header = unsafe { place.read_unaligned() } as usize;
+    // SAFETY: the stub says that the header is there.
+    let place = unsafe { program.add(header + HEAP_RESERVE) }.cast::<u64>();
+    // SAFETY: as above.
+    assert_eq!(unsafe { place.read_unaligned() }, 1 << 20);
 }

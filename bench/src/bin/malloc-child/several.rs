@@ -182,7 +182,7 @@ pub(crate) fn drift(ops: usize) {
 fn write_often(ops: usize) {
     for _ in 0..ops {
         let block = Block::new(16);
-        (0..200).for_each(|_| block.count(8));
+        (0..100).for_each(|_| block.count(8));
     }
 }
 
