@@ -27,7 +27,7 @@
 //!   whose names are all in one object file; it can be run with the library preloaded.
 //! - In a static program `operator new` throws `std::bad_alloc` only if something else in it throws
 //!   one, too: else the linker leaves that part of the C++ library out. Then it says so and aborts.
-//! - Only glibc on x86-64 is tested.
+//! - The tests run on glibc, on x86-64. On AArch64 it is built and tried under qemu by hand.
 //!
 //! All else is in the library `granule`. Nothing here may allocate through the standard library,
 //! and nothing does: the crate is `no_std`.
