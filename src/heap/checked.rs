@@ -5,8 +5,9 @@ use super::block::LEN_MAX;
 use super::class::{GRANULE_LEN, block_at};
 use super::held::Held;
 use super::local::LocalHeap;
+use super::options::HeapOptions;
 use super::place::Place;
-use super::report::Finding;
+use super::report::{Finding, broken};
 use super::slab::Kind;
 use crate::ds::bits;
 use crate::ds::primitive::Ordering::Relaxed;
@@ -39,6 +40,21 @@ impl Held {
             return Err(Finding::FreedTwice);
         }
         Ok(class.size())
+    }
+}
+
+impl Held {
+    /// Takes back a block of this core's after a look at whether it is in use, and overwrites it
+    /// first if that is wished.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn free_checked(&self, place: Place, block: NonNull<u8>, options: &HeapOptions) {
+        let len = self.in_use(place, block).unwrap_or_else(|finding| broken(finding, block));
+        if options.is_wiped {
+            // SAFETY: in use, that long, and its user has given it up.
+            unsafe { block.write_bytes(0, len) };
+        }
+        self.free_at(place, block);
     }
 }
 

@@ -59,6 +59,9 @@ impl Held {
         match self.owner_at_rest(from) {
             Some(owner) => {
                 owner.free_word(from, word, mask);
+                if !owner.core.handed().is_empty() {
+                    owner.collect();
+                }
                 owner.core.unlock();
             }
             None => give_back_bits(self.ground, from, word, mask),

@@ -117,7 +117,7 @@ impl Held {
     }
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
-    fn collect(&self) -> bool {
+    pub(super) fn collect(&self) -> bool {
         let ground = self.ground;
         let taken = self.core.handed().take(|granule| ground.slab(granule as usize).handed());
         taken.filter(|&granule| self.collect_from(self.place(granule as usize))).count() > 0

@@ -106,7 +106,16 @@ impl LocalHeap {
     #[doc(alias("HeapFree", "free"))]
     pub unsafe fn deallocate(&self, block: NonNull<u8>) {
         let place = self.place_of(block);
-        self.held.free_at(place, block);
+        self.free_at(place, block);
+    }
+
+    #[inline]
+    fn free_at(&self, place: Place, block: NonNull<u8>) {
+        if self.options.is_checked {
+            self.held.free_checked(place, block, &self.options);
+        } else {
+            self.held.free_at(place, block);
+        }
     }
 
     /// Gives a block back whose layout is known, which saves looking it up.
@@ -118,8 +127,8 @@ impl LocalHeap {
     pub unsafe fn deallocate_layout(&self, block: NonNull<u8>, layout: Layout) {
         let place = self.place_of(block);
         match Class::of_aligned(layout.size(), layout.align()) {
-            Some(class) => self.held.free(class, block),
-            None => self.held.free_at(place, block),
+            Some(class) if !self.options.is_checked => self.held.free(class, block),
+            _ => self.free_at(place, block),
         }
     }
 
@@ -150,7 +159,7 @@ impl LocalHeap {
             let moved = self.held.allocate_layout(new)?;
             // SAFETY: both are in use and long enough, and the new one is another block.
             unsafe { block.copy_to_nonoverlapping(moved, kept) };
-            self.held.free_at(place, block);
+            self.free_at(place, block);
             moved
         };
         if self.options.is_zeroed {

@@ -20,12 +20,20 @@ pub struct HeapOptions {
     pub(super) granules_max: usize,
     pub(super) name: Option<Name>,
     pub(super) is_zeroed: bool,
+    pub(super) is_checked: bool,
+    pub(super) is_wiped: bool,
 }
 
 impl HeapOptions {
     /// No limit, no name, blocks with any content.
     pub const fn new() -> Self {
-        HeapOptions { granules_max: usize::MAX, name: None, is_zeroed: false }
+        HeapOptions {
+            granules_max: usize::MAX,
+            name: None,
+            is_zeroed: false,
+            is_checked: false,
+            is_wiped: false,
+        }
     }
 
     /// The most memory, in bytes, that slabs and long blocks may take, counted in granules of 64
@@ -49,6 +57,24 @@ impl HeapOptions {
     #[doc(alias = "HEAP_ZERO_MEMORY")]
     pub const fn zeroed(mut self) -> Self {
         self.is_zeroed = true;
+        self
+    }
+
+    /// Every block that is given back is looked up first, so that one that was given back before is
+    /// reported at once; without this it is as soon as the cache of its size is emptied. A free
+    /// costs a look through that cache then, and threads wait for each other.
+    #[doc(alias = "HEAP_TAIL_CHECKING_ENABLED")]
+    pub const fn checked(mut self) -> Self {
+        self.is_checked = true;
+        self
+    }
+
+    /// What a block held is overwritten with zeros when it is given back, and frees are
+    /// [checked](Self::checked): for keys, and for what came from elsewhere. Blocks that go with
+    /// the whole heap are not overwritten.
+    pub const fn secure(mut self) -> Self {
+        self.is_checked = true;
+        self.is_wiped = true;
         self
     }
 

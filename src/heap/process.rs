@@ -28,6 +28,7 @@ use super::place::Place;
 use super::report::{Finding, broken};
 use super::shared::Heap;
 use crate::ds::once::Once;
+use crate::ds::primitive::{AtomicU32, Ordering};
 use crate::ds::ready_stack::ReadyStack;
 use crate::error::Error;
 use crate::sys;
@@ -62,6 +63,21 @@ static PARKED: ReadyStack = ReadyStack::new();
 fn common() -> Result<&'static Heap, Error> {
     static COMMON: Once<Heap> = Once::new();
     COMMON.get_or_try_make(Heap::new)
+}
+
+/// What all threads stand on. A signal handler that came in while it is made, and allocated, would
+/// wait for itself: so none comes.
+fn foundations() -> Option<(&'static Ground, &'static Heap)> {
+    static ARE_MADE: AtomicU32 = AtomicU32::new(0);
+    let make = || Some((ground().ok()?, common().ok()?));
+    if ARE_MADE.load(Ordering::Acquire) == 1 {
+        return make();
+    }
+    let made = sys::without_signals(make);
+    if made.is_some() {
+        ARE_MADE.store(1, Ordering::Release);
+    }
+    made
 }
 
 /// A thread's core, while it is used.
@@ -101,7 +117,7 @@ impl Visit {
     }
 
     fn settle_down() -> Option<Self> {
-        let (ground, common) = (ground().ok()?, common().ok()?);
+        let (ground, common) = foundations()?;
         let core = adopted(ground).or_else(|| {
             let core = ground.take_core().ok()?;
             core.begin(common.root(), 0);

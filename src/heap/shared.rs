@@ -316,9 +316,28 @@ impl Heap {
 
     #[inline]
     fn free_at(&self, place: Place, block: NonNull<u8>) {
+        if self.options.is_checked {
+            return self.free_checked(place, block);
+        }
         match self.try_hold(self.core_of(place)) {
             Some(turn) => turn.held.free_at(place, block),
             None => give_back(self.ground, place, block),
+        }
+    }
+
+    /// Waits for the core of the block, to look whether it is in use.
+    #[cold]
+    #[inline(never)]
+    fn free_checked(&self, place: Place, block: NonNull<u8>) {
+        let core = self.core_of(place);
+        loop {
+            if let Some(turn) = self.try_hold(core) {
+                return turn.held.free_checked(place, block, &self.options);
+            }
+            if core.is_left() {
+                return give_back(self.ground, place, block);
+            }
+            sys::yield_now();
         }
     }
 
