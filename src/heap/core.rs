@@ -11,7 +11,7 @@
 //! 2. The row of a class has a place that is null for ever, where `top` points when the cache is
 //!    empty, and then as many as the class may keep, to `end`. Those behind the first up to `top`
 //!    are blocks: free, of this class, in slabs of this core. Their bits are clear: for their slab
-//!    they are in use. A row that was never used is not touched: `top` and `end` are `nothing`.
+//!    they are in use. A row that was not used is not touched: `top` and `end` are `nothing` then.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
 //!    nothing but a spare granule at most; a parked core of the process's heap has its slabs.
 
@@ -48,7 +48,11 @@ const fn capacity_of(number: usize) -> u16 {
     }
 }
 
-/// Where the row of a class begins, and behind the last one where they end.
+/// Blocks in the short row that the cache of a class begins with: the short rows of all classes lie
+/// side by side, so that a thread with a few blocks of many sizes touches few pages.
+const FEW: usize = 15;
+
+/// Where the long row of a class begins, and behind the last one where they end.
 static ROWS: [u16; class::ROOM + 1] = {
     let mut rows = [0; class::ROOM + 1];
     let mut number = 0;
@@ -121,6 +125,8 @@ pub(super) struct Own {
     nothing: Place,
     /// A bit for each class whose row was used; the others have nothing at all.
     used: AtomicU64,
+    /// A bit for each class that has its long row.
+    long: AtomicU64,
     /// A granule and 1 that nobody uses: see `Held::drop_all`.
     pub(super) spare: Field,
     /// How many blocks the next batch has: few at first.
@@ -130,7 +136,8 @@ pub(super) struct Own {
     /// All slabs and runs.
     pub(super) all: Field,
     gathered: [Gathered; GATHERED],
-    places: [Place; ROWS[class::ROOM] as usize],
+    short_rows: [[Place; FEW + 1]; class::ROOM],
+    long_rows: [Place; ROWS[class::ROOM] as usize],
 }
 
 /// Blocks of another core's slab that wait to be sent there: see `gather`.
@@ -298,13 +305,51 @@ impl Own {
     /// The row of a class, from its null place to its end.
     fn row(&self, class: Class) -> &[Place] {
         let number = class.index();
-        &self.places[usize::from(ROWS[number])..usize::from(ROWS[number + 1])]
+        if self.long.load(Ordering::Relaxed) >> number & 1 == 1 {
+            &self.long_rows[usize::from(ROWS[number])..usize::from(ROWS[number + 1])]
+        } else {
+            &self.short_rows[number][..=self.capacity_max(class).min(FEW)]
+        }
     }
 
     /// Blocks that the cache of a class holds at most.
     #[inline]
-    pub(super) fn capacity(&self, class: Class) -> usize {
+    pub(super) fn capacity_max(&self, class: Class) -> usize {
         usize::from(CAPACITY[class.index()])
+    }
+
+    /// Opens the row of a class, or gives it its long one; false if it has that.
+    pub(super) fn make_room(&self, class: Class) -> bool {
+        let is_closed =
+            self.end(class).load(Ordering::Relaxed).cast_const() == &raw const self.nothing;
+        if is_closed {
+            self.set_count(class, 0);
+        }
+        is_closed || self.lengthen(class)
+    }
+
+    fn lengthen(&self, class: Class) -> bool {
+        let short = self.places(class);
+        if short.len() == self.capacity_max(class) {
+            return false;
+        }
+        let count = self.count(class);
+        self.long.store(self.long.load(Ordering::Relaxed) | self.bit(class), Ordering::Relaxed);
+        for (to, from) in self.places(class).iter().zip(&short[..count]) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.set_count(class, count);
+        true
+    }
+
+    /// Back to the short row, of a class whose cache is empty.
+    pub(super) fn shorten(&self, class: Class) {
+        self.long.store(self.long.load(Ordering::Relaxed) & !self.bit(class), Ordering::Relaxed);
+        self.close(class);
+    }
+
+    const fn bit(&self, class: Class) -> u64 {
+        1 << class.number()
     }
 
     /// How many blocks the cache of a class has.
@@ -327,17 +372,19 @@ impl Own {
     }
 
     fn set_count(&self, class: Class, count: usize) {
-        let row = self.row(class).as_ptr().cast_mut();
-        self.top(class).store(row.wrapping_add(count), Ordering::Relaxed);
-        let end = row.wrapping_add(self.capacity(class));
-        self.end(class).store(end, Ordering::Relaxed);
-        let used = self.used.load(Ordering::Relaxed) | 1 << class.number();
-        self.used.store(used, Ordering::Relaxed);
+        let row = self.row(class);
+        let (bottom, last) = (row.as_ptr().cast_mut(), row.len() - 1);
+        self.top(class).store(bottom.wrapping_add(count), Ordering::Relaxed);
+        self.end(class).store(bottom.wrapping_add(last), Ordering::Relaxed);
+        self.used.store(self.used.load(Ordering::Relaxed) | self.bit(class), Ordering::Relaxed);
     }
 
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is
     /// popped first.
     pub(super) fn fill(&self, class: Class, count: usize, blocks: impl Iterator<Item = *mut u8>) {
+        if count > self.places(class).len() {
+            self.lengthen(class);
+        }
         let places = self.places(class)[..count].iter().rev();
         places.zip(blocks).for_each(|(place, block)| place.store(block, Ordering::Relaxed));
         self.set_count(class, count);
@@ -383,6 +430,7 @@ impl Own {
             self.slabs[class.index()].set(0);
         }
         self.used.store(0, Ordering::Relaxed);
+        self.long.store(0, Ordering::Relaxed);
         self.all.set(0);
     }
 }

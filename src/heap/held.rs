@@ -89,7 +89,7 @@ impl Held {
     fn draw(&self, class: Class, from: Place) {
         let Place { granule, slab } = from;
         let batch = &self.own().batches[class.index()];
-        let half = (self.own().capacity(class) as u32).div_ceil(2);
+        let half = (self.own().capacity_max(class) as u32).div_ceil(2);
         let wanted = batch.get().max(BATCH_MIN).min(half);
         let count = wanted.min(slab.free.get());
         batch.set(wanted * 2);
@@ -202,7 +202,9 @@ impl Held {
     #[cold]
     #[inline(never)]
     fn free_slowly(&self, class: Class, block: NonNull<u8>) {
-        self.flush(class, self.own().capacity(class).div_ceil(2));
+        if !self.own().make_room(class) {
+            self.flush(class, self.own().count(class).div_ceil(2));
+        }
         self.own().push(class, block.as_ptr());
     }
 
@@ -393,6 +395,7 @@ impl Held {
         for class in self.own().used() {
             self.flush(class, self.own().count(class));
             self.own().batches[class.index()].set(0);
+            self.own().shorten(class);
             let mut next = self.own().slabs[class.index()].get();
             while let Some(granule) = next.checked_sub(1) {
                 let from = self.place(granule as usize);
