@@ -10,6 +10,8 @@
 //! 3. Before the owner has collected its bit a block counts as in use, so nobody takes the slab
 //!    away under somebody who frees.
 //! 4. A bit that is set already is a block that was freed twice.
+//! 5. What the owner did with a slab before he took its count to 0 happened before it is handed
+//!    over again.
 //!
 //! The idea of one message for many blocks is snmalloc's (Lietar et al., ISMM 2019); the bits in
 //! place of lists through the blocks are ours: nobody writes into a block that is free.
@@ -31,7 +33,7 @@ pub(crate) enum Told {
 /// Returns the blocks of `mask` in word `word`, as many as it has bits.
 pub(crate) fn give(announced: &AtomicU32, words: &[AtomicU64], word: usize, mask: u64) -> Told {
     let count = mask.count_ones();
-    let before = announced.fetch_add(count, Ordering::Relaxed);
+    let before = announced.fetch_add(count, Ordering::Acquire);
     let old = words[word].fetch_or(mask, Ordering::AcqRel);
     if old & mask != 0 {
         return Told::Twice;
@@ -54,7 +56,7 @@ pub(crate) fn collect(
             take(number, mask);
         }
     }
-    announced.fetch_sub(count, Ordering::Relaxed) != count
+    announced.fetch_sub(count, Ordering::Release) != count
 }
 
 #[cfg(all(test, not(granule_loom)))]

@@ -355,7 +355,8 @@ impl Own {
     /// How many blocks the cache of a class has.
     pub(super) fn count(&self, class: Class) -> usize {
         match self.top(class).load(Ordering::Relaxed) {
-            top if top.cast_const() == &raw const self.nothing => 0,
+            // A core that was taken a moment ago has no rows yet, for who only looks.
+            top if top.is_null() || top.cast_const() == &raw const self.nothing => 0,
             top => (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Place>(),
         }
     }

@@ -10,18 +10,24 @@
 //! 1. A gathered block is in use for its slab: its slab stays where it is, and its owner's.
 //! 2. What is gathered is sent before the core is parked.
 
-use super::core::Gathered;
+use super::core::{Core, Gathered};
+use super::ground::Ground;
 use super::held::{Held, give_back, give_back_bits};
 use super::place::Place;
 use super::report::{Finding, broken};
+use crate::ds::primitive::{Ordering::SeqCst, fence};
 use core::ptr::NonNull;
+
+/// How often a core that is to rest is looked at again.
+const TURNS: usize = 3;
 
 impl Held {
     /// Takes a block of another core of this heap, to be sent there some time.
     #[inline]
     pub(super) fn gather(&self, place: Place, block: NonNull<u8>) {
         if place.slab.class().is_none() {
-            self.send_run(place, block);
+            check(self.ground, self.core.root(), place, block);
+            send_run(self.ground, place, block);
             return;
         }
         let from = place.first(self.ground);
@@ -38,33 +44,16 @@ impl Held {
     /// Makes the place ready for blocks of another word.
     #[inline(never)]
     fn begin_to_gather(&self, gathered: &Gathered, from: Place, block: NonNull<u8>) {
-        self.check(from, block);
+        check(self.ground, self.core.root(), from, block);
         let (word, _) = from.bit_of(self.ground, block);
         self.send(gathered);
         gathered.begin(from.granule, word);
     }
 
-    /// Reports a block that is not of this heap.
-    fn check(&self, from: Place, block: NonNull<u8>) {
-        let root = from.slab.owner().checked_sub(1).map(|number| self.ground.core(number).root());
-        if root != Some(self.core.root()) {
-            broken(Finding::OtherHeap, block);
-        }
-    }
-
     /// Sends what is gathered in one word.
     fn send(&self, gathered: &Gathered) {
-        let Some((granule, word, mask)) = gathered.take() else { return };
-        let from = self.place(granule);
-        match self.owner_at_rest(from) {
-            Some(owner) => {
-                owner.free_word(from, word, mask);
-                if !owner.core.handed().is_empty() {
-                    owner.collect();
-                }
-                owner.core.unlock();
-            }
-            None => give_back_bits(self.ground, from, word, mask),
+        if let Some((granule, word, mask)) = gathered.take() {
+            send_word(self.ground, self.place(granule), word, mask);
         }
     }
 
@@ -73,22 +62,85 @@ impl Held {
         self.core.own.all_gathered().for_each(|gathered| self.send(gathered));
     }
 
-    #[inline(never)]
-    fn send_run(&self, from: Place, block: NonNull<u8>) {
-        self.check(from, block);
-        match self.owner_at_rest(from) {
-            Some(owner) => {
-                owner.free_at(from, block);
-                owner.core.unlock();
+    /// Lets go of a core that is no thread's, without anything that was handed over meanwhile: who
+    /// does that looks whether the core is at rest, and this looks once more for what came before
+    /// it was. What is only announced after a few turns waits for the next one who comes.
+    pub(super) fn rest(&self) {
+        for _ in 0..TURNS {
+            if !self.core.handed().is_empty() {
+                self.trim();
             }
-            None => give_back(self.ground, from, block),
+            self.core.unlock();
+            fence(SeqCst);
+            if self.core.handed().is_empty() || !self.core.try_lock() {
+                return;
+            }
+        }
+        self.core.unlock();
+    }
+}
+
+/// Frees a block for a thread without a core: in the core that has it, or by its slab's bits.
+pub(super) fn send_one(ground: &'static Ground, root: u32, block: NonNull<u8>) {
+    let place = Place::of_given(ground, block);
+    check(ground, root, place, block);
+    if place.slab.class().is_none() {
+        return send_run(ground, place, block);
+    }
+    let from = place.first(ground);
+    let (word, mask) = from.bit_of(ground, block);
+    send_word(ground, from, word, mask);
+}
+
+/// Reports a block that is not of the heap with that first core.
+fn check(ground: &'static Ground, root: u32, place: Place, block: NonNull<u8>) {
+    let owner = place.slab.owner().checked_sub(1);
+    if owner.map(|number| ground.core(number).root()) != Some(root) {
+        broken(Finding::OtherHeap, block);
+    }
+}
+
+fn send_word(ground: &'static Ground, from: Place, word: usize, mask: u64) {
+    let core = from.owner(ground);
+    match at_rest(ground, core) {
+        Some(owner) => {
+            owner.free_word(from, word, mask);
+            owner.rest();
+        }
+        None => {
+            give_back_bits(ground, from, word, mask);
+            look_again(ground, core);
         }
     }
+}
 
-    /// The core that has a slab, locked, if nobody holds it.
-    fn owner_at_rest(&self, from: Place) -> Option<Held> {
-        let core = self.ground.core(from.slab.owner() - 1);
-        // SAFETY: (1) the lock says so, and orders us behind whoever let go of it.
-        core.try_lock().then(|| unsafe { Held::new(self.ground, core) })
+#[inline(never)]
+fn send_run(ground: &'static Ground, from: Place, block: NonNull<u8>) {
+    let core = from.owner(ground);
+    match at_rest(ground, core) {
+        Some(owner) => {
+            owner.free_at(from, block);
+            owner.rest();
+        }
+        None => {
+            give_back(ground, from, block);
+            look_again(ground, core);
+        }
+    }
+}
+
+/// A core, locked, if nobody holds it.
+fn at_rest(ground: &'static Ground, core: &'static Core) -> Option<Held> {
+    // SAFETY: (1) the lock says so, and orders us behind whoever let go of it.
+    core.try_lock().then(|| unsafe { Held::new(ground, core) })
+}
+
+/// After something was handed to a core: its thread may have parked it meanwhile.
+fn look_again(ground: &'static Ground, core: &'static Core) {
+    fence(SeqCst);
+    if !core.handed().is_empty()
+        && let Some(owner) = at_rest(ground, core)
+    {
+        owner.rest();
     }
 }

@@ -68,8 +68,9 @@ const SPARES_MAX: usize = 64;
 const CORES: usize = 1 << 14;
 const GRANULES_OF_CORE: usize = 16;
 
-/// Words of bits for each granule, at most: a slab of the smallest class has two times 128.
-const POOL_WORDS: usize = 2 * 128;
+/// Words of bits for each granule, at most: a slab of the smallest class has two times 128, and a
+/// granule that came to it by all powers of two before has left as many behind.
+const POOL_WORDS: usize = 2 * 2 * 128;
 
 /// See the module.
 pub(super) struct Ground {
@@ -306,6 +307,15 @@ impl Ground {
         self.pool.range(start..start + 2 * count).split_at(count)
     }
 
+    /// The bits of the blocks that others return, for who only looks while the slab may become
+    /// another one: words that are there, if not always the right ones.
+    pub(super) fn returned_bits(&self, slab: &Slab) -> &'static [AtomicU64] {
+        let room = slab.room.get() as usize;
+        let (start, count) =
+            (slab.bits.get() as usize, (slab.blocks.get() as usize).div_ceil(BITS).min(room));
+        self.pool.range(start + count..start + 2 * count)
+    }
+
     /// One word of the bits of a slab's free blocks.
     #[inline]
     pub(super) fn word(&self, slab: &Slab, word: usize) -> &'static AtomicU64 {
@@ -459,6 +469,7 @@ impl Ground {
         if slab.room.get() >= count {
             return Ok(());
         }
+        let count = count.next_power_of_two();
         let len = 2 * count as usize;
         let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count);
         let Ok(start) = self.pool_used.fetch_update(Relaxed, Relaxed, more) else {

@@ -466,8 +466,7 @@ pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, 
 }
 
 fn hand_over(ground: &'static Ground, from: Place) {
-    let owner = ground.core(from.slab.owner() - 1);
-    owner.handed().push(from.granule as u32, from.slab.handed());
+    from.owner(ground).handed().push(from.granule as u32, from.slab.handed());
 }
 
 /// Reports the first block of a word of bits.

@@ -113,7 +113,7 @@ impl Ground {
                 ..HeapStats::default()
             };
         }
-        let (_, theirs) = self.bits(slab);
+        let theirs = self.returned_bits(slab);
         let returned: u32 = theirs.iter().map(|word| word.load(Relaxed).count_ones()).sum();
         // Others may be at work: then the sum may be wrong by what they do.
         let free = (slab.free.get() + returned).min(slab.blocks.get());

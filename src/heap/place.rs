@@ -1,6 +1,7 @@
 //! Floor 4, uses floors 0 to 2. A granule with its record, and where in it a block lies.
 
 use super::class::{GRANULE_LEN, block_at};
+use super::core::Core;
 use super::ground::Ground;
 use super::report::{Finding, broken};
 use super::slab::{Kind, Slab};
@@ -41,6 +42,16 @@ impl Place {
             Kind::Inside => Self::at(ground, self.granule - self.slab.granules.get() as usize),
             _ => self,
         }
+    }
+
+    /// The core that has it. A slab that nobody has any more is reported.
+    #[inline]
+    pub(super) fn owner(self, ground: &'static Ground) -> &'static Core {
+        let Some(number) = self.slab.owner().checked_sub(1) else {
+            let place = NonNull::new(ground.place(self.granule));
+            broken(Finding::OtherHeap, place.expect("not at address 0"))
+        };
+        ground.core(number)
     }
 
     /// All granules of the slab or run that begins here.

@@ -21,6 +21,7 @@
 use super::block::resized;
 use super::class::{C_ALIGN, Class};
 use super::core::Core;
+use super::gather::send_one;
 use super::ground::{Ground, ground, ground_made};
 use super::held::Held;
 use super::inspect::HeapStats;
@@ -109,7 +110,11 @@ impl Visit {
         }
         // What allocates on the way here takes the heap for all.
         set_stage(AT_HOME);
-        let visit = Self::settle_down();
+        if sys::thread_stage().addr() != AT_HOME {
+            return None; // nothing can be kept for this thread
+        }
+        // A signal handler that came before that line may have settled down.
+        let visit = Self::begin().or_else(Self::settle_down);
         if visit.is_none() {
             set_stage(FRESH);
         }
@@ -199,7 +204,7 @@ fn park(ground: &'static Ground, core: &'static Core) {
     let held = unsafe { Held::new(ground, core) };
     held.send_gathered();
     held.trim();
-    core.unlock();
+    held.rest();
     PARKED.push(core.number(), core.link());
 }
 
@@ -353,12 +358,19 @@ impl Granule {
     /// it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`, `VirtualAlloc`.
     #[doc(alias = "malloc_trim")]
     pub fn trim(&self) {
-        let Ok(common) = common() else { return };
+        let Some((ground, common)) = foundations() else { return };
         if let Some(visit) = Visit::begin_or_enter() {
             visit.held().send_gathered();
             visit.held().trim();
         }
-        common.trim();
+        let of_heap = ground.cores().filter(|core| core.root() == common.root());
+        of_heap.filter(|core| core.try_lock()).for_each(|core| {
+            // SAFETY: (1) the lock says so.
+            let held = unsafe { Held::new(ground, core) };
+            held.trim();
+            held.rest();
+        });
+        ground.empty_idle(0);
     }
 }
 
@@ -427,14 +439,14 @@ fn is_cached_as(block: *mut u8, layout: Layout) -> bool {
 #[inline(never)]
 fn release_slowly(block: *mut u8) {
     let Some(block) = NonNull::new(block) else { return };
-    if let Some(visit) = Visit::begin_or_enter() {
+    // A thread that only frees needs no core: it may be in its very last moments.
+    if let Some(visit) = Visit::begin() {
         visit.held().release(block);
         return;
     }
-    match common() {
-        // SAFETY: the caller's block of this heap; what is none is reported.
-        Ok(common) => unsafe { common.deallocate(block) },
-        Err(_) => broken(Finding::Foreign, block),
+    match foundations() {
+        Some((ground, common)) => send_one(ground, common.root(), block),
+        None => broken(Finding::Foreign, block),
     }
 }
 

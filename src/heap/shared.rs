@@ -126,20 +126,34 @@ impl Heap {
             if let Some(turn) = in_turn.find_map(|core| self.try_hold(core)) {
                 return turn;
             }
-            // Without memory for one more the others have to do.
-            if count == CORES_MAX || self.add_core(count).is_err() {
+            let is_made = if count < CORES_MAX {
+                self.put_core(count, 0).is_ok()
+            } else {
+                self.replace_left_core()
+            };
+            // Without one more the others have to do.
+            if !is_made {
                 sys::yield_now();
             }
         }
     }
 
-    /// Makes core number `count`, unless another thread does.
-    fn add_core(&self, count: usize) -> Result<(), Error> {
+    /// In the child of a fork: makes a core in place of one that a thread of the parent held. What
+    /// that has stays its own, and can be freed.
+    #[cold]
+    fn replace_left_core(&self) -> bool {
+        // The first one has the budget.
+        let mut left = self.cores().enumerate().skip(1).filter(|(_, core)| core.is_left());
+        left.next().is_some_and(|(number, core)| self.put_core(number, core.mark()).is_ok())
+    }
+
+    /// Makes a core with that number instead of the one that is there, unless another thread does.
+    fn put_core(&self, number: usize, old: u32) -> Result<(), Error> {
         let root = self.root();
         let core = self.ground.take_core()?;
         core.begin(root, 0);
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
-        if self.cores[count].compare_exchange(0, core.mark(), done, failed).is_err() {
+        if self.cores[number].compare_exchange(old, core.mark(), done, failed).is_err() {
             self.ground.rest(core);
         }
         Ok(())
@@ -182,8 +196,7 @@ impl Heap {
         let told = allocate(&self.turn().held);
         match told {
             Err(error) if error.kind() == ErrorKind::LimitReached => {
-                let cores = self.cores().filter_map(|core| self.try_hold(core));
-                cores.for_each(|turn| turn.held.trim());
+                self.trim_others();
                 allocate(&self.turn().held)
             }
             told => told,
@@ -224,7 +237,7 @@ impl Heap {
         let new = resized(block, layout, size)?;
         let place = self.place_of(block);
         let kept = layout.size().min(size);
-        let moved = if self.try_resize(place, new)? {
+        let moved = if self.resize_in_place(place, new)? {
             block
         } else {
             let moved = self.within_limit(|held| held.allocate_layout(new))?;
@@ -238,6 +251,24 @@ impl Heap {
             unsafe { zero_rest(moved, kept, size) };
         }
         Ok(moved)
+    }
+
+    /// Resizes a block where it is, if that can be; at the limit once more, as for a new one.
+    fn resize_in_place(&self, place: Place, new: Layout) -> Result<bool, Error> {
+        match self.try_resize(place, new) {
+            Err(error) if error.kind() == ErrorKind::LimitReached => {
+                self.trim_others();
+                // If it cannot grow where it is, there may be room elsewhere.
+                Ok(self.try_resize(place, new).unwrap_or(false))
+            }
+            told => told,
+        }
+    }
+
+    /// Has all cores that nobody holds give back what is not in use.
+    fn trim_others(&self) {
+        let cores = self.cores().filter_map(|core| self.try_hold(core));
+        cores.for_each(|turn| turn.held.trim());
     }
 
     /// Resizes a block where it is, if its core can be had.
@@ -342,7 +373,7 @@ impl Heap {
     }
 
     fn core_of(&self, place: Place) -> &'static Core {
-        self.ground.core(place.slab.owner() - 1)
+        place.owner(self.ground)
     }
 
     fn owned(&self, address: NonNull<u8>) -> Option<Place> {

@@ -69,14 +69,23 @@ pub(crate) fn call_at_thread_end(hook: fn(*mut u8), value: *mut u8) -> Result<()
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod words {
     use super::Key;
+    use core::ffi::c_void;
     use core::ptr::null_mut;
     use core::sync::atomic::{Ordering, compiler_fence};
 
     static WORDS: [Key; 2] = [Key::new(), Key::new()];
 
+    /// When a thread ends the system clears the values of all keys before it calls anybody: these
+    /// put ours back, so that the hook still finds them.
+    const KEEPERS: [unsafe extern "C" fn(*mut c_void); 2] = [keep::<0>, keep::<1>];
+
+    unsafe extern "C" fn keep<const NUMBER: usize>(value: *mut c_void) {
+        set(NUMBER, value.cast());
+    }
+
     /// Word `number` of the calling thread; null at first, and for ever where there are no keys.
     pub(crate) fn get(number: usize) -> *mut u8 {
-        let Ok(key) = WORDS[number].get(None) else { return null_mut() };
+        let Ok(key) = WORDS[number].get(Some(KEEPERS[number])) else { return null_mut() };
         // SAFETY: a key that is never deleted.
         unsafe { libc::pthread_getspecific(key) }.cast()
     }
@@ -84,7 +93,7 @@ mod words {
     /// Sets word `number`.
     pub(crate) fn set(number: usize, value: *mut u8) {
         compiler_fence(Ordering::SeqCst);
-        if let Ok(key) = WORDS[number].get(None) {
+        if let Ok(key) = WORDS[number].get(Some(KEEPERS[number])) {
             // SAFETY: as above. What cannot be kept is not found again: see `get`.
             let _ = unsafe { libc::pthread_setspecific(key, value.cast()) };
         }

@@ -34,6 +34,7 @@
 #![no_std]
 
 mod family;
+mod locks;
 mod numbers;
 mod operators;
 mod start;

@@ -3,8 +3,10 @@
 #![no_std]
 
 mod dlopen;
+mod locks;
 mod next;
 
+pub use locks::lock_what_is_touched;
 pub use next::{Next, Search, find};
 
 use core::ffi::{c_int, c_void};
