@@ -127,6 +127,15 @@ fn check(path: &Path, len: usize) {
     assert!(zeros <= zeros_max, "{zeros} zeros, and {zeros_max} can be");
 }
 
+/// True under qemu, which tells another page than the one that a load has lost, at times.
+fn is_emulated() -> bool {
+    let is_emulated = std::env::var_os(start::RUNNER).is_some_and(|runner| !runner.is_empty());
+    if is_emulated {
+        println!("skipped: lost pages cannot be told under an emulator");
+    }
+    is_emulated
+}
+
 /// From the first look of all to the last ones.
 const MOMENTS: [usize; 10] =
     [1, 3000, 300_000, 504_500, 600_000, 800_000, 1_004_000, 1_200_000, 2_000_000, 2_500_000];
@@ -136,6 +145,9 @@ const LENS: [usize; 5] = [0, PAGE_LEN * 300, LEN / 2 + 8, LEN / 3 + 3, LEN - 8];
 
 #[test]
 fn a_file_that_becomes_shorter_is_an_error() {
+    if is_emulated() {
+        return;
+    }
     let path = path_of("error");
     let bytes = fs::read(&path).expect("it is there");
     for threads in [1, 2] {
@@ -154,6 +166,9 @@ fn a_file_that_becomes_shorter_is_an_error() {
 
 #[test]
 fn a_file_that_comes_back_is_an_error() {
+    if is_emulated() {
+        return;
+    }
     let path = path_of("back");
     let bytes = fs::read(&path).expect("it is there");
     for moment in MOMENTS {
@@ -171,6 +186,9 @@ fn a_file_that_comes_back_is_an_error() {
 /// The sort dies right after the file has become shorter: the guardian puts back what has a place.
 #[test]
 fn the_guardian_survives_a_shorter_file() {
+    if is_emulated() {
+        return;
+    }
     let path = path_of("guardian");
     let bytes = fs::read(&path).expect("it is there");
     for (moment, len) in MOMENTS.into_iter().zip(LENS.into_iter().cycle()) {
