@@ -75,6 +75,11 @@ fn freed_memory_goes_back_without_another_call() {
 }
 
 #[test]
+fn a_program_may_lock_all_of_its_memory() {
+    on_heap("locked", "nothing else is locked");
+}
+
+#[test]
 fn a_hundred_threads_cost_little() {
     on_heap("hundred_threads", "they cost little");
 }
