@@ -52,7 +52,15 @@
 //! - In front of the slabs stands a cache for each class.
 //! - What other threads give back is a bit, too, and costs the owner one step for 64 blocks.
 //!
-//! Each of these is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
+//! # What to know
+//! - The ground is a terabyte of addresses that read and write where the system allows it. A
+//!   program that calls mlockall has to say `MCL_ONFAULT`, or the kernel fills all of it;
+//!   `libgranule_malloc.so` says so for it.
+//! - What another thread gives back is the owner's again when he allocates next, or ends: memory
+//!   that is freed by others waits for an owner who sleeps.
+//! - A library with `Granule` in it must not be unloaded while threads that used it live.
+//!
+//! Each part of it is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
 //! that is broken.
 
 #[cfg(any(feature = "allocator-api2-02", feature = "allocator-api2-04", feature = "nightly"))]
