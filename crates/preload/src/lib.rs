@@ -1,6 +1,10 @@
 //! What the preload libraries of granule share: the functions that theirs stand in front of, and
 //! whether a program lets them.
 #![no_std]
+#![allow(
+    clippy::macro_metavars_in_unsafe,
+    reason = "a name and arguments, for a call that is unsafe"
+)]
 
 mod dlopen;
 mod locks;
