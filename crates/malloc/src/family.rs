@@ -9,7 +9,7 @@ use core::alloc::Layout;
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 use granule::Granule;
-use granule_preload::{call_next, set_errno};
+use granule_preload::{call_next, is_posix_align, rounded_align, set_errno};
 
 /// True for a block of ours. In a program with its own malloc there may be some, given out before
 /// that was known.
@@ -173,16 +173,8 @@ unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize)
     }
 }
 
-/// An alignment as `memalign` and `aligned_alloc` take it: glibc rounds up to a power of two; none
-/// can be beyond half the address space (EINVAL).
 fn give_aligned(align: usize, size: usize) -> *mut c_void {
-    match align.checked_next_power_of_two() {
-        Some(align) => give(allocate_aligned(align, size)),
-        None => {
-            set_errno(libc::EINVAL);
-            null_mut()
-        }
-    }
+    rounded_align(align).map_or(null_mut(), |align| give(allocate_aligned(align, size)))
 }
 
 #[unsafe(no_mangle)]
@@ -214,7 +206,7 @@ unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: u
             libc::ENOMEM
         );
     }
-    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+    if !is_posix_align(align) {
         return libc::EINVAL;
     }
     let Some(block) = allocate_aligned(align, size) else { return libc::ENOMEM };

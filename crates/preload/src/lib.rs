@@ -24,6 +24,21 @@ pub fn set_errno(code: c_int) {
     unsafe { *errno = code };
 }
 
+/// An alignment as `memalign` and `aligned_alloc` take it: glibc rounds up to a power of two; none
+/// can be beyond half the address space (`None`, and errno is EINVAL).
+pub fn rounded_align(align: usize) -> Option<usize> {
+    let rounded = align.checked_next_power_of_two();
+    if rounded.is_none() {
+        set_errno(libc::EINVAL);
+    }
+    rounded
+}
+
+/// True for an alignment that `posix_memalign` takes: a power of two, and a multiple of a pointer.
+pub const fn is_posix_align(align: usize) -> bool {
+    align.is_power_of_two() && align.is_multiple_of(size_of::<*mut c_void>())
+}
+
 /// The loaded object that an address lies in; null if none does.
 fn object_of(addr: *const c_void) -> *mut c_void {
     // SAFETY: zero is a value of plain numbers and pointers.

@@ -6,15 +6,19 @@
 mod section_other;
 #[path = "../../../tests/start/mod.rs"]
 mod start;
+#[path = "support/watched.rs"]
+mod watched;
 
-use granule_sort::shape::Shape;
 use granule_sort::{Error, Evidence, Kept, Options, Report, open_to_sort, sort_file_in_place};
-use section_other::{Other, sum};
+use section_other::Other;
+#[cfg(target_os = "linux")]
+use section_other::sum;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use watched::Watched;
 
 #[test]
 fn other_process() {
@@ -22,6 +26,7 @@ fn other_process() {
 }
 
 const COUNT: usize = 500_000;
+#[cfg(target_os = "linux")]
 const LEN: usize = 8 * COUNT;
 /// What others write.
 const ALIEN: u64 = 0xeeee_eeee_eeee_eeee;
@@ -81,29 +86,6 @@ impl Drop for Data {
     }
 }
 
-/// Numbers; when the n-th one is looked at something happens.
-struct Watched<F> {
-    left: AtomicUsize,
-    then: F,
-}
-
-impl<F: Fn() + Sync> Shape for Watched<F> {
-    fn width(&self) -> usize {
-        8
-    }
-
-    fn rank(&self, element: &[u8]) -> u64 {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            (self.then)();
-        }
-        u64::from_ne_bytes(element.try_into().expect("eight bytes"))
-    }
-
-    fn rank_decides(&self) -> bool {
-        true
-    }
-}
-
 /// While elements are counted, distributed, and sorted.
 const MOMENTS: [usize; 4] = [300_000, 800_000, 1_200_000, 1_900_000];
 
@@ -120,7 +102,7 @@ fn sort_when(
         then();
         has_come.store(true, Ordering::Relaxed);
     };
-    let shape = Watched { left: AtomicUsize::new(moment), then };
+    let shape = Watched::new(moment, then);
     // SAFETY: (1) is broken: what becomes of that is what the test is about.
     let sorted = unsafe { sort_file_in_place(file, &data.0, &shape, options) };
     assert!(has_come.into_inner(), "{moment} looks are more than there were: {sorted:?}");
@@ -222,6 +204,7 @@ fn a_sort_stops_for_who_has_waited_too_long() {
     }
 }
 
+#[cfg(target_os = "linux")]
 const PLAY: &str = "GRANULE_SORT_OTHERS";
 
 /// Not a test of its own: a sort that waits to be killed.

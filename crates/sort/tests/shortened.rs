@@ -4,15 +4,16 @@
 
 #[path = "../../../tests/start/mod.rs"]
 mod start;
+#[path = "support/watched.rs"]
+mod watched;
 
-use granule_sort::shape::Shape;
 use granule_sort::{Error, Options, Recovery, recover, sort_file_in_place};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use watched::Watched;
 
 const PAGE_LEN: usize = 4096;
 const COUNT: usize = 500_000;
@@ -33,29 +34,6 @@ fn path_of(name: &str) -> PathBuf {
 fn journal_of(path: &Path) -> PathBuf {
     let name = path.file_name().expect("it has a name").to_str().expect("it is text");
     path.with_file_name(format!(".{name}.granule-sort"))
-}
-
-/// Numbers; when the n-th one is looked at something happens.
-struct Watched<F> {
-    left: AtomicUsize,
-    then: F,
-}
-
-impl<F: Fn() + Sync> Shape for Watched<F> {
-    fn width(&self) -> usize {
-        8
-    }
-
-    fn rank(&self, element: &[u8]) -> u64 {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            (self.then)();
-        }
-        u64::from_ne_bytes(element.try_into().expect("eight bytes"))
-    }
-
-    fn rank_decides(&self) -> bool {
-        true
-    }
 }
 
 /// Another process does it.
@@ -83,7 +61,7 @@ fn child() {
             _ => {}
         }
     };
-    let shape = Watched { left: AtomicUsize::new(moment), then };
+    let shape = Watched::new(moment, then);
     let file = File::options().read(true).write(true).open(path).expect("it is there");
     // Nobody is kept away from a file that is open twice.
     let _again = File::open(path).expect("it is there");
@@ -213,7 +191,7 @@ fn a_journal_of_a_longer_file_is_kept() {
     let then = || {
         fs::copy(journal_of(&path), &copy).expect("there is room");
     };
-    let shape = Watched { left: AtomicUsize::new(1_300_000), then };
+    let shape = Watched::new(1_300_000, then);
     let file = File::options().read(true).write(true).open(&path).expect("it is there");
     let options = Options { threads: 1, ..Options::default() };
     // SAFETY: (1) the test's own file.

@@ -6,7 +6,7 @@ use crate::start::is_passive;
 use core::ffi::{c_int, c_void};
 use core::ptr::{NonNull, null_mut};
 use granule::stomp::{self, Caller};
-use granule_preload::{call_next, set_errno};
+use granule_preload::{call_next, is_posix_align, rounded_align, set_errno};
 
 /// True for a block of ours. In a program with its own malloc there may be some, given out before
 /// that was known.
@@ -130,16 +130,9 @@ unsafe extern "C" fn reallocarray(block: *mut c_void, count: usize, size: usize)
     }
 }
 
-/// An alignment as `memalign` and `aligned_alloc` take it: glibc rounds up to a power of two; none
-/// can be beyond half the address space (EINVAL).
 fn allocate_aligned(align: usize, size: usize, caller: Caller) -> *mut c_void {
-    match align.checked_next_power_of_two() {
-        Some(align) => allocate(size, align.max(stomp::malloc_align()), caller),
-        None => {
-            set_errno(libc::EINVAL);
-            null_mut()
-        }
-    }
+    let Some(align) = rounded_align(align) else { return null_mut() };
+    allocate(size, align.max(stomp::malloc_align()), caller)
 }
 
 #[unsafe(no_mangle)]
@@ -174,7 +167,7 @@ unsafe extern "C" fn posix_memalign(out: *mut *mut c_void, align: usize, size: u
             libc::ENOMEM
         );
     }
-    if !align.is_power_of_two() || !align.is_multiple_of(size_of::<*mut c_void>()) {
+    if !is_posix_align(align) {
         return libc::EINVAL;
     }
     let align = align.max(stomp::malloc_align());
