@@ -29,7 +29,7 @@
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
 //! what it costs to keep it. It begins with nothing, grows by every granule that was given back
 //! and is taken again, to at most half of the ground that was ever used, and loses a quarter
-//! whenever memory goes back. A program that frees what it has and does not come again has none.
+//! whenever memory goes back, but no more than is still away from the times before. A program that frees what it has and does not come again has none.
 //! For huge pages see `huge`.
 
 use super::class::GRANULE_LEN;
@@ -348,7 +348,8 @@ impl Ground {
         let allowance = self.allowance.load(Relaxed);
         let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;
         if idle > kept {
-            self.allowance.store(allowance - allowance / 4, Relaxed);
+            let lost = (allowance / 4).min(self.missed.load(Relaxed));
+            self.allowance.store(allowance - lost, Relaxed);
             self.empty_idle(kept / 4 * 3);
         }
     }
