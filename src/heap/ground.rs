@@ -28,8 +28,9 @@
 //! The allowance is for programs that take the same memory again and again, as those that work with
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
 //! what it costs to keep it. It begins with nothing, grows by every granule that was given back
-//! and is taken again, to at most half of the ground that was ever used, and loses a quarter
-//! whenever memory goes back, but no more than is still away from the times before. A program that frees what it has and does not come again has none.
+//! and is taken again, to at most half of the ground that was ever used. Whenever memory goes back
+//! it loses half, but no more than is still away from the times before: a program that takes
+//! everything again keeps it all, one that frees what it has and does not come again has none.
 //! For huge pages see `huge`.
 
 use super::class::GRANULE_LEN;
@@ -348,7 +349,7 @@ impl Ground {
         let allowance = self.allowance.load(Relaxed);
         let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;
         if idle > kept {
-            let lost = (allowance / 4).min(self.missed.load(Relaxed));
+            let lost = (allowance / 2).min(self.missed.load(Relaxed));
             self.allowance.store(allowance - lost, Relaxed);
             self.empty_idle(kept / 4 * 3);
         }
