@@ -126,6 +126,7 @@ impl Visit {
         let core = adopted(ground).or_else(|| {
             let core = ground.take_core().ok()?;
             core.begin(common.root(), 0);
+            core.own.starter.allow();
             // Nobody else knows it.
             core.try_lock().then_some(core)
         })?;

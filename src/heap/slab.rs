@@ -14,9 +14,10 @@
 //! 2. A slab of a class has `blocks` blocks of `size` bytes, the first at its beginning.
 //! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their
 //!    number; no bit is set below word `cursor`, nor at or above block number `blocks`.
-//! 4. A slab stands in its owner's list of its class if and only if `free` is not 0.
+//! 4. A slab of a class stands in its owner's list of that if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
 //!    first are of kind `Inside`, and know how far away that is.
+//! 6. The starter of a core keeps the rules of its file.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
@@ -34,6 +35,8 @@ pub(super) enum Kind {
     Run,
     /// Not the first one.
     Inside,
+    /// Blocks of several classes: see `starter`.
+    Starter,
 }
 
 /// A record. Zero is that of a granule that is free.
@@ -98,7 +101,7 @@ impl Slab {
         self.owner.load(Relaxed)
     }
 
-    /// The class of the blocks in this granule; `None` for runs.
+    /// The class of the blocks in this granule; `None` for runs and starters.
     #[inline]
     pub(super) fn class(&self) -> Option<Class> {
         Class::of_number(self.class.load(Relaxed))
@@ -116,8 +119,20 @@ impl Slab {
             1 => Kind::Slab,
             2 => Kind::Run,
             3 => Kind::Inside,
+            4 => Kind::Starter,
             _ => Kind::Free,
         }
+    }
+
+    /// True if its blocks have bits: not for runs.
+    #[inline]
+    pub(super) fn has_bits(&self) -> bool {
+        self.class().is_some() || self.is_starter()
+    }
+
+    #[inline]
+    pub(super) fn is_starter(&self) -> bool {
+        self.kind() == Kind::Starter
     }
 
     /// True if block `number` begins at `offset`.
@@ -149,14 +164,23 @@ impl Slab {
 
     /// Makes it a slab of a class, with no block free yet.
     pub(super) fn become_slab(&self, owner: u32, class: Class) {
-        self.class.store(class.number(), Relaxed);
+        self.become_blocks(owner, class.number(), Kind::Slab, class);
+    }
+
+    /// Makes it a starter, with the bits of a slab of a class.
+    pub(super) fn become_starter(&self, owner: u32, shape: Class) {
+        self.become_blocks(owner, class::NONE, Kind::Starter, shape);
+    }
+
+    fn become_blocks(&self, owner: u32, number: u8, kind: Kind, class: Class) {
+        self.class.store(number, Relaxed);
         self.free.set(0);
         self.cursor.set(0);
         self.size.set(class.size() as u32);
         self.reciprocal.set(class.reciprocal());
         self.blocks.set(class.blocks() as u32);
         self.granules.set(class.granules() as u32);
-        self.become_kind(owner, Kind::Slab);
+        self.become_kind(owner, kind);
     }
 
     /// Makes it the beginning of a run of `granules`: one block.
