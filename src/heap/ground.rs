@@ -283,6 +283,11 @@ impl Ground {
         self.slabs.get(granule)
     }
 
+    /// Granules that are free and have memory, about.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.load(Relaxed)
+    }
+
     /// The granules that were ever used, about.
     pub(super) fn used(&self) -> Range<usize> {
         0..(self.high.load(Relaxed) * BITS).min(self.recorded.load(Acquire))

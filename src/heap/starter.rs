@@ -22,6 +22,7 @@ use super::class::{Class, GRANULE_LEN, block_at};
 use super::ground::Ground;
 use super::held::Held;
 use super::place::Place;
+use super::report::{Finding, broken};
 use super::slab::{Field, Slab};
 use crate::ds::bits::{self, BITS};
 use crate::ds::primitive::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -38,6 +39,9 @@ const SIZE_MAX: usize = 1024;
 const BATCH: usize = 4;
 /// A class that is to draw as many has slabs of its own.
 const BATCH_OF_SLABS: u32 = 16;
+
+/// With as many free granules whose memory is there already, slabs cost nothing, and are quicker.
+const IDLE_ENOUGH: usize = 16;
 
 /// What a core knows of its starter.
 pub(super) struct Starter {
@@ -117,6 +121,12 @@ fn unit(offset: usize) -> usize {
     offset / smallest().size()
 }
 
+/// Changes one of the owner's bits.
+fn flip(words: &[AtomicU64], bit: usize) {
+    let word = &words[bit / BITS];
+    word.store(word.load(Relaxed) ^ 1 << (bit % BITS), Relaxed);
+}
+
 /// The numbers of the bits that are set.
 fn ones(words: &[AtomicU64]) -> impl Iterator<Item = usize> + '_ {
     words.iter().enumerate().flat_map(|(number, word)| {
@@ -181,11 +191,15 @@ impl Held {
         is_filled
     }
 
-    /// The starter that this core has, or a new one; `None` if there is no memory for that.
+    /// The starter that this core has, or a new one; `None` if that would save nothing, or there is
+    /// no memory.
     fn starter(&self) -> Option<Place> {
         let starter = &self.core.own.starter;
         if let Some(granule) = starter.mark.get().checked_sub(1) {
             return Some(self.place(granule as usize));
+        }
+        if self.ground.idle() >= IDLE_ENOUGH {
+            return None;
         }
         let new = self.take_slab(1, Slab::words_of(smallest())).ok()?;
         new.slab.become_starter(self.core.mark(), smallest());
@@ -203,15 +217,14 @@ impl Held {
         let own = &self.core.own;
         let (ours, _) = self.ground.bits(from.slab);
         let (mut found, mut count) = ([0; BATCH], 0);
-        let offsets = ones(ours).map(|bit| bit * smallest().size());
+        let end = unit(own.starter.used.get() as usize * CELL);
+        let offsets = ones(&ours[..end.div_ceil(BITS)]).map(|bit| bit * smallest().size());
         let of_class = offsets.filter(|&offset| own.starter.class_at(offset) == Some(class));
         for (place, offset) in found.iter_mut().zip(of_class) {
             *place = offset;
             count += 1;
         }
-        for bit in found[..count].iter().map(|&offset| unit(offset)) {
-            bits::clear(ours, &(bit..bit + 1));
-        }
+        found[..count].iter().for_each(|&offset| flip(ours, unit(offset)));
         from.slab.free.set(from.slab.free.get() - count as u32);
         let start = self.ground.place(from.granule);
         own.fill(class, count, found[..count].iter().map(|&offset| start.wrapping_add(offset)));
@@ -222,14 +235,17 @@ impl Held {
     fn add_cells(&self, class: Class, from: Place) -> bool {
         let Some(offsets) = self.core.own.starter.give_cells(class) else { return false };
         let (ours, _) = self.ground.bits(from.slab);
-        offsets.map(unit).for_each(|bit| bits::set(ours, &(bit..bit + 1)));
+        offsets.for_each(|offset| flip(ours, unit(offset)));
         true
     }
 
     /// Takes back a block of this core's starter.
     pub(super) fn free_first(&self, from: Place, block: NonNull<u8>) {
-        let (word, mask) = from.bit_of(self.ground, block);
-        self.free_word(from, word, mask);
+        let offset = self.ground.offset_in(from.granule, block);
+        if self.core.own.starter.class_of_block(offset).is_none() {
+            broken(Finding::NotABlock, block);
+        }
+        self.free_word(from, unit(offset) / BITS, 1 << (unit(offset) % BITS));
     }
 
     /// The number of the rule of `slab.rs` that does not hold for the starter.
