@@ -36,7 +36,7 @@ use super::class::GRANULE_LEN;
 use super::core::Core;
 use super::huge::{CHUNK, Huge};
 use super::slab::Slab;
-use super::table::Table;
+use super::table::{Books, Table};
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
 use crate::ds::primitive::Ordering::Relaxed;
@@ -45,7 +45,7 @@ use crate::ds::ready_stack::ReadyStack;
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::{CommitPolicy, Protection, Reservation};
+use crate::vm::{CommitPolicy, GuardKind, Protection, Reservation};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -83,6 +83,7 @@ const POOL_WORDS: usize = 2 * 2 * 128;
 pub(super) struct Ground {
     base: NonNull<u8>,
     memory: ManuallyDrop<Reservation>,
+    books: ManuallyDrop<Books>,
     slabs: Table<Slab>,
     cores: Table<Core>,
     pool: Table<AtomicU64>,
@@ -151,44 +152,46 @@ impl Ground {
     fn new(count: usize, is_counted: bool) -> Result<Self, Error> {
         let len = count * GRANULE_LEN;
         let builder = Reservation::builder().len(len).align(CHUNK * GRANULE_LEN);
-        let memory = builder.policy(CommitPolicy::Lazy).untracked().reserve()?;
+        let builder = builder.policy(CommitPolicy::Lazy).untracked();
+        // Without guards, as the books are.
+        let memory = builder.guard_kind(GuardKind::Split).reserve()?;
         let base = NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0");
         let step = if is_counted { BITS / 2 } else { CHUNK };
+        let (core_count, pool_count) = (CORES.min(count / GRANULES_OF_CORE), count * POOL_WORDS);
+        let words = count / BITS;
+        let more_words = if is_counted { words } else { (count / CHUNK).div_ceil(BITS) };
+        let all_words = 2 * words + more_words;
+        let mut books = Books::reserve(
+            Books::len_of::<AtomicU64>(all_words)
+                + Books::len_of::<Slab>(count)
+                + Books::len_of::<Core>(core_count)
+                + Books::len_of::<AtomicU64>(pool_count),
+        )?;
+        // SAFETY: (1) words; (2) below; (3) the ground is never dropped.
+        let bits = unsafe { books.table::<AtomicU64>(all_words, all_words) };
+        bits.prepare(&books, all_words)?;
         // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives, and
-        // `granule_of` knows no other; (3) the ground is never dropped.
-        let slabs = unsafe { Table::new(count, step) }?;
+        // `granule_of` knows no other; (3) as above.
+        let slabs = unsafe { books.table(count, step) };
         // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
-        let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), 1) }?;
+        let cores = unsafe { books.table(core_count, 1) };
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
-        let pool = unsafe { Table::new(count * POOL_WORDS, WORDS_STEP) }?;
-        let words = |count: usize| {
-            // SAFETY: (1) words; (2) below; (3) as above.
-            let table = unsafe { Table::<AtomicU64>::new(count, WORDS_STEP) }?;
-            table.prepare(count)?;
-            Ok::<_, Error>(table)
-        };
-        let (taken, dirty) = (words(count / BITS)?, words(count / BITS)?);
-        let (ready, asked) = if is_counted {
-            (Some(words(count / BITS)?), None)
-        } else {
-            (None, Some(words((count / CHUNK).div_ceil(BITS))?))
-        };
+        let pool = unsafe { books.table(pool_count, WORDS_STEP) };
         // From here on nothing can fail, and nothing is dropped.
-        let all = |table: Table<AtomicU64>| {
-            let table = ManuallyDrop::new(table);
-            table.range(0..table.count())
-        };
-        let asked = asked.map(all);
+        let (taken, bits) = bits.range(0..all_words).split_at(words);
+        let (dirty, bits) = bits.split_at(words);
+        let (ready, asked) = if is_counted { (Some(bits), None) } else { (None, Some(bits)) };
         Ok(Ground {
             base,
             huge: Huge::new(asked, &memory),
             memory: ManuallyDrop::new(memory),
+            books: ManuallyDrop::new(books),
             slabs,
             cores,
             pool,
-            taken: Runs::new(all(taken)),
-            dirty: all(dirty),
-            ready: ready.map(all),
+            taken: Runs::new(taken),
+            dirty,
+            ready,
             pool_used: AtomicUsize::new(0),
             cores_used: AtomicUsize::new(0),
             resting: ReadyStack::new(),
@@ -417,11 +420,11 @@ impl Ground {
             }
             let end = run.end.next_multiple_of(CHUNK);
             self.commit(old..end)?;
-            self.slabs.prepare(end)?;
+            self.slabs.prepare(&self.books, end)?;
             return Ok(old..end);
         };
         if bits::count(ready, run) < run.len() {
-            self.slabs.prepare(run.end)?;
+            self.slabs.prepare(&self.books, run.end)?;
             self.commit(run.clone())?;
             bits::set(ready, run);
         }
@@ -461,7 +464,7 @@ impl Ground {
             let bytes = len * size_of::<u64>();
             return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, bytes, 0));
         };
-        self.pool.prepare(start + len).inspect_err(|_| {
+        self.pool.prepare(&self.books, start + len).inspect_err(|_| {
             // Unless somebody has taken more meanwhile; then these are lost.
             let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
         })?;
@@ -484,7 +487,7 @@ impl Ground {
                 let len = size_of::<Core>();
                 return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, len, 0));
             }
-            self.cores.prepare(number + 1)?;
+            self.cores.prepare(&self.books, number + 1)?;
             let (old, new) = (number, number + 1);
             if self.cores_used.compare_exchange(old, new, Relaxed, Relaxed).is_ok() {
                 let core = self.cores.get(number);

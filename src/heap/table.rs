@@ -1,13 +1,15 @@
 //! Floor 4, uses floors 0 to 2. Records of the ground, of which there may be very many: addresses
 //! for all, memory for those that were needed, committed in steps as they are.
 //!
+//! They lie in one reservation, because each one costs the start of a program some calls.
+//!
 //! So a process that locks all its memory (mlockall) gets as much as it uses and a step, and a core
 //! dump has no terabyte to look through.
 
 use crate::ds::primitive::AtomicUsize;
 use crate::ds::primitive::Ordering::{AcqRel, Acquire};
 use crate::error::Error;
-use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
+use crate::vm::{Advice, CommitPolicy, GuardKind, Protection, Reservation};
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -51,41 +53,70 @@ impl Reach {
     }
 }
 
+/// Addresses for tables, which are cut from them one behind the other.
+pub(super) struct Books {
+    memory: Reservation,
+    used: usize,
+}
+
+impl Books {
+    /// Addresses for tables of `len` bytes, all together.
+    ///
+    /// # Errors
+    /// `NoAddressSpace`, `NoMemory`: there are none.
+    pub(super) fn reserve(len: usize) -> Result<Self, Error> {
+        let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
+        // There are no guards in it: so nobody has to find out how the system makes them.
+        let memory = builder.guard_kind(GuardKind::Split).reserve()?;
+        // Of no use in a core dump; a system that refuses the advice writes it.
+        let _ = memory.advise(Advice::NoDump);
+        Ok(Books { memory, used: 0 })
+    }
+
+    /// Bytes that a table of `count` records takes.
+    pub(super) const fn len_of<T>(count: usize) -> usize {
+        (count * size_of::<T>()).next_multiple_of(LEN_STEP)
+    }
+
+    /// A table of `count` records, `step` of which are committed at a time.
+    ///
+    /// # Safety
+    /// 1. Zero is a value of `T`, which may be shared between threads.
+    /// 2. [`Table::prepare`] comes before [`Table::get`], for each record.
+    /// 3. The books are not dropped after a record was looked at.
+    pub(super) unsafe fn table<T>(&mut self, count: usize, step: usize) -> Table<T> {
+        let start = self.used;
+        self.used += Self::len_of::<T>(count);
+        assert!(self.used <= self.memory.len(), "as many bytes as were reserved");
+        let first = NonNull::new(self.memory.as_ptr().wrapping_add(start).cast());
+        let first = first.expect("not at address 0");
+        Table { start, first, count, reach: Reach::new(step, count) }
+    }
+}
+
+/// A part of books: tables begin at multiples of it, as pages do.
+const LEN_STEP: usize = 64 << 10;
+
 /// Records that read zero at first. They stay for ever once they are a ground's.
 pub(super) struct Table<T: 'static> {
-    memory: Reservation,
+    /// Where it begins in the books.
+    start: usize,
     first: NonNull<T>,
     count: usize,
     reach: Reach,
 }
 
 impl<T> Table<T> {
-    /// Addresses for `count` records, `step` of which are committed at a time.
-    ///
-    /// # Safety
-    /// 1. Zero is a value of `T`, which may be shared between threads.
-    /// 2. [`prepare`](Self::prepare) comes before [`get`](Self::get), for each record.
-    /// 3. It is not dropped after a record was looked at.
-    pub(super) unsafe fn new(count: usize, step: usize) -> Result<Self, Error> {
-        let len = count * size_of::<T>();
-        let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
-        let memory = builder.reserve()?;
-        // Of no use in a core dump; a system that refuses the advice writes it.
-        let _ = memory.advise(Advice::NoDump);
-        let first = NonNull::new(memory.as_ptr().cast()).expect("not at address 0");
-        Ok(Table { memory, first, count, reach: Reach::new(step, count) })
-    }
-
-    /// Commits the records below `end`.
+    /// Commits the records below `end`, in the books that the table was cut from.
     ///
     /// # Errors
     /// `NoMemory`: the system refuses.
     #[inline]
-    pub(super) fn prepare(&self, end: usize) -> Result<(), Error> {
+    pub(super) fn prepare(&self, books: &Books, end: usize) -> Result<(), Error> {
         let width = size_of::<T>();
         let commit = |more: Range<usize>| {
-            let bytes = more.start * width..more.end * width;
-            self.memory.commit(bytes, Protection::ReadWrite)
+            let bytes = self.start + more.start * width..self.start + more.end * width;
+            books.memory.commit(bytes, Protection::ReadWrite)
         };
         self.reach.to(end, commit).map(drop)
     }
@@ -109,7 +140,7 @@ impl<T> Table<T> {
         }
         // SAFETY: below what is prepared, which is at most `count`.
         let record = unsafe { self.first.as_ptr().add(number) };
-        // SAFETY: (1) to (3) of `new`: see `range`.
+        // SAFETY: (1) to (3) of `Books::table`: see `range`.
         Some(unsafe { &*record })
     }
 
@@ -125,7 +156,7 @@ impl<T> Table<T> {
         assert!(range.start <= range.end && range.end <= self.count, "{range:?} of a table");
         // SAFETY: the range was checked.
         let first = unsafe { self.first.as_ptr().add(range.start) };
-        // SAFETY: (1) to (3) of `new`: aligned to a page at first, readable, a value of `T`
+        // SAFETY: (1) to (3) of `Books::table`: aligned to a page at first, readable, a value of `T`
         // whatever it holds, shared, and there for ever.
         unsafe { core::slice::from_raw_parts(first, range.len()) }
     }
