@@ -17,8 +17,8 @@
 //! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
 //!    it back. A record of a free granule says so before its bit does.
 //! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
-//! 3. `idle` is about the number of granules that are dirty and not taken. Above the limit they are
-//!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
+//! 3. `idle` is about the number of granules that are dirty and not taken, never less. Above the
+//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again for that.
 //!
 //! # What stays
 //! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
@@ -71,6 +71,9 @@ const SPARES_MAX: usize = 64;
 /// Words of bits, and of the pool, that are committed at a time.
 const WORDS_STEP: usize = 512;
 
+/// Cores that are committed at a time, where that is not counted.
+const CORES_STEP: usize = 4;
+
 /// Cores there can be, and for how many granules each.
 const CORES: usize = 1 << 14;
 const GRANULES_OF_CORE: usize = 16;
@@ -84,8 +87,8 @@ pub(super) struct Ground {
     base: NonNull<u8>,
     memory: ManuallyDrop<Reservation>,
     books: ManuallyDrop<Books>,
-    slabs: Table<Slab>,
-    cores: Table<Core>,
+    slabs: Table<Slab, true>,
+    cores: Table<Core, true>,
     pool: Table<AtomicU64>,
     taken: Runs<'static>,
     dirty: &'static [AtomicU64],
@@ -162,23 +165,25 @@ impl Ground {
         let more_words = if is_counted { words } else { (count / CHUNK).div_ceil(BITS) };
         let all_words = 2 * words + more_words;
         let mut books = Books::reserve(
-            Books::len_of::<AtomicU64>(all_words)
-                + Books::len_of::<Slab>(count)
+            Books::len_of::<Slab>(count)
+                + Books::len_of::<AtomicU64>(all_words)
                 + Books::len_of::<Core>(core_count)
                 + Books::len_of::<AtomicU64>(pool_count),
         )?;
-        // SAFETY: (1) words; (2) below; (3) the ground is never dropped.
-        let bits = unsafe { books.table::<AtomicU64>(all_words, all_words) };
-        bits.prepare(&books, all_words)?;
         // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives, and
-        // `granule_of` knows no other; (3) as above.
+        // `granule_of` knows no other; (3) the ground is never dropped.
         let slabs = unsafe { books.table(count, step) };
+        // SAFETY: (1) words; (2) below; (3) as above.
+        let bits = unsafe { books.table::<AtomicU64, false>(all_words, all_words) };
+        bits.prepare(&books, all_words)?;
         // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
-        let cores = unsafe { books.table(core_count, 1) };
+        let cores = unsafe { books.table(core_count, if is_counted { 1 } else { CORES_STEP }) };
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
         let pool = unsafe { books.table(pool_count, WORDS_STEP) };
         // From here on nothing can fail, and nothing is dropped.
         let (taken, bits) = bits.range(0..all_words).split_at(words);
+        // The first page of a table that is read before it is written costs two faults.
+        taken[0].store(0, Relaxed);
         let (dirty, bits) = bits.split_at(words);
         let (ready, asked) = if is_counted { (Some(bits), None) } else { (None, Some(bits)) };
         Ok(Ground {
@@ -318,10 +323,7 @@ impl Ground {
         let fresh = self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
-        let dirty = bits::clear(self.dirty, &run);
-        if dirty > 0 {
-            self.idle.fetch_sub(dirty, Relaxed);
-        }
+        let dirty = self.clear_dirty(&run);
         if dirty < run.len() && self.missed.load(Relaxed) > 0 {
             self.regret(run.len() - dirty);
         }
@@ -330,6 +332,19 @@ impl Ground {
             self.huge.consider(self, clean);
         }
         Ok(dirty)
+    }
+
+    /// Clears the dirty bits of granules that were just taken, and says how many were set. While
+    /// nothing is idle none is: whoever gave one of them counted it before.
+    fn clear_dirty(&self, run: &Range<usize>) -> usize {
+        if self.idle.load(Relaxed) == 0 {
+            return 0;
+        }
+        let dirty = bits::clear(self.dirty, run);
+        if dirty > 0 {
+            self.idle.fetch_sub(dirty, Relaxed);
+        }
+        dirty
     }
 
     /// Some of what was emptied is taken again: it should have been kept. The numbers need not be
