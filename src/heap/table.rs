@@ -164,10 +164,15 @@ impl<T, const DOWN: bool> Table<T, DOWN> {
     #[inline(always)]
     fn record(&self, number: usize) -> &'static T {
         let first = self.first.as_ptr();
-        let record = if DOWN { first.wrapping_sub(number + 1) } else { first.wrapping_add(number) };
-        // SAFETY: (1) to (3) of `Books::table`; the number was compared with `count`, or with what
-        // is prepared, which is not more: aligned to a page at first, readable, a value of `T`
-        // whatever it holds, shared, and there for ever.
+        let record = match DOWN {
+            // SAFETY: the number was compared with `count`, or with what is prepared, which is not
+            // more; the table ends at `first`.
+            true => unsafe { first.sub(number + 1) },
+            // SAFETY: the same; the table begins at `first`.
+            false => unsafe { first.add(number) },
+        };
+        // SAFETY: (1) to (3) of `Books::table`: aligned to a page at first, readable, a value of
+        // `T` whatever it holds, shared, and there for ever.
         unsafe { &*record }
     }
 }
