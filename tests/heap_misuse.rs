@@ -17,7 +17,7 @@ const OTHER: &str = "it belongs to another heap, or to one that was dropped";
 const FOREIGN: &str = "no heap has it";
 
 /// The wrong steps, and what is said of each.
-const STEPS: [(&str, fn(), &str); 11] = [
+const STEPS: [(&str, fn(), &str); 14] = [
     ("local, twice, checked", || local_twice(HeapOptions::new().checked()), TWICE),
     ("local, twice, secure", || local_twice(HeapOptions::new().secure()), TWICE),
     ("shared, twice, checked", shared_twice, TWICE),
@@ -28,6 +28,9 @@ const STEPS: [(&str, fn(), &str); 11] = [
     ("shared, another's", shared_of_another, OTHER),
     ("process, another's", process_of_another, OTHER),
     ("process, twice by another thread", process_twice_by_another, TWICE),
+    ("process, twice, a first one", process_first_twice, TWICE),
+    ("process, inside of a first one", || process_inside_first(0), NO_BLOCK),
+    ("process, inside of another's first one", || process_inside_first(1), NO_BLOCK),
     ("process, foreign", process_foreign, FOREIGN),
 ];
 
@@ -112,6 +115,30 @@ fn process_twice_by_another() {
         let block = NonNull::new(block).expect("a block");
         give_to_process(block);
         give_to_process(block);
+    });
+    thread.join().expect("it does not panic");
+}
+
+/// In a thread that begins, whose first blocks of a size share a granule.
+fn process_first_twice() {
+    let thread = std::thread::spawn(|| {
+        let block = Granule.allocate(layout(1000)).expect("memory");
+        give_to_process(block);
+        give_to_process(block);
+    });
+    thread.join().expect("it does not panic");
+}
+
+/// The block is this thread's, or that of one that has ended.
+fn process_inside_first(others: usize) {
+    let take = || Granule.allocate(layout(1000)).expect("memory").as_ptr().expose_provenance();
+    let give = |block| {
+        let inside = std::ptr::with_exposed_provenance_mut::<u8>(block).wrapping_add(512);
+        give_to_process(NonNull::new(inside).expect("a block"));
+    };
+    let thread = std::thread::spawn(move || {
+        let block = if others == 0 { take() } else { std::thread::spawn(take).join().expect("ok") };
+        give(block);
     });
     thread.join().expect("it does not panic");
 }

@@ -55,6 +55,9 @@ impl Held {
     #[cold]
     #[inline(never)]
     fn free_long(&self, place: Place, block: NonNull<u8>) {
+        if place.slab.is_starter() {
+            return self.free_first(place, block);
+        }
         if self.ground.place(place.granule) != block.as_ptr() || place.slab.kind() != Kind::Run {
             broken(Finding::NotABlock, block);
         }
@@ -68,6 +71,7 @@ impl Held {
     pub(super) fn resize(&self, place: Place, new: Layout) -> Result<bool, Error> {
         match (place.slab.class(), Class::of_aligned(new.size(), new.align())) {
             (Some(old), Some(new)) => Ok(old == new),
+            (None, _) if place.slab.is_starter() => Ok(false),
             (None, None) => self.resize_run(place.granule, new.size()),
             _ => Ok(false),
         }

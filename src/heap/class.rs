@@ -74,6 +74,17 @@ static SIZES: [u32; ROOM] = {
     sizes
 };
 
+/// What an offset into a slab is multiplied with for the number of its block; 0 for what is none.
+static RECIPROCALS: [u32; ROOM] = {
+    let mut reciprocals = [0; ROOM];
+    let mut number = 0;
+    while number < COUNT {
+        reciprocals[number] = (1_u64 << 32).div_ceil(size_of_number(number) as u64) as u32;
+        number += 1;
+    }
+    reciprocals
+};
+
 static TABLE: [u8; TABLE_MAX / WORD + 1] = {
     let mut table = [0; TABLE_MAX / WORD + 1];
     let mut words = 0;
@@ -169,8 +180,9 @@ impl Class {
     }
 
     /// What an offset into a slab is multiplied with for the number of its block.
+    #[inline]
     pub(super) fn reciprocal(self) -> u32 {
-        (1_u64 << 32).div_ceil(self.size() as u64) as u32
+        RECIPROCALS[self.index()]
     }
 }
 

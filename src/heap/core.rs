@@ -17,6 +17,7 @@
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
+use super::starter::Starter;
 use crate::ds::handed::Handed;
 use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
@@ -65,15 +66,16 @@ static ROWS: [u16; class::ROOM + 1] = {
 /// Where a cache keeps a block.
 type Place = AtomicPtr<u8>;
 
-/// A record of the ground's table. Zero is one that was not named yet.
-#[repr(C)]
+/// A record of the ground's table. Zero is one that was not named yet. What every core needs lies in
+/// its first page.
+#[repr(C, align(4096))]
 pub(super) struct Core {
     /// Its number and 1: what `Slab::owner` says.
     mark: Field,
     /// The core that has the budget of the heap: this one, or the heap's first.
     root: Field,
-    pub(super) own: Own,
     shared: Line,
+    pub(super) own: Own,
 }
 
 /// What others write: lines of their own, so that they do not slow the holder down.
@@ -134,6 +136,7 @@ pub(super) struct Own {
     /// All slabs and runs.
     pub(super) all: Field,
     gathered: [Gathered; GATHERED],
+    pub(super) starter: Starter,
     short_rows: [[Place; FEW + 1]; class::ROOM],
     long_rows: [Place; ROWS[class::ROOM] as usize],
 }
@@ -168,17 +171,17 @@ impl Gathered {
         self.mask.store(0, Ordering::Relaxed);
     }
 
-    /// The granule and the bits of it.
-    pub(super) fn shown(&self) -> Option<(usize, u64)> {
+    /// The granule, the word and the bits of it.
+    pub(super) fn shown(&self) -> Option<(usize, usize, u64)> {
         let granule = self.mark.get().checked_sub(1)?;
-        Some((granule as usize, self.mask.load(Ordering::Relaxed)))
+        Some((granule as usize, self.word.get() as usize, self.mask.load(Ordering::Relaxed)))
     }
 
-    /// The granule, the word and the bits of it, which is empty then.
+    /// The same, which is empty then.
     pub(super) fn take(&self) -> Option<(usize, usize, u64)> {
-        let granule = self.mark.get().checked_sub(1)?;
+        let shown = self.shown();
         self.mark.set(0);
-        Some((granule as usize, self.word.get() as usize, self.mask.load(Ordering::Relaxed)))
+        shown
     }
 }
 
@@ -431,6 +434,7 @@ impl Own {
         self.used.store(0, Ordering::Relaxed);
         self.long.store(0, Ordering::Relaxed);
         self.all.set(0);
+        self.starter.forbid();
     }
 }
 

@@ -33,8 +33,9 @@ impl Granule {
         Class::of_c(size).and_then(cached_of)
     }
 
-    /// Gives a block back, if that is quick: one of this thread's, not a long one. True if it is
-    /// done; else nothing has happened, and [`deallocate_c`](Self::deallocate_c) is asked.
+    /// Gives a block back, if that is quick: one of this thread's, not a long one, nor one of its
+    /// first of that size. True if it is done; else nothing has happened, and
+    /// [`deallocate_c`](Self::deallocate_c) is asked.
     ///
     /// # Safety
     /// 1. `block` came from this heap, has not been given back, and is not used again if the answer

@@ -25,7 +25,7 @@ impl Held {
     /// Takes a block of another core of this heap, to be sent there some time.
     #[inline]
     pub(super) fn gather(&self, place: Place, block: NonNull<u8>) {
-        if place.slab.class().is_none() {
+        if !place.slab.has_bits() {
             check(self.ground, self.core.root(), place, block);
             send_run(self.ground, place, block);
             return;
@@ -84,7 +84,7 @@ impl Held {
 pub(super) fn send_one(ground: &'static Ground, root: u32, block: NonNull<u8>) {
     let place = Place::of_given(ground, block);
     check(ground, root, place, block);
-    if place.slab.class().is_none() {
+    if !place.slab.has_bits() {
         return send_run(ground, place, block);
     }
     let from = place.first(ground);

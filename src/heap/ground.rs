@@ -17,8 +17,8 @@
 //! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
 //!    it back. A record of a free granule says so before its bit does.
 //! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
-//! 3. `idle` is about the number of granules that are dirty and not taken. Above the limit they are
-//!    emptied, at once, by whoever gave the last one: nobody has to come again for that.
+//! 3. `idle` is about the number of granules that are dirty and not taken, never less. Above the
+//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again for that.
 //!
 //! # What stays
 //! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
@@ -37,7 +37,7 @@ use super::class::GRANULE_LEN;
 use super::core::Core;
 use super::huge::{CHUNK, Huge};
 use super::slab::Slab;
-use super::table::Table;
+use super::table::{Books, Table};
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
 use crate::ds::primitive::Ordering::Relaxed;
@@ -46,7 +46,7 @@ use crate::ds::ready_stack::ReadyStack;
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::{CommitPolicy, Protection, Reservation};
+use crate::vm::{CommitPolicy, GuardKind, Protection, Reservation};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -72,6 +72,9 @@ const SPARES_MAX: usize = 64;
 /// Words of bits, and of the pool, that are committed at a time.
 const WORDS_STEP: usize = 512;
 
+/// Cores that are committed at a time, where that is not counted.
+const CORES_STEP: usize = 4;
+
 /// Cores there can be, and for how many granules each.
 const CORES: usize = 1 << 14;
 const GRANULES_OF_CORE: usize = 16;
@@ -84,8 +87,9 @@ const POOL_WORDS: usize = 2 * 2 * 128;
 pub(super) struct Ground {
     base: NonNull<u8>,
     memory: ManuallyDrop<Reservation>,
-    slabs: Table<Slab>,
-    cores: Table<Core>,
+    books: ManuallyDrop<Books>,
+    slabs: Table<Slab, true>,
+    cores: Table<Core, true>,
     pool: Table<AtomicU64>,
     taken: Runs<'static>,
     dirty: &'static [AtomicU64],
@@ -152,44 +156,48 @@ impl Ground {
     fn new(count: usize, is_counted: bool) -> Result<Self, Error> {
         let len = count * GRANULE_LEN;
         let builder = Reservation::builder().len(len).align(CHUNK * GRANULE_LEN);
-        let memory = builder.policy(CommitPolicy::Lazy).untracked().reserve()?;
+        let builder = builder.policy(CommitPolicy::Lazy).untracked();
+        // Without guards, as the books are.
+        let memory = builder.guard_kind(GuardKind::Split).reserve()?;
         let base = NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0");
         let step = if is_counted { BITS / 2 } else { CHUNK };
+        let (core_count, pool_count) = (CORES.min(count / GRANULES_OF_CORE), count * POOL_WORDS);
+        let words = count / BITS;
+        let more_words = if is_counted { words } else { (count / CHUNK).div_ceil(BITS) };
+        let all_words = 2 * words + more_words;
+        let mut books = Books::reserve(
+            Books::len_of::<Slab>(count)
+                + Books::len_of::<AtomicU64>(all_words)
+                + Books::len_of::<Core>(core_count)
+                + Books::len_of::<AtomicU64>(pool_count),
+        )?;
         // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives, and
         // `granule_of` knows no other; (3) the ground is never dropped.
-        let slabs = unsafe { Table::new(count, step) }?;
+        let slabs = unsafe { books.table(count, step) };
+        // SAFETY: (1) words; (2) below; (3) as above.
+        let bits = unsafe { books.table::<AtomicU64, false>(all_words, all_words) };
+        bits.prepare(&books, all_words)?;
         // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
-        let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), 1) }?;
+        let cores = unsafe { books.table(core_count, if is_counted { 1 } else { CORES_STEP }) };
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
-        let pool = unsafe { Table::new(count * POOL_WORDS, WORDS_STEP) }?;
-        let words = |count: usize| {
-            // SAFETY: (1) words; (2) below; (3) as above.
-            let table = unsafe { Table::<AtomicU64>::new(count, WORDS_STEP) }?;
-            table.prepare(count)?;
-            Ok::<_, Error>(table)
-        };
-        let (taken, dirty) = (words(count / BITS)?, words(count / BITS)?);
-        let (ready, asked) = if is_counted {
-            (Some(words(count / BITS)?), None)
-        } else {
-            (None, Some(words((count / CHUNK).div_ceil(BITS))?))
-        };
+        let pool = unsafe { books.table(pool_count, WORDS_STEP) };
         // From here on nothing can fail, and nothing is dropped.
-        let all = |table: Table<AtomicU64>| {
-            let table = ManuallyDrop::new(table);
-            table.range(0..table.count())
-        };
-        let asked = asked.map(all);
+        let (taken, bits) = bits.range(0..all_words).split_at(words);
+        // The first page of a table that is read before it is written costs two faults.
+        taken[0].store(0, Relaxed);
+        let (dirty, bits) = bits.split_at(words);
+        let (ready, asked) = if is_counted { (Some(bits), None) } else { (None, Some(bits)) };
         Ok(Ground {
             base,
             huge: Huge::new(asked, &memory),
             memory: ManuallyDrop::new(memory),
+            books: ManuallyDrop::new(books),
             slabs,
             cores,
             pool,
-            taken: Runs::new(all(taken)),
-            dirty: all(dirty),
-            ready: ready.map(all),
+            taken: Runs::new(taken),
+            dirty,
+            ready,
             pool_used: AtomicUsize::new(0),
             cores_used: AtomicUsize::new(0),
             resting: ReadyStack::new(),
@@ -236,6 +244,11 @@ impl Ground {
     #[inline]
     pub(super) fn slab(&self, granule: usize) -> &'static Slab {
         self.slabs.get(granule)
+    }
+
+    /// Granules that are free and have memory, about.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.load(Relaxed)
     }
 
     /// The granules that were ever used, about.
@@ -311,10 +324,7 @@ impl Ground {
         let fresh = self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
-        let dirty = bits::clear(self.dirty, &run);
-        if dirty > 0 {
-            self.idle.fetch_sub(dirty, Relaxed);
-        }
+        let dirty = self.clear_dirty(&run);
         if dirty < run.len() && self.missed.load(Relaxed) > 0 {
             self.regret(run.len() - dirty);
         }
@@ -323,6 +333,19 @@ impl Ground {
             self.huge.consider(self, clean);
         }
         Ok(dirty)
+    }
+
+    /// Clears the dirty bits of granules that were just taken, and says how many were set. While
+    /// nothing is idle none is: whoever gave one of them counted it before.
+    fn clear_dirty(&self, run: &Range<usize>) -> usize {
+        if self.idle.load(Relaxed) == 0 {
+            return 0;
+        }
+        let dirty = bits::clear(self.dirty, run);
+        if dirty > 0 {
+            self.idle.fetch_sub(dirty, Relaxed);
+        }
+        dirty
     }
 
     /// Some of what was emptied is taken again: it should have been kept. The numbers need not be
@@ -414,11 +437,11 @@ impl Ground {
             }
             let end = run.end.next_multiple_of(CHUNK);
             self.commit(old..end)?;
-            self.slabs.prepare(end)?;
+            self.slabs.prepare(&self.books, end)?;
             return Ok(old..end);
         };
         if bits::count(ready, run) < run.len() {
-            self.slabs.prepare(run.end)?;
+            self.slabs.prepare(&self.books, run.end)?;
             self.commit(run.clone())?;
             bits::set(ready, run);
         }
@@ -458,7 +481,7 @@ impl Ground {
             let bytes = len * size_of::<u64>();
             return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, bytes, 0));
         };
-        self.pool.prepare(start + len).inspect_err(|_| {
+        self.pool.prepare(&self.books, start + len).inspect_err(|_| {
             // Unless somebody has taken more meanwhile; then these are lost.
             let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
         })?;
@@ -481,7 +504,7 @@ impl Ground {
                 let len = size_of::<Core>();
                 return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, len, 0));
             }
-            self.cores.prepare(number + 1)?;
+            self.cores.prepare(&self.books, number + 1)?;
             let (old, new) = (number, number + 1);
             if self.cores_used.compare_exchange(old, new, Relaxed, Relaxed).is_ok() {
                 let core = self.cores.get(number);

@@ -74,13 +74,13 @@ impl Held {
     #[inline(never)]
     fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
         loop {
-            if let Some(first) = self.own().slabs[class.index()].get().checked_sub(1) {
-                self.draw(class, self.place(first as usize));
-                if let Some(block) = self.own().pop(class) {
-                    return Ok(block);
-                }
-            } else if !self.collect() {
-                self.add_slab(class)?;
+            match self.own().slabs[class.index()].get().checked_sub(1) {
+                Some(first) => self.draw(class, self.place(first as usize)),
+                None if self.draw_first(class) || self.collect() => {}
+                None => self.add_slab(class)?,
+            }
+            if let Some(block) = self.own().pop(class) {
+                return Ok(block);
             }
         }
     }
@@ -145,19 +145,9 @@ impl Held {
 
     /// A new slab, all of whose blocks are free.
     fn add_slab(&self, class: Class) -> Result<(), Error> {
-        let granules = class.granules();
-        self.charge(granules)?;
-        let taken = self.take_granules(granules).and_then(|first| {
-            let words = Slab::words_of(class);
-            let told = self.ground.words_for(self.ground.slab(first), words);
-            told.inspect_err(|_| self.ground.give(first..first + granules))?;
-            Ok(first)
-        });
-        let first = taken.inspect_err(|_| self.uncharge(granules))?;
-        let new = self.place(first);
-        new.slab.forget_announced();
+        let new = self.take_slab(class.granules(), Slab::words_of(class))?;
         new.slab.become_slab(self.core.mark(), class);
-        self.mark_inside(first..first + granules, Some(class));
+        self.mark_inside(new.whole(), Some(class));
         let (bits, theirs) = self.ground.bits(new.slab);
         bits.iter().for_each(|word| word.store(u64::MAX, Relaxed));
         // The words may have been those of smaller blocks.
@@ -167,9 +157,22 @@ impl Held {
             bits[bits.len() - 1].store((1 << rest) - 1, Relaxed);
         }
         new.slab.free.set(class.blocks() as u32);
-        self.link(&self.own().all, new, |slab| &slab.in_all);
+        self.link_in_all(new);
         self.link(&self.own().slabs[class.index()], new, |slab| &slab.in_class);
         Ok(())
+    }
+
+    /// Granules that count, with so many words of bits, for something that the caller makes them.
+    pub(super) fn take_slab(&self, granules: usize, words: u32) -> Result<Place, Error> {
+        self.charge(granules)?;
+        let taken = self.take_granules(granules).and_then(|first| {
+            let told = self.ground.words_for(self.ground.slab(first), words);
+            told.inspect_err(|_| self.ground.give(first..first + granules))?;
+            Ok(first)
+        });
+        let new = self.place(taken.inspect_err(|_| self.uncharge(granules))?);
+        new.slab.forget_announced();
+        Ok(new)
     }
 
     /// Granules for a slab: the spare one, or from the ground.
@@ -278,20 +281,24 @@ impl Held {
         }
     }
 
-    /// A slab all of whose blocks are free goes back to the ground, if its class has another one.
+    /// A slab all of whose blocks are free goes back to the ground, if its class has another one; a
+    /// starter in any case.
     fn settle(&self, from: Place) {
         let Place { slab, .. } = from;
         if slab.free.get() < slab.blocks.get() {
             return;
         }
         let is_alone = slab.in_class.next.get() == 0 && slab.in_class.previous.get() == 0;
-        if !is_alone {
+        if !is_alone || slab.is_starter() {
             self.drop_slab(from);
         }
     }
 
     fn drop_slab(&self, from: Place) {
-        self.unlink_from_class(class_of(from.slab), from);
+        match from.slab.class() {
+            Some(class) => self.unlink_from_class(class, from),
+            None => self.own().starter.end(),
+        }
         self.drop_whole(from);
     }
 
@@ -339,7 +346,7 @@ impl Held {
         new.slab.forget_announced();
         new.slab.become_run(self.core.mark(), granules as u32);
         self.mark_inside(first..first + granules, None);
-        self.link(&self.own().all, new, |slab| &slab.in_all);
+        self.link_in_all(new);
         let block = NonNull::new(self.ground.place(first)).expect("not at address 0");
         Ok((block, is_zero))
     }
@@ -405,6 +412,10 @@ impl Held {
                 }
             }
         }
+    }
+
+    pub(super) fn link_in_all(&self, new: Place) {
+        self.link(&self.own().all, new, |slab| &slab.in_all);
     }
 
     fn unlink_from_class(&self, class: Class, from: Place) {

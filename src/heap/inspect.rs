@@ -90,7 +90,8 @@ impl fmt::Display for Violation {
             2 => "a slab has as many blocks of its class as fit",
             3 => "the number of free blocks is that of the bits, and the bits are those of blocks",
             4 => "a slab with free blocks stands in the list of its class",
-            _ => "granules behind the first know where it is",
+            5 => "granules behind the first know where it is",
+            _ => "the first blocks of a thread have a class and a bit each",
         };
         write!(out, "rule {} does not hold at {:#x}: {says}", self.rule, self.addr)
     }
@@ -100,7 +101,7 @@ impl core::error::Error for Violation {}
 
 impl Ground {
     /// What the slab or run has that begins here; what lies in a cache counts as in use.
-    fn stats_at(&self, from: Place) -> HeapStats {
+    fn stats_at(&'static self, from: Place) -> HeapStats {
         let slab = from.slab;
         let len = slab.granules.get() as usize * GRANULE_LEN;
         if slab.kind() == Kind::Run {
@@ -112,6 +113,14 @@ impl Ground {
                 len,
                 ..HeapStats::default()
             };
+        }
+        if slab.is_starter() {
+            let none = HeapStats { slabs: 1, len, ..HeapStats::default() };
+            return self.blocks_of_starter(from).fold(none, |stats, (_, class)| HeapStats {
+                blocks: stats.blocks + 1,
+                bytes: stats.bytes + class.size(),
+                ..stats
+            });
         }
         let theirs = self.returned_bits(slab);
         let returned: u32 = theirs.iter().map(|word| word.load(Relaxed).count_ones()).sum();
@@ -127,7 +136,7 @@ impl Ground {
         let of_heap = |core: &Core| core.root() == root;
         let slabs = self.used().map(|granule| Place::at(self, granule)).filter(|at| {
             let owner = at.slab.owner().checked_sub(1);
-            matches!(at.slab.kind(), Kind::Slab | Kind::Run)
+            matches!(at.slab.kind(), Kind::Slab | Kind::Run | Kind::Starter)
                 && owner.is_some_and(|number| of_heap(self.core(number)))
         });
         let stats = slabs.map(|from| self.stats_at(from));
@@ -150,12 +159,12 @@ impl Own {
     }
 
     /// Without what is gathered, which is free for its users.
-    fn less_gathered(&self, mut stats: HeapStats, ground: &Ground) -> HeapStats {
-        for (granule, mask) in self.all_gathered().filter_map(Gathered::shown) {
-            let (count, size) = (mask.count_ones() as usize, ground.slab(granule).size.get());
-            stats.blocks = stats.blocks.saturating_sub(count);
-            stats.bytes = stats.bytes.saturating_sub(count * size as usize);
-            stats.cached += count * size as usize;
+    fn less_gathered(&self, mut stats: HeapStats, ground: &'static Ground) -> HeapStats {
+        for (granule, word, mask) in self.all_gathered().filter_map(Gathered::shown) {
+            let bytes = ground.bytes_of_bits(Place::at(ground, granule), word, mask);
+            stats.blocks = stats.blocks.saturating_sub(mask.count_ones() as usize);
+            stats.bytes = stats.bytes.saturating_sub(bytes);
+            stats.cached += bytes;
         }
         stats
     }
@@ -185,6 +194,11 @@ impl Held {
                 if from.slab.announced().load(Relaxed) == 0 {
                     show(0, from.slab.granules.get() as usize * GRANULE_LEN);
                 }
+                continue;
+            }
+            if from.slab.is_starter() {
+                let blocks = self.ground.blocks_of_starter(from);
+                blocks.for_each(|(offset, class)| show(offset, class.size()));
                 continue;
             }
             let (ours, theirs) = self.ground.bits(from.slab);
@@ -220,11 +234,15 @@ impl Held {
             let other = self.ground.slab(behind);
             other.kind() == Kind::Inside && other.granules.get() as usize == behind - granule
         };
-        if slab.owner() != self.core.mark() || !matches!(slab.kind(), Kind::Slab | Kind::Run) {
+        let is_first = matches!(slab.kind(), Kind::Slab | Kind::Run | Kind::Starter);
+        if slab.owner() != self.core.mark() || !is_first {
             return Some(1);
         }
         if !inside.into_iter().all(knows_first) {
             return Some(5);
+        }
+        if slab.is_starter() {
+            return self.broken_rule_of_starter(from);
         }
         let Some(class) = slab.class() else { return (slab.kind() != Kind::Run).then_some(2) };
         let (size, blocks) = (slab.size.get() as usize, slab.blocks.get() as usize);

@@ -46,7 +46,7 @@
 )]
 //! # How it is built
 //! - Blocks of up to 32 KiB lie in slabs of 64 or 256 KiB, all of one size class; longer ones are
-//!   runs of whole granules of 64 KiB.
+//!   runs of whole granules of 64 KiB. The first small blocks of a thread share a granule.
 //! - The books are tables beside the memory: a block's address gives the record of its slab by
 //!   arithmetic, a bit says whether it is free. Free memory is never written.
 //! - In front of the slabs stands a cache for each class.
@@ -86,6 +86,7 @@ mod process;
 mod report;
 mod shared;
 mod slab;
+mod starter;
 mod table;
 
 pub(crate) use entries::{Entry, Last};

@@ -1,6 +1,6 @@
 //! Floor 4, uses floors 0 to 2. A granule with its record, and where in it a block lies.
 
-use super::class::{GRANULE_LEN, block_at};
+use super::class::{Class, GRANULE_LEN, block_at};
 use super::core::Core;
 use super::ground::Ground;
 use super::report::{Finding, broken};
@@ -65,7 +65,10 @@ impl Place {
     pub(super) fn bit_of(self, ground: &'static Ground, block: NonNull<u8>) -> (usize, u64) {
         let offset = ground.offset_in(self.granule, block);
         let number = block_at(offset, self.slab.reciprocal.get());
-        if !self.slab.has_block(number, offset) {
+        let is_block = self.slab.has_block(number, offset)
+            && (!self.slab.is_starter()
+                || ground.starter_of(self).class_of_block(offset).is_some());
+        if !is_block {
             broken(Finding::NotABlock, block);
         }
         (number / BITS, 1 << (number % BITS))
@@ -73,12 +76,16 @@ impl Place {
 
     /// Bytes of the block that begins at this address; `None` if none does.
     pub(super) fn usable_len(self, ground: &'static Ground, block: NonNull<u8>) -> Option<usize> {
-        let Place { granule, slab } = self.first(ground);
+        let from = self.first(ground);
+        let Place { granule, slab } = from;
         let offset = ground.offset_in(granule, block);
         match slab.class() {
             Some(class) => {
                 let number = block_at(offset, class.reciprocal());
                 slab.has_block(number, offset).then(|| class.size())
+            }
+            None if slab.is_starter() => {
+                ground.starter_of(from).class_of_block(offset).map(Class::size)
             }
             None => (offset == 0).then(|| slab.granules.get() as usize * GRANULE_LEN),
         }

@@ -126,6 +126,7 @@ impl Visit {
         let core = adopted(ground).or_else(|| {
             let core = ground.take_core().ok()?;
             core.begin(common.root(), 0);
+            core.own.starter.allow();
             // Nobody else knows it.
             core.try_lock().then_some(core)
         })?;
@@ -423,7 +424,8 @@ fn allocate_slowly(layout: Layout) -> Result<NonNull<u8>, Error> {
 pub(super) fn is_cached(block: *mut u8) -> bool {
     let Some(visit) = Visit::begin() else { return false };
     let Some(slab) = visit.held().ground.slab_at(block) else { return false };
-    slab.owner() == visit.core.mark() && visit.core.own.push(slab.class_or_none(), block)
+    let head = slab.head();
+    head.owner() == visit.core.mark() && visit.core.own.push(head.class_or_none(), block)
 }
 
 /// The same for a block whose layout is known.

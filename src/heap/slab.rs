@@ -14,13 +14,14 @@
 //! 2. A slab of a class has `blocks` blocks of `size` bytes, the first at its beginning.
 //! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their
 //!    number; no bit is set below word `cursor`, nor at or above block number `blocks`.
-//! 4. A slab stands in its owner's list of its class if and only if `free` is not 0.
+//! 4. A slab of a class stands in its owner's list of that if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
 //!    first are of kind `Inside`, and know how far away that is.
+//! 6. The starter of a core keeps the rules of its file.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
-use crate::ds::primitive::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use crate::ds::primitive::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What a granule is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +35,53 @@ pub(super) enum Kind {
     Run,
     /// Not the first one.
     Inside,
+    /// Blocks of several classes: see `starter`.
+    Starter,
+}
+
+/// Whose a granule is, and what, in one word: `free` looks at nothing else. The lower half is the
+/// mark of the core that has it, the byte above is the kind, the highest six bits are the class.
+#[derive(Clone, Copy)]
+pub(super) struct Head(u64);
+
+impl Head {
+    const KIND: u32 = u32::BITS;
+    const CLASS: u32 = u64::BITS - class::ROOM.ilog2();
+
+    fn new(owner: u32, kind: Kind, class: Option<Class>) -> Self {
+        let class = class.map_or(class::NONE, Class::number);
+        Head(u64::from(owner) | (kind as u64) << Self::KIND | u64::from(class) << Self::CLASS)
+    }
+
+    /// The number of the core that has it and 1; 0 if it is nobody's.
+    #[inline(always)]
+    pub(super) const fn owner(self) -> u32 {
+        self.0 as u32
+    }
+
+    const fn kind(self) -> Kind {
+        match (self.0 >> Self::KIND) as u8 {
+            1 => Kind::Slab,
+            2 => Kind::Run,
+            3 => Kind::Inside,
+            4 => Kind::Starter,
+            _ => Kind::Free,
+        }
+    }
+
+    /// The class for the quick way, on which `NONE` needs no question.
+    #[inline(always)]
+    pub(super) const fn class_or_none(self) -> Class {
+        Class::of_number_or_none((self.0 >> Self::CLASS) as u8)
+    }
 }
 
 /// A record. Zero is that of a granule that is free.
 #[derive(Debug, Default)]
 #[repr(C, align(128))]
 pub(super) struct Slab {
-    /// The number of the core that has it.
-    owner: AtomicU32,
-    kind: AtomicU8,
-    class: AtomicU8,
+    /// Whose it is, and of which kind and class.
+    head: AtomicU64,
     pub(super) free: Field,
     pub(super) cursor: Field,
     pub(super) size: Field,
@@ -95,29 +133,34 @@ pub(super) struct Links {
 impl Slab {
     #[inline]
     pub(super) fn owner(&self) -> u32 {
-        self.owner.load(Relaxed)
+        self.head().owner()
     }
 
-    /// The class of the blocks in this granule; `None` for runs.
+    #[inline(always)]
+    pub(super) fn head(&self) -> Head {
+        Head(self.head.load(Relaxed))
+    }
+
+    /// The class of the blocks in this granule; `None` for runs and starters.
     #[inline]
     pub(super) fn class(&self) -> Option<Class> {
-        Class::of_number(self.class.load(Relaxed))
-    }
-
-    /// The same for the quick way, on which `NONE` needs no question.
-    #[inline(always)]
-    pub(super) fn class_or_none(&self) -> Class {
-        Class::of_number_or_none(self.class.load(Relaxed))
+        Class::of_number(self.head().class_or_none().number())
     }
 
     #[inline]
     pub(super) fn kind(&self) -> Kind {
-        match self.kind.load(Relaxed) {
-            1 => Kind::Slab,
-            2 => Kind::Run,
-            3 => Kind::Inside,
-            _ => Kind::Free,
-        }
+        self.head().kind()
+    }
+
+    /// True if its blocks have bits: not for runs.
+    #[inline]
+    pub(super) fn has_bits(&self) -> bool {
+        self.class().is_some() || self.is_starter()
+    }
+
+    #[inline]
+    pub(super) fn is_starter(&self) -> bool {
+        self.kind() == Kind::Starter
     }
 
     /// True if block `number` begins at `offset`.
@@ -149,37 +192,43 @@ impl Slab {
 
     /// Makes it a slab of a class, with no block free yet.
     pub(super) fn become_slab(&self, owner: u32, class: Class) {
-        self.class.store(class.number(), Relaxed);
+        self.take_shape(class);
+        self.become_kind(owner, Kind::Slab, Some(class));
+    }
+
+    /// Makes it a starter, with the bits of a slab of a class.
+    pub(super) fn become_starter(&self, owner: u32, shape: Class) {
+        self.take_shape(shape);
+        self.become_kind(owner, Kind::Starter, None);
+    }
+
+    fn take_shape(&self, class: Class) {
         self.free.set(0);
         self.cursor.set(0);
         self.size.set(class.size() as u32);
         self.reciprocal.set(class.reciprocal());
         self.blocks.set(class.blocks() as u32);
         self.granules.set(class.granules() as u32);
-        self.become_kind(owner, Kind::Slab);
     }
 
     /// Makes it the beginning of a run of `granules`: one block.
     pub(super) fn become_run(&self, owner: u32, granules: u32) {
         self.granules.set(granules);
-        self.class.store(class::NONE, Relaxed);
-        self.become_kind(owner, Kind::Run);
+        self.become_kind(owner, Kind::Run, None);
     }
 
     /// Makes it a part of what begins `distance` granules before it.
     pub(super) fn become_inside(&self, owner: u32, distance: u32, class: Option<Class>) {
         self.granules.set(distance);
-        self.class.store(class.map_or(class::NONE, Class::number), Relaxed);
-        self.become_kind(owner, Kind::Inside);
+        self.become_kind(owner, Kind::Inside, class);
     }
 
     pub(super) fn become_free(&self) {
-        self.become_kind(0, Kind::Free);
+        self.become_kind(0, Kind::Free, None);
     }
 
-    fn become_kind(&self, owner: u32, kind: Kind) {
-        self.kind.store(kind as u8, Relaxed);
-        self.owner.store(owner, Relaxed);
+    fn become_kind(&self, owner: u32, kind: Kind, class: Option<Class>) {
+        self.head.store(Head::new(owner, kind, class).0, Relaxed);
     }
 }
 

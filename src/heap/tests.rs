@@ -154,6 +154,17 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_heap_with_a_starter_keeps_every_block(moves in moves()) {
+        let mut heap = LocalHeap::new().expect("a heap");
+        heap.held.core.own.starter.allow();
+        play(&mut heap, &moves);
+    }
+}
+
 #[test]
 fn what_is_dropped_is_there_again() {
     for _ in 0..2000 {

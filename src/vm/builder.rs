@@ -219,14 +219,7 @@ impl Builder {
         let page = states::page().ok_or(self.error(ErrorKind::Unsupported))?;
         let huge_len = if self.huge.is_some() { huge::page_len() } else { 0 };
         let fitted = self.fitted(limits, page, huge_len)?;
-        let guards = super::guards();
-        let can_be_told = |kind| !self.watched || sys::can_watch_guards(kind);
-        let usual = if can_be_told(guards.chosen) { guards.chosen } else { GuardKind::Split };
-        let guard_kind = self.guard_kind.unwrap_or(usual);
-        let has_markers = guards.markers && can_be_told(GuardKind::Marker);
-        if guard_kind == GuardKind::Marker && !has_markers {
-            return Err(self.error(ErrorKind::Unsupported));
-        }
+        let guard_kind = self.chosen_guard()?;
         let (owner, record) = records::take().map_err(|refusal| self.unprepared(refusal))?;
         let taken = self.take(fitted, huge_len);
         let (base, huge) = taken.inspect_err(|_| records::give_back(owner))?;
@@ -261,6 +254,22 @@ impl Builder {
             advised.map_err(|error| error.as_part_of(Op::Reserve))?;
         }
         Ok(reservation)
+    }
+
+    /// How guards are made here. What the system can do is not looked at if it does not matter.
+    fn chosen_guard(&self) -> Result<GuardKind, Error> {
+        if self.guard_kind == Some(GuardKind::Split) {
+            return Ok(GuardKind::Split);
+        }
+        let guards = super::guards();
+        let can_be_told = |kind| !self.watched || sys::can_watch_guards(kind);
+        let usual = if can_be_told(guards.chosen) { guards.chosen } else { GuardKind::Split };
+        let guard_kind = self.guard_kind.unwrap_or(usual);
+        let has_markers = guards.markers && can_be_told(GuardKind::Marker);
+        if guard_kind == GuardKind::Marker && !has_markers {
+            return Err(self.error(ErrorKind::Unsupported));
+        }
+        Ok(guard_kind)
     }
 
     /// Checks the request and rounds what is to be rounded.

@@ -14,11 +14,12 @@
 //! |---|---|---|
 //! | `malloc` up to 1 KiB | 20 | 4 look up the class, 5 find the thread, 2 are for handlers |
 //! | `calloc` up to 1 KiB | 28, the last a jump to `memset` | 4 check the product |
-//! | `free` of a block of this thread | 32 | 13 look up whose it is |
+//! | `free` of a block of this thread | 29 | 13 look up whose it is |
 //! | `operator new` | 23 | 3 ask whether the program replaced one |
-//! | `operator delete` | 35 | 3 ask the same |
+//! | `operator delete` | 32 | 3 ask the same |
 //!
-//! None of them has a frame, calls anything, or touches the block; what is not quick is jumped to.
+//! None of them has a frame, calls anything, or touches the block; what is not quick is jumped to,
+//! as the free of one of a thread's first eight blocks or so of a size.
 //! The two for signal handlers are the stores that give the thread's part away and take it back: a
 //! handler that comes in between may allocate.
 //!

@@ -153,7 +153,9 @@ pub(crate) unsafe fn reserve(
         // SAFETY: this mapping was made a moment ago and nobody knows it.
         unsafe { munmap(base, len) }?;
     }
-    let padded = len.checked_add(align).ok_or(Errno(libc::ENOMEM, Call::None))?;
+    // Whatever the kernel gives is aligned to a page.
+    let padding = if align > super::limits().page_len { align } else { 0 };
+    let padded = len.checked_add(padding).ok_or(Errno(libc::ENOMEM, Call::None))?;
     // SAFETY: without MAP_FIXED the kernel picks free addresses.
     let start = unsafe { mmap_none(0, padded, reserve_flags(policy)) }?;
     let base = start.next_multiple_of(align);
