@@ -17,6 +17,7 @@
 
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
+use super::supply::Stock;
 use crate::ds::handed::Handed;
 use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
@@ -88,6 +89,8 @@ struct Line {
     link: AtomicU32,
     /// What the heap has and may have, if this is its first core.
     budget: Budget,
+    /// What it was made with, if this is its first core.
+    stock: Stock,
 }
 
 /// Granules, counted against a limit by any number of threads.
@@ -203,6 +206,11 @@ impl Core {
     /// What the heap has and may have, if this is its first core.
     pub(super) const fn budget(&self) -> &Budget {
         &self.shared.budget
+    }
+
+    /// What the heap was made with, if this is its first core.
+    pub(super) const fn stock(&self) -> &Stock {
+        &self.shared.stock
     }
 
     pub(super) fn number(&self) -> u32 {

@@ -470,7 +470,17 @@ impl Ground {
             return Ok(());
         }
         let count = count.next_power_of_two();
-        let len = 2 * count as usize;
+        let start = self.take_words(2 * count as usize)?;
+        slab.bits.set(start);
+        slab.room.set(count);
+        Ok(())
+    }
+
+    /// Words of the pool that are the caller's for ever; they read zero.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses to commit them, or there are no more.
+    pub(super) fn take_words(&self, len: usize) -> Result<u32, Error> {
         let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count);
         let Ok(start) = self.pool_used.fetch_update(Relaxed, Relaxed, more) else {
             let bytes = len * size_of::<u64>();
@@ -482,9 +492,17 @@ impl Ground {
                 let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
             })?;
         }
-        slab.bits.set(start as u32);
-        slab.room.set(count);
-        Ok(())
+        Ok(start as u32)
+    }
+
+    /// Words that `take_words` has given.
+    pub(super) fn words(&self, start: u32, len: usize) -> &'static [AtomicU64] {
+        self.pool.range(start as usize..start as usize + len)
+    }
+
+    /// True where what is committed counts, touched or not.
+    pub(super) const fn is_counted(&self) -> bool {
+        self.ready.is_some()
     }
 
     /// A core that nobody has: a rested one or a new one.
@@ -531,7 +549,7 @@ impl Ground {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::class::Class;
     use super::super::held::Held;
     use super::*;
@@ -539,15 +557,15 @@ mod tests {
     use std::vec::Vec;
 
     /// Twice of what is kept, and little to look at for who reads all mappings of a process.
-    const SMALL_LEN: usize = 4 * KEPT_MIN;
+    pub(in super::super) const SMALL_LEN: usize = 4 * KEPT_MIN;
 
     /// A small one, which stays for ever.
-    fn small(is_counted: bool) -> &'static Ground {
+    pub(in super::super) fn small(is_counted: bool) -> &'static Ground {
         let ground = Ground::new(SMALL_LEN, is_counted).expect("64 MiB of addresses");
         std::boxed::Box::leak(std::boxed::Box::new(ground))
     }
 
-    fn held(ground: &'static Ground) -> Result<Held, Error> {
+    pub(in super::super) fn core_of(ground: &'static Ground) -> Result<Held, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), usize::MAX);
         // SAFETY: (1) nobody else has it.
@@ -556,7 +574,7 @@ mod tests {
 
     /// Blocks of three sizes, and what they stand on.
     fn story(ground: &'static Ground) -> Result<(), Error> {
-        let heap = held(ground)?;
+        let heap = core_of(ground)?;
         let blocks = [16, 3000, 20_000].map(|size| heap.allocate(Class::of(size)));
         let long = heap.allocate_run(1 << 20, 1);
         let told = blocks.iter().map(|block| block.map(drop)).chain([long.map(drop)]);

@@ -65,6 +65,7 @@ impl LocalHeap {
         core.begin(core.number(), options.granules_max);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
+        held.begin_stock(&options).inspect_err(|_| ground.rest(core))?;
         Ok(LocalHeap { held, options, not_sync: PhantomData })
     }
 
@@ -202,7 +203,8 @@ impl LocalHeap {
         self.held.stats()
     }
 
-    /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
+    /// Gives back what caches and empty slabs keep, but for what it [began
+    /// with](HeapOptions::initial_len). What the process keeps of it goes back to the
     /// system, too, as far as that takes it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`,
     /// `VirtualAlloc`.
     #[doc(alias("HeapCompact", "malloc_trim"))]
@@ -235,6 +237,7 @@ impl LocalHeap {
 impl Drop for LocalHeap {
     fn drop(&mut self) {
         self.held.drop_all();
+        self.held.end_stock();
         self.held.ground.rest(self.held.core);
     }
 }

@@ -83,6 +83,7 @@ mod process;
 mod report;
 mod shared;
 mod slab;
+mod supply;
 
 pub(crate) use entries::{Entry, Last};
 pub use handle::HeapHandle;

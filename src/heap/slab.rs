@@ -17,6 +17,7 @@
 //! 4. A slab stands in its owner's list of its class if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
 //!    first are of kind `Inside`, and know how far away that is.
+//! 6. Those of them that belong to the stock of the heap (`supply`) are not free there.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
