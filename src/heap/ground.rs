@@ -169,6 +169,11 @@ pub(super) fn ground() -> Result<&'static Ground, Error> {
 
 static GROUND: Once<Ground> = Once::new();
 
+/// The ground, if somebody has made it.
+pub(super) fn ground_if_made() -> Option<&'static Ground> {
+    GROUND.get()
+}
+
 /// The ground, which somebody has made.
 ///
 /// # Safety

@@ -6,6 +6,7 @@ use super::ground::ground;
 use super::held::Held;
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::owner::HeapId;
 use super::place::Place;
 use super::report::{Finding, broken};
 use crate::error::Error;
@@ -65,6 +66,7 @@ impl LocalHeap {
         core.begin(core.number(), options.granules_max);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
+        core.set_name(options.name);
         held.begin_stock(&options).inspect_err(|_| ground.rest(core))?;
         Ok(LocalHeap { held, options, not_sync: PhantomData })
     }
@@ -216,6 +218,11 @@ impl LocalHeap {
     /// What it was called.
     pub const fn name(&self) -> Option<Name> {
         self.options.name
+    }
+
+    /// What [`owner_of`](super::owner_of) calls it.
+    pub fn id(&self) -> HeapId {
+        HeapId(self.held.core.number())
     }
 
     fn owned(&self, address: NonNull<u8>) -> Option<Place> {

@@ -38,14 +38,14 @@ impl HeapOptions {
         }
     }
 
-    /// What the heap begins with, in bytes, rounded up to granules of 64 KiB: a piece of memory
-    /// that is committed when it is made, and its own until it is dropped. Slabs and long blocks take
-    /// what they need there first, so that this much cannot be refused later. It counts against
-    /// [`max_len`](Self::max_len) from the beginning.
+    /// What the heap begins with, in bytes, rounded up to granules of 64 KiB: one piece of memory
+    /// that is committed when it is made, and its own until it is dropped. Slabs and long blocks
+    /// take what they need there first, so that this much cannot be refused later. It counts
+    /// against [`max_len`](Self::max_len) from the beginning.
     ///
-    /// Where the system counts what is committed (Windows; Linux under `vm.overcommit_memory=2`) it
-    /// is refused at once if there is not so much; elsewhere nobody can promise memory before it is
-    /// touched, and what is certain are the addresses and the part of the limit.
+    /// Where the system counts what is committed (Windows; Linux under `vm.overcommit_memory=2`)
+    /// it is refused at once if there is not so much; elsewhere nobody can promise memory before
+    /// it is touched, and what is certain are the addresses and the part of the limit.
     ///
     /// ```
     /// use granule::heap::HeapOptions;

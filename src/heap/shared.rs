@@ -13,6 +13,7 @@ use super::ground::{Ground, ground};
 use super::held::{Held, give_back};
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::owner::HeapId;
 use super::place::Place;
 use super::report::{Finding, broken};
 use crate::ds::primitive::{AtomicU32, Ordering};
@@ -85,6 +86,7 @@ impl Heap {
         core.begin(core.number(), options.granules_max);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
+        core.set_name(options.name);
         held.begin_stock(&options).inspect_err(|_| ground.rest(core))?;
         let cores = [const { AtomicU32::new(0) }; CORES_MAX];
         cores[0].store(core.mark(), Ordering::Relaxed);
@@ -331,6 +333,11 @@ impl Heap {
     /// What it was called.
     pub const fn name(&self) -> Option<Name> {
         self.options.name
+    }
+
+    /// What [`owner_of`](super::owner_of) calls it.
+    pub fn id(&self) -> HeapId {
+        HeapId(self.root())
     }
 
     /// Takes hold of one core after the other; those that a thread of the parent held when this

@@ -21,7 +21,7 @@
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
-use crate::ds::primitive::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use crate::ds::primitive::{AtomicU8, AtomicU32, Ordering::Relaxed, Ordering::Release};
 
 /// What a granule is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,8 @@ impl Slab {
     }
 
     fn become_kind(&self, owner: u32, kind: Kind) {
-        self.kind.store(kind as u8, Relaxed);
+        // After what it is and where its bits are, for who only looks.
+        self.kind.store(kind as u8, Release);
         self.owner.store(owner, Relaxed);
     }
 }
