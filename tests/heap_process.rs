@@ -226,7 +226,7 @@ fn a_walk_shows_what_this_thread_and_those_that_ended_have_left() {
     assert!(shown(theirs).is_empty(), "its thread lives");
     go_on.send(()).expect("it waits");
     let kept = other.join().expect("no panic");
-    // A new thread of another test may have taken the part over.
+    // A new thread of another test may have taken the part over; tests/heap_parked.rs has none.
     let times = shown(theirs);
     assert!(times.is_empty() || times == [256], "{times:?}");
     assert_eq!((*kept, Granule.validate()), ([7; 30], Ok(())));
