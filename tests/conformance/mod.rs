@@ -1,5 +1,7 @@
-//! One suite for whatever gives out blocks: mixed sizes and alignments, blocks that grow and shrink,
-//! and what no machine has.
+//! One suite for whatever gives out blocks: mixed sizes and alignments, blocks that grow and
+//! shrink, and what no machine has.
+
+#![allow(dead_code, reason = "every test program uses another part of it")]
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -19,11 +21,14 @@ pub(crate) trait Allocator {
 }
 
 /// A block in use, all of whose bytes are `seed`.
-struct Block {
+pub(crate) struct Block {
     start: NonNull<u8>,
     layout: Layout,
     seed: u8,
 }
+
+// SAFETY: nobody else has the block; whoever sends it asks for an allocator of all threads.
+unsafe impl Send for Block {}
 
 impl Block {
     fn new(start: NonNull<u8>, layout: Layout, seed: u8) -> Self {
@@ -33,23 +38,31 @@ impl Block {
         Block { start, layout, seed }
     }
 
+    /// Where it is.
+    pub(crate) const fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     /// The first bytes are what they were.
     fn check(&self, len: usize) {
-        assert!(bytes(self.start, len).iter().all(|&byte| byte == self.seed), "{:?}", self.layout);
+        assert!(are_all(self.start, len, self.seed), "{:?} at {:?}", self.layout, self.start);
     }
 }
 
-/// The bytes of a block that is in use, that long, and written.
-fn bytes<'a>(start: NonNull<u8>, len: usize) -> &'a [u8] {
+/// Whether the bytes of a block, which is in use, that long, and written, are all the same.
+fn are_all(start: NonNull<u8>, len: usize, byte: u8) -> bool {
+    const LINE: usize = 4096;
     // SAFETY: so say the callers.
-    unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), len) };
+    let expected = [byte; LINE];
+    bytes.chunks(LINE).all(|chunk| *chunk == expected[..chunk.len()])
 }
 
 /// Numbers that are the same in every run.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         ((self.0 >> 32) as usize * end) >> 32
     }
@@ -62,50 +75,82 @@ impl Random {
     }
 }
 
-/// Some hundred blocks alive, thousands made, and nobody's bytes change.
-pub(crate) fn conforms(allocator: &impl Allocator, seed: u64) {
-    let mut random = Random(seed);
-    let mut blocks: Vec<Block> = Vec::new();
-    for turn in 0..4000_usize {
-        let seed = turn as u8;
-        match random.below(8) {
-            0..4 => {
-                let layout = random.layout();
-                blocks.push(Block::new(allocator.take(layout).expect("memory"), layout, seed));
-            }
-            4 => {
-                let layout = random.layout();
-                let start = allocator.take_zeroed(layout).expect("memory");
-                assert!(bytes(start, layout.size()).iter().all(|&byte| byte == 0), "{layout:?}");
-                blocks.push(Block::new(start, layout, seed));
-            }
-            5 if !blocks.is_empty() => {
-                let old = blocks.swap_remove(random.below(blocks.len()));
-                let size = random.layout().size();
-                // SAFETY: (1) in use with this layout, and used by its new address only.
-                let start = unsafe { allocator.resize(old.start, old.layout, size) };
-                let start = start.expect("memory");
-                let new = Layout::from_size_align(size, old.layout.align()).expect("a layout");
-                Block { start, layout: new, seed: old.seed }.check(size.min(old.layout.size()));
-                blocks.push(Block::new(start, new, seed));
-            }
-            _ if !blocks.is_empty() => drop_one(allocator, &mut blocks, &mut random),
-            _ => {}
-        }
-        while blocks.len() > 400 {
-            drop_one(allocator, &mut blocks, &mut random);
+/// Somebody who takes blocks, changes them and gives them back; nobody's bytes change.
+pub(crate) struct Player<'a, A> {
+    allocator: &'a A,
+    pub(crate) random: Random,
+    pub(crate) blocks: Vec<Block>,
+}
+
+impl<'a, A: Allocator> Player<'a, A> {
+    pub(crate) const fn new(allocator: &'a A, seed: u64) -> Self {
+        Player { allocator, random: Random(seed), blocks: Vec::new() }
+    }
+
+    pub(crate) fn take(&mut self) {
+        let (layout, seed) = (self.random.layout(), self.random.below(256) as u8);
+        let start = self.allocator.take(layout).expect("memory");
+        self.blocks.push(Block::new(start, layout, seed));
+    }
+
+    pub(crate) fn take_zeroed(&mut self) {
+        let (layout, seed) = (self.random.layout(), self.random.below(256) as u8);
+        let start = self.allocator.take_zeroed(layout).expect("memory");
+        assert!(are_all(start, layout.size(), 0), "{layout:?}");
+        self.blocks.push(Block::new(start, layout, seed));
+    }
+
+    /// One of the blocks, which is taken out.
+    pub(crate) fn pick(&mut self) -> Option<Block> {
+        let which = self.random.below(self.blocks.len());
+        (which < self.blocks.len()).then(|| self.blocks.swap_remove(which))
+    }
+
+    pub(crate) fn resize_one(&mut self) {
+        let Some(old) = self.pick() else { return };
+        let (size, seed) = (self.random.layout().size(), self.random.below(256) as u8);
+        old.check(old.layout.size());
+        // SAFETY: (1) in use with this layout, and used by its new address only.
+        let start = unsafe { self.allocator.resize(old.start, old.layout, size) };
+        let start = start.expect("memory");
+        let layout = Layout::from_size_align(size, old.layout.align()).expect("a layout");
+        Block { start, layout, seed: old.seed }.check(size.min(old.layout.size()));
+        self.blocks.push(Block::new(start, layout, seed));
+    }
+
+    pub(crate) fn give_one(&mut self) {
+        if let Some(block) = self.pick() {
+            self.give(&block);
         }
     }
-    while !blocks.is_empty() {
-        drop_one(allocator, &mut blocks, &mut random);
+
+    pub(crate) fn give(&self, block: &Block) {
+        block.check(block.layout.size());
+        // SAFETY: (1) in use with this layout, and not used again.
+        unsafe { self.allocator.give(block.start, block.layout) };
+    }
+
+    /// Gives blocks back until so many are left.
+    pub(crate) fn give_down_to(&mut self, count: usize) {
+        while self.blocks.len() > count {
+            self.give_one();
+        }
     }
 }
 
-fn drop_one(allocator: &impl Allocator, blocks: &mut Vec<Block>, random: &mut Random) {
-    let block = blocks.swap_remove(random.below(blocks.len()));
-    block.check(block.layout.size());
-    // SAFETY: (1) in use with this layout, and not used again.
-    unsafe { allocator.give(block.start, block.layout) };
+/// Some hundred blocks alive, thousands made.
+pub(crate) fn conforms(allocator: &impl Allocator, seed: u64) {
+    let mut player = Player::new(allocator, seed);
+    for _ in 0..4000 {
+        match player.random.below(8) {
+            0..4 => player.take(),
+            4 => player.take_zeroed(),
+            5 => player.resize_one(),
+            _ => player.give_one(),
+        }
+        player.give_down_to(400);
+    }
+    player.give_down_to(0);
 }
 
 /// What no machine has is refused, and a block stays as it is then.
