@@ -12,7 +12,7 @@
 //! The lowest run that fits is taken, so that what is in use stays together.
 #![forbid(unsafe_code)]
 
-use super::bits::{BITS, masks};
+use super::bits::{self, BITS, masks};
 use super::primitive::{AtomicU64, AtomicUsize, Ordering};
 use core::ops::Range;
 
@@ -108,6 +108,11 @@ impl<'a> Runs<'a> {
     /// Takes exactly this run, if all of it is free.
     pub(crate) fn take_at(&self, run: Range<usize>) -> bool {
         run.end <= self.taken.len() * BITS && self.claim(&run).is_ok()
+    }
+
+    /// How many places of a range somebody has.
+    pub(crate) fn count(&self, range: &Range<usize>) -> usize {
+        bits::count(self.taken, range)
     }
 
     /// Gives back places of the caller's, any part of what was taken at once.

@@ -30,8 +30,7 @@ const FREE: u32 = 0;
 /// Words of other cores' bits that wait to be sent.
 const GATHERED: usize = 32;
 
-/// Blocks that a cache holds at most, by class: 511, or some 32 KiB of them, or two; none of what
-/// is no class.
+/// Blocks that a cache holds at most, by class: 511, or 128 KiB of them; none of what is no class.
 static CAPACITY: [u16; class::ROOM] = {
     let mut capacity = [0; class::ROOM];
     let mut number = 0;
@@ -43,9 +42,8 @@ static CAPACITY: [u16; class::ROOM] = {
 };
 
 const fn capacity_of(number: usize) -> u16 {
-    match (32 << 10) / class::size_of_number(number) {
-        fit @ 0..2 => fit as u16 + 1,
-        fit @ 2..511 => fit as u16,
+    match (128 << 10) / class::size_of_number(number) {
+        fit @ 0..511 => fit as u16,
         _ => 511,
     }
 }

@@ -8,9 +8,10 @@
 //!   pool       words for the bits of slabs
 //!   cores      what a heap knows of itself
 //! ```
-//! Untouched parts cost addresses only. Where the system counts what is committed before it is
-//! touched (Windows; Linux under `vm.overcommit_memory=2`), the ground is smaller and granules are
-//! committed when they are taken for the first time: `ready` says which are.
+//! What was never needed is only reserved; the rest is committed in steps. Where the system counts
+//! what is committed before it is touched (Windows; Linux under `vm.overcommit_memory=2`), the
+//! ground is smaller and granules are committed one by one, when they are taken for the first time:
+//! `ready` says which are.
 //!
 //! # Invariants
 //! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
@@ -27,21 +28,25 @@
 //! The allowance is for programs that take the same memory again and again, as those that work with
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
 //! what it costs to keep it. It begins with nothing, grows by every granule that was given back
-//! and is taken again, to at most half of the ground that was ever used, and loses a quarter
-//! whenever memory goes back. A program that frees what it has and does not come again has none.
+//! and is taken again, to at most half of the ground that was ever used. Whenever memory goes back
+//! it loses half, but no more than is still away from the times before: a program that takes
+//! everything again keeps it all, one that frees what it has and does not come again has none.
+//! For huge pages see `huge`.
 
 use super::class::GRANULE_LEN;
 use super::core::Core;
+use super::huge::{CHUNK, Huge};
 use super::slab::Slab;
+use super::table::Table;
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
-use crate::ds::primitive::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::ds::primitive::Ordering::Relaxed;
 use crate::ds::primitive::{AtomicU64, AtomicUsize};
 use crate::ds::ready_stack::ReadyStack;
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
-use crate::vm::{Advice, CommitPolicy, Protection, Reservation};
+use crate::vm::{CommitPolicy, Protection, Reservation};
 use core::mem::ManuallyDrop;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -64,6 +69,9 @@ const KEPT_PART: usize = 8;
 /// Granules that resting cores keep, all together.
 const SPARES_MAX: usize = 64;
 
+/// Words of bits, and of the pool, that are committed at a time.
+const WORDS_STEP: usize = 512;
+
 /// Cores there can be, and for how many granules each.
 const CORES: usize = 1 << 14;
 const GRANULES_OF_CORE: usize = 16;
@@ -81,8 +89,9 @@ pub(super) struct Ground {
     pool: Table<AtomicU64>,
     taken: Runs<'static>,
     dirty: &'static [AtomicU64],
-    /// `None` if all is committed.
+    /// Those that are committed, where that is counted; else all are that have a record.
     ready: Option<&'static [AtomicU64]>,
+    pub(super) huge: Huge,
     pool_used: AtomicUsize,
     cores_used: AtomicUsize,
     resting: ReadyStack,
@@ -95,8 +104,6 @@ pub(super) struct Ground {
     spares: AtomicUsize,
     /// No word of bits at or above was ever used.
     high: AtomicUsize,
-    /// The records of all granules below are there.
-    recorded: AtomicUsize,
 }
 
 // SAFETY: it is not tied to a thread: a few ranges of addresses.
@@ -104,59 +111,6 @@ unsafe impl Send for Ground {}
 // SAFETY: invariant 1: the memory of a granule belongs to whoever has taken it; the tables are of
 // atomics, and of cores, which are `Sync` by their own rules.
 unsafe impl Sync for Ground {}
-
-/// Records that read zero at first. They stay for ever once they are a ground's.
-pub(super) struct Table<T: 'static> {
-    memory: Reservation,
-    first: NonNull<T>,
-    count: usize,
-}
-
-impl<T> Table<T> {
-    /// Addresses for `count` records, committed if `is_committed`.
-    ///
-    /// # Safety
-    /// 1. Zero is a value of `T`, which may be shared between threads.
-    /// 2. If it is not committed, [`prepare`](Self::prepare) comes before [`get`](Self::get), for
-    ///    each record.
-    /// 3. It is not dropped after a record was looked at.
-    unsafe fn new(count: usize, is_committed: bool) -> Result<Self, Error> {
-        let len = count * size_of::<T>();
-        let builder = Reservation::builder().len(len).policy(CommitPolicy::Lazy).untracked();
-        let memory = builder.reserve()?;
-        if is_committed {
-            memory.commit(0..len, Protection::ReadWrite)?;
-        }
-        // Of no use in a core dump, and mostly empty; a system that refuses the advice writes
-        // zeros.
-        let _ = memory.advise(Advice::NoDump);
-        let first = NonNull::new(memory.as_ptr().cast()).expect("not at address 0");
-        Ok(Table { memory, first, count })
-    }
-
-    /// Commits the records of a range; those that are committed already stay as they are.
-    fn prepare(&self, range: Range<usize>) -> Result<(), Error> {
-        let width = size_of::<T>();
-        self.memory.commit(range.start * width..range.end * width, Protection::ReadWrite)
-    }
-
-    /// A record.
-    #[inline]
-    fn get(&self, number: usize) -> &'static T {
-        &self.range(number..number + 1)[0]
-    }
-
-    /// Some records.
-    #[inline]
-    fn range(&self, range: Range<usize>) -> &'static [T] {
-        assert!(range.start <= range.end && range.end <= self.count, "{range:?} of a table");
-        // SAFETY: the range was checked.
-        let first = unsafe { self.first.as_ptr().add(range.start) };
-        // SAFETY: (1) to (3) of `new`: aligned to a page at first, readable, a value of `T`
-        // whatever it holds, shared, and there for ever.
-        unsafe { core::slice::from_raw_parts(first, range.len()) }
-    }
-}
 
 /// The ground of the process; made by whoever needs it first.
 ///
@@ -202,29 +156,38 @@ impl Ground {
 
     fn new(count: usize, is_counted: bool) -> Result<Self, Error> {
         let len = count * GRANULE_LEN;
-        let builder = Reservation::builder().len(len).align(GRANULE_LEN);
+        let builder = Reservation::builder().len(len).align(CHUNK * GRANULE_LEN);
         let memory = builder.policy(CommitPolicy::Lazy).untracked().reserve()?;
-        if !is_counted {
-            memory.commit(0..len, Protection::ReadWrite)?;
-        }
         let base = NonNull::new(memory.as_ptr()).expect("a reservation is not at address 0");
+        let step = if is_counted { BITS / 2 } else { CHUNK };
         // SAFETY: (1) zero is a record of a free granule; (2) `take` prepares what it gives, and
         // `granule_of` knows no other; (3) the ground is never dropped.
-        let slabs = unsafe { Table::new(count, !is_counted) }?;
+        let slabs = unsafe { Table::new(count, step) }?;
         // SAFETY: (1) zero is an empty core; (2) `take_core` prepares it; (3) as above.
-        let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), !is_counted) }?;
+        let cores = unsafe { Table::new(CORES.min(count / GRANULES_OF_CORE), 1) }?;
         // SAFETY: (1) words; (2) `words_for` prepares them; (3) as above.
-        let pool = unsafe { Table::new(count * POOL_WORDS, !is_counted) }?;
-        let words = || {
-            // SAFETY: (1) words; (2) committed; (3) as above.
-            unsafe { Table::<AtomicU64>::new(count / BITS, true) }
+        let pool = unsafe { Table::new(count * POOL_WORDS, WORDS_STEP) }?;
+        let words = |count: usize| {
+            // SAFETY: (1) words; (2) below; (3) as above.
+            let table = unsafe { Table::<AtomicU64>::new(count, WORDS_STEP) }?;
+            table.prepare(count)?;
+            Ok::<_, Error>(table)
         };
-        let (taken, dirty) = (words()?, words()?);
-        let ready = if is_counted { Some(words()?) } else { None };
+        let (taken, dirty) = (words(count / BITS)?, words(count / BITS)?);
+        let (ready, asked) = if is_counted {
+            (Some(words(count / BITS)?), None)
+        } else {
+            (None, Some(words((count / CHUNK).div_ceil(BITS))?))
+        };
         // From here on nothing can fail, and nothing is dropped.
-        let all = |table: Table<AtomicU64>| ManuallyDrop::new(table).range(0..count / BITS);
+        let all = |table: Table<AtomicU64>| {
+            let table = ManuallyDrop::new(table);
+            table.range(0..table.count())
+        };
+        let asked = asked.map(all);
         Ok(Ground {
             base,
+            huge: Huge::new(asked, &memory),
             memory: ManuallyDrop::new(memory),
             slabs,
             cores,
@@ -241,7 +204,6 @@ impl Ground {
             allowance: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
-            recorded: AtomicUsize::new(if is_counted { 0 } else { count }),
         })
     }
 
@@ -249,7 +211,7 @@ impl Ground {
     #[inline]
     pub(super) fn granule_of(&self, block: NonNull<u8>) -> Option<usize> {
         let granule = self.granule_at(block.addr().get());
-        (granule < self.recorded.load(Acquire)).then_some(granule)
+        (granule < self.slabs.prepared()).then_some(granule)
     }
 
     #[inline(always)]
@@ -260,14 +222,7 @@ impl Ground {
     /// The record of the granule that an address lies in, which may be any address.
     #[inline(always)]
     pub(super) fn slab_at(&self, block: *mut u8) -> Option<&'static Slab> {
-        let granule = self.granule_at(block.addr());
-        if granule >= self.recorded.load(Acquire) {
-            return None;
-        }
-        // SAFETY: below `recorded`, which is at most the length of the table.
-        let slab = unsafe { self.slabs.first.as_ptr().add(granule) };
-        // SAFETY: (1) to (3) of `Table::new`.
-        Some(unsafe { &*slab })
+        self.slabs.get_if_there(self.granule_at(block.addr()))
     }
 
     /// How far an address lies behind the beginning of a granule.
@@ -290,12 +245,12 @@ impl Ground {
 
     /// The granules that were ever used, about.
     pub(super) fn used(&self) -> Range<usize> {
-        0..(self.high.load(Relaxed) * BITS).min(self.recorded.load(Acquire))
+        0..(self.high.load(Relaxed) * BITS).min(self.slabs.prepared())
     }
 
     /// The cores that were ever used.
     pub(super) fn cores(&self) -> impl Iterator<Item = &'static Core> + '_ {
-        let count = self.cores_used.load(Relaxed).min(self.cores.count);
+        let count = self.cores_used.load(Relaxed).min(self.cores.count());
         (0..count).map(|number| self.cores.get(number))
     }
 
@@ -349,7 +304,7 @@ impl Ground {
     /// # Errors
     /// `NoMemory`: the system refuses to commit.
     pub(super) fn take_behind(&self, run: Range<usize>) -> Result<bool, Error> {
-        if run.end > self.slabs.count || !self.taken.take_at(run.clone()) {
+        if run.end > self.slabs.count() || !self.taken.take_at(run.clone()) {
             return Ok(false);
         }
         self.receive(run).map(|_| true)
@@ -358,7 +313,7 @@ impl Ground {
     /// Makes a run that was just taken ready to be used, or gives it back; says how many granules
     /// of it are dirty.
     fn receive(&self, run: Range<usize>) -> Result<usize, Error> {
-        self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
+        let fresh = self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
         let dirty = bits::clear(self.dirty, &run);
@@ -367,6 +322,10 @@ impl Ground {
         }
         if dirty < run.len() && self.missed.load(Relaxed) > 0 {
             self.regret(run.len() - dirty);
+        }
+        if !fresh.is_empty() || dirty == 0 && run.len() >= CHUNK {
+            let clean = if fresh.is_empty() { run } else { fresh };
+            self.huge.consider(self, clean);
         }
         Ok(dirty)
     }
@@ -395,7 +354,8 @@ impl Ground {
         let allowance = self.allowance.load(Relaxed);
         let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;
         if idle > kept {
-            self.allowance.store(allowance - allowance / 4, Relaxed);
+            let lost = (allowance / 2).min(self.missed.load(Relaxed));
+            self.allowance.store(allowance - lost, Relaxed);
             self.empty_idle(kept / 4 * 3);
         }
     }
@@ -436,9 +396,9 @@ impl Ground {
     /// Empties granules that were taken for that, and gives them back; false if the system does not
     /// take their memory. Then they stay dirty, and are committed again before they are used.
     fn empty(&self, run: Range<usize>) -> bool {
-        let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
-        let is_done = self.memory.empty(bytes).is_ok();
+        let is_done = self.memory.empty(Self::bytes(&run)).is_ok();
         if is_done {
+            self.huge.forget(&self.memory, &run);
             let count = bits::clear(self.dirty, &run);
             self.idle.fetch_sub(count, Relaxed);
             self.missed.fetch_add(count, Relaxed);
@@ -449,21 +409,43 @@ impl Ground {
         is_done
     }
 
-    fn make_ready(&self, run: &Range<usize>) -> Result<(), Error> {
-        let Some(ready) = self.ready else { return Ok(()) };
-        if bits::count(ready, run) == run.len() {
-            return Ok(());
+    /// Says which granules are new, if all that have a record are committed.
+    fn make_ready(&self, run: &Range<usize>) -> Result<Range<usize>, Error> {
+        let none = run.end..run.end;
+        let Some(ready) = self.ready else {
+            let old = self.slabs.prepared();
+            if run.end <= old {
+                return Ok(none);
+            }
+            let end = run.end.next_multiple_of(CHUNK);
+            self.commit(old..end)?;
+            self.slabs.prepare(end)?;
+            return Ok(old..end);
+        };
+        if bits::count(ready, run) < run.len() {
+            self.slabs.prepare(run.end)?;
+            self.commit(run.clone())?;
+            bits::set(ready, run);
         }
-        // And those below: the records there are have no holes.
-        let recorded = self.recorded.load(Acquire);
-        if recorded < run.end {
-            self.slabs.prepare(recorded..run.end)?;
-            self.recorded.fetch_max(run.end, AcqRel);
-        }
-        let bytes = run.start * GRANULE_LEN..run.end * GRANULE_LEN;
-        self.memory.commit(bytes, Protection::ReadWrite)?;
-        bits::set(ready, run);
-        Ok(())
+        Ok(none)
+    }
+
+    fn commit(&self, run: Range<usize>) -> Result<(), Error> {
+        self.memory.commit(Self::bytes(&run), Protection::ReadWrite)
+    }
+
+    const fn bytes(run: &Range<usize>) -> Range<usize> {
+        run.start * GRANULE_LEN..run.end * GRANULE_LEN
+    }
+
+    /// The memory of all granules.
+    pub(super) fn memory(&self) -> &Reservation {
+        &self.memory
+    }
+
+    /// Which granules somebody has, of those in a range.
+    pub(super) fn taken_in(&self, range: &Range<usize>) -> usize {
+        self.taken.count(range)
     }
 
     /// Words for the bits of a slab, two times `count`; they are the granule's for ever.
@@ -486,17 +468,15 @@ impl Ground {
     /// # Errors
     /// `NoMemory`: the system refuses to commit them, or there are no more.
     pub(super) fn take_words(&self, len: usize) -> Result<u32, Error> {
-        let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count);
+        let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count());
         let Ok(start) = self.pool_used.fetch_update(Relaxed, Relaxed, more) else {
             let bytes = len * size_of::<u64>();
             return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, bytes, 0));
         };
-        if self.ready.is_some() {
-            self.pool.prepare(start..start + len).inspect_err(|_| {
-                // Unless somebody has taken more meanwhile; then these are lost.
-                let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
-            })?;
-        }
+        self.pool.prepare(start + len).inspect_err(|_| {
+            // Unless somebody has taken more meanwhile; then these are lost.
+            let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
+        })?;
         Ok(start as u32)
     }
 
@@ -520,13 +500,11 @@ impl Ground {
         }
         loop {
             let number = self.cores_used.load(Relaxed);
-            if number == self.cores.count {
+            if number == self.cores.count() {
                 let len = size_of::<Core>();
                 return Err(Error::new(Op::Allocate, ErrorKind::NoMemory, 0, len, 0));
             }
-            if self.ready.is_some() {
-                self.cores.prepare(number..number + 1)?;
-            }
+            self.cores.prepare(number + 1)?;
             let (old, new) = (number, number + 1);
             if self.cores_used.compare_exchange(old, new, Relaxed, Relaxed).is_ok() {
                 let core = self.cores.get(number);

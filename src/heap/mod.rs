@@ -53,9 +53,11 @@
 //! - What other threads give back is a bit, too, and costs the owner one step for 64 blocks.
 //!
 //! # What to know
-//! - The ground is a terabyte of addresses that read and write where the system allows it. A
-//!   program that calls mlockall has to say `MCL_ONFAULT`, or the kernel fills all of it;
-//!   `libgranule_malloc.so` says so for it.
+//! - The ground is up to a terabyte of addresses, committed in steps of 2 MiB as they are needed.
+//!   mlockall counts addresses: a program that may not lock as many (`ulimit -l`, no CAP_IPC_LOCK)
+//!   is refused. A limit of its addresses (`ulimit -v`) makes the ground smaller.
+//! - Above 32 MiB memory that is dense is asked for in huge pages, as long as the system has them
+//!   at hand: see the file `huge.rs`.
 //! - What another thread gives back is the owner's again when he allocates next, or ends: memory
 //!   that is freed by others waits for an owner who sleeps.
 //! - A library with `Granule` in it must not be unloaded while threads that used it live.
@@ -75,6 +77,7 @@ mod gather;
 mod ground;
 mod handle;
 mod held;
+mod huge;
 mod inspect;
 mod local;
 mod options;
@@ -85,6 +88,7 @@ mod report;
 mod shared;
 mod slab;
 mod supply;
+mod table;
 
 pub(crate) use entries::{Entry, Last};
 pub use handle::HeapHandle;

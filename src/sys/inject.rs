@@ -19,6 +19,12 @@ pub(crate) use session::{Ledger, Plan, Refused, Session, keep_file, keep_range, 
 #[cfg(test)]
 pub(super) use session::{closed, mapped, opened, step, unmapped};
 
+/// True if the tests run under an emulator, which tells less of memory than a kernel.
+#[cfg(test)]
+pub(crate) fn is_emulated() -> bool {
+    std::env::var_os("GRANULE_TEST_RUNNER").is_some_and(|runner| !runner.is_empty())
+}
+
 /// Asked before each call, with the two numbers that tell what it is about: address and length
 /// where it has them.
 #[cfg(not(test))]

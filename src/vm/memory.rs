@@ -115,6 +115,30 @@ impl Reservation {
         unsafe { sys::touched(ptr, len) }.map_err(|errno| call.failed(errno))
     }
 
+    /// How many bytes of a range are memory just now.
+    ///
+    /// Linux: mincore. Others do not tell.
+    pub(crate) fn resident_len(&self, range: Range<usize>) -> Result<usize, Error> {
+        let call = self.call(Op::Query, range)?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) the range is ours.
+        let pages = unsafe { sys::resident(ptr, len) }.map_err(|errno| call.failed(errno))?;
+        Ok(pages * sys::limits().page_len)
+    }
+
+    /// Brings pages that were not touched into memory, and says how many nanoseconds that took. For
+    /// reservations without a table of states, of pages to be written.
+    ///
+    /// As [`populate`](Self::populate).
+    pub(crate) fn first_touch_ns(&self, range: Range<usize>) -> Result<u64, Error> {
+        let call = self.call(Op::Populate, range)?;
+        let (ptr, len) = self.place(call.pages);
+        let begun = sys::monotonic_ns();
+        // SAFETY: (1) `call` keeps the range inside, and the caller has committed it.
+        unsafe { sys::populate(ptr, len, Access::Write) }.map_err(|errno| call.failed(errno))?;
+        Ok(sys::monotonic_ns().saturating_sub(begun))
+    }
+
     /// Takes a [`discard`](Self::discard) back: the content of the pages is needed after all. After
     /// success it is as it was, after an error some of it may be lost.
     ///

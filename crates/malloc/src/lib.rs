@@ -34,7 +34,6 @@
 #![no_std]
 
 mod family;
-mod locks;
 mod numbers;
 mod operators;
 mod start;

@@ -78,8 +78,7 @@ fn pages_of_a_copy_are_the_view_s_own() {
 /// Where one call brings pages in, it says that they are lost; a touch would end the process.
 #[test]
 fn lost_pages_are_an_error() {
-    let is_emulated = std::env::var_os("GRANULE_TEST_RUNNER").is_some_and(|it| !it.is_empty());
-    if !sys::CAN_POPULATE || is_emulated {
+    if !sys::CAN_POPULATE || sys::inject::is_emulated() {
         return std::println!("skipped: pages are touched, or an emulator says nothing of them");
     }
     let path = OwnFile::new("prefault-lost", LEN);

@@ -69,7 +69,7 @@ unsafe fn by_mincore(backing: Backing, offset: u64, len: usize) -> Result<CacheS
     // SAFETY: (1).
     let start = unsafe { map_view(backing, first as u64, len, Sharing::Read) }?;
     // SAFETY: (1) the view just made.
-    let pages = unsafe { resident(start, len, page_len) };
+    let pages = unsafe { resident(start, len) };
     // SAFETY: (1) the same, known to nobody.
     unsafe { unmap_view(start, len) }?;
     Ok(CacheState { resident: (pages? * page_len) as u64, dirty: None, writeback: None })

@@ -25,22 +25,19 @@ pub(crate) unsafe fn touched(ptr: NonNull<u8>, len: usize) -> Result<usize, Errn
                 bytes += found.map(|region| region.end - region.start).sum::<u64>();
             }
             // SAFETY: (1).
-            Err(_) => return unsafe { resident(ptr, len, page_len) },
+            Err(_) => return unsafe { resident(ptr, len) },
         }
     }
     Ok(bytes as usize / page_len)
 }
 
-/// The same by mincore.
+/// How many of the pages are memory just now. Call: mincore.
 ///
 /// # Safety
 /// 1. The range lies in one reservation of ours.
-pub(super) unsafe fn resident(
-    ptr: NonNull<u8>,
-    len: usize,
-    page_len: usize,
-) -> Result<usize, Errno> {
+pub(crate) unsafe fn resident(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     const PAGES: usize = 1024;
+    let page_len = super::limits().page_len;
     let mut count = 0;
     let mut offset = 0;
     while offset < len {
@@ -81,7 +78,7 @@ mod tests {
         // SAFETY: (1) as above.
         assert_eq!(unsafe { touched(base, len) }, Ok(4));
         // SAFETY: (1) as above.
-        assert_eq!(unsafe { resident(base, len, page_len) }, Ok(4));
+        assert_eq!(unsafe { resident(base, len) }, Ok(4));
         // SAFETY: (1) as above, and known to nobody.
         unsafe { sys::release(base, len) }.expect("ours");
     }

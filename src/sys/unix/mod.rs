@@ -49,7 +49,7 @@ pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
     ADVICE_OUTLIVES_PAGES, COMMITS_LAZILY, advise, arm, decommit_huge, disarm, guard_many,
     huge_len, lock, name, overcommits_always, populate, prefer_node, prefetch, reserve_huge,
-    reserve_near, stack_room, thread_id, touched, undiscard, unguard_many, unlock,
+    reserve_near, resident, stack_room, thread_id, touched, undiscard, unguard_many, unlock,
 };
 pub(crate) use mirror::{mirror, unmirror};
 pub(crate) use pages::{

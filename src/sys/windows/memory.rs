@@ -335,3 +335,12 @@ pub(crate) unsafe fn prefer_node(_: NonNull<u8>, _: usize, _: u16) -> Result<(),
 pub(crate) unsafe fn touched(_: NonNull<u8>, len: usize) -> Result<usize, Errno> {
     Ok(len / super::limits().page_len)
 }
+
+/// How many of the pages are memory just now. Windows does not tell: all that are committed.
+///
+/// # Safety
+/// 1. The range lies in one reservation of ours.
+pub(crate) unsafe fn resident(ptr: NonNull<u8>, len: usize) -> Result<usize, Errno> {
+    // SAFETY: (1).
+    unsafe { touched(ptr, len) }
+}

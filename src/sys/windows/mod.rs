@@ -45,8 +45,8 @@ pub(crate) use maps::{mapping_at_or_above, named_mapping_at_or_above};
 pub(crate) use memory::{
     ADVICE_OUTLIVES_PAGES, COMMITS_LAZILY, advise, arm, decommit_huge, disarm, guard_many,
     huge_len, huge_page_len, huge_pages, lock, name, overcommits_always, populate, prefer_node,
-    prefetch, reserve_huge, reserve_near, stack_room, thread_id, touched, undiscard, unguard_many,
-    unlock,
+    prefetch, reserve_huge, reserve_near, resident, stack_room, thread_id, touched, undiscard,
+    unguard_many, unlock,
 };
 pub(crate) use mirror::{generation, mirror, unmirror};
 pub(crate) use pages::{

@@ -1,9 +1,0 @@
-//! mlockall(2): locks what is touched.
-
-use core::ffi::c_int;
-use granule_preload::lock_what_is_touched;
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn mlockall(flags: c_int) -> c_int {
-    lock_what_is_touched(flags)
-}

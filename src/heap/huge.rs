@@ -1,0 +1,206 @@
+//! Floor 4, uses floors 0 to 2. Which parts of the ground are asked for in huge pages, and when.
+//!
+//! A huge page costs one fault where 512 small ones cost 512, and the processor finds its address
+//! sooner; but all of it is memory as soon as one byte is touched, and a kernel that has none at
+//! hand may work for milliseconds to make one, or a hypervisor behind it. Allocators that ask for
+//! all of their memory in huge pages hold several times what the program uses, and are slow
+//! whenever the kernel is. Google's TCMalloc (Hunter et al., OSDI 2021) looks at how dense each of
+//! them would be; here what is there is looked at before more is asked for.
+//!
+//! # The rule
+//! 1. The ground begins with small pages, whatever the system's habit is (MADV_NOHUGEPAGE), up to
+//!    32 MiB; most programs never need more, and pay one call for this.
+//! 2. Above that, whenever memory that was not used before is taken, a chunk of 2 MiB or more of
+//!    it at once, some chunks of what is taken already are looked at (mincore). Four in a row have
+//!    to be dense: seven of eight pages that are taken are memory. A program that takes much and
+//!    touches little of it is never given huge pages.
+//! 3. Then the new chunks are asked for (MADV_HUGEPAGE): at first one, and twice as many each time
+//!    that goes well. The first page of them is touched at once, against the clock. If that took
+//!    longer than half a millisecond, huge pages are dear at the moment: nothing is asked for while
+//!    the next 100 MiB are taken, for each half of a millisecond. A chunk of small pages takes about
+//!    that long, so that trials cost at most a fiftieth of what the faults cost anyway.
+//! 4. A chunk of which memory is given back becomes one of small pages again (MADV_NOHUGEPAGE), so
+//!    that the kernel does not fill up what is cold. It may be asked for when all of it is taken
+//!    anew.
+//!
+//! Where commits are counted (Windows, `vm.overcommit_memory=2`), and where the system takes no
+//! such advice, nothing is done.
+
+use super::class::GRANULE_LEN;
+use super::ground::Ground;
+use crate::ds::bits;
+use crate::ds::primitive::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::vm::{Advice, Reservation};
+use core::ops::Range;
+
+/// Granules of a chunk: 2 MiB, a huge page of most processors. Where they are longer the advice is
+/// about nothing.
+pub(super) const CHUNK: usize = (2 << 20) / GRANULE_LEN;
+
+/// Chunks of the ground that were used before any is asked for.
+const SMALL_CHUNKS: usize = 16;
+/// Dense chunks in a row.
+const DENSE_ENOUGH: usize = 4;
+/// The most that is asked for at once.
+const TRUST_MAX: usize = 64;
+/// Nanoseconds that the first touch may take.
+const DEAR: u64 = 500_000;
+/// Chunks that pass then, for each time as long.
+const PAUSE: u64 = 50;
+
+/// What is known of huge pages. Threads that are here at once may disturb each other's numbers,
+/// which are guesses.
+pub(super) struct Huge {
+    /// The chunks that were asked for; `None` if none ever is.
+    asked: Option<&'static [AtomicU64]>,
+    /// Dense chunks in a row.
+    dense: AtomicUsize,
+    /// Chunks that may be asked for at once.
+    trust: AtomicUsize,
+    /// Chunks to let pass.
+    skip: AtomicUsize,
+    /// Where the next look goes.
+    turn: AtomicUsize,
+}
+
+impl Huge {
+    /// For a ground that is not used yet; `asked` reads zero.
+    pub(super) fn new(asked: Option<&'static [AtomicU64]>, memory: &Reservation) -> Self {
+        let whole = 0..memory.len();
+        // Rule 1. A system that has no huge pages has nothing to say against small ones.
+        let is_told = || memory.advise_range(whole, Advice::NoHugePages).is_ok();
+        Huge {
+            asked: asked.filter(|_| is_told()),
+            dense: AtomicUsize::new(0),
+            trust: AtomicUsize::new(1),
+            skip: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Granules were taken whose memory was not used since it was committed or given back; more
+    /// than that may be new, up to whole chunks.
+    #[cold]
+    pub(super) fn consider(&self, ground: &Ground, clean: Range<usize>) {
+        let chunks = clean.start.div_ceil(CHUNK)..clean.end / CHUNK;
+        let Some(asked) = self.asked.filter(|_| !chunks.is_empty()) else { return };
+        let used = ground.used().end / CHUNK;
+        if used < SMALL_CHUNKS || self.passes(chunks.len()) {
+            return;
+        }
+        let looks = chunks.len().min(DENSE_ENOUGH);
+        if !(0..looks).all(|_| self.look(ground, used, &chunks)) {
+            return;
+        }
+        if self.dense.load(Relaxed) >= DENSE_ENOUGH {
+            let trust = self.trust.load(Relaxed);
+            self.ask(ground.memory(), asked, chunks.start..chunks.end.min(chunks.start + trust));
+        }
+    }
+
+    /// True while chunks pass after a disappointment.
+    fn passes(&self, chunks: usize) -> bool {
+        let skip = self.skip.load(Relaxed);
+        self.skip.store(skip.saturating_sub(chunks), Relaxed);
+        skip > 0
+    }
+
+    /// Rule 2: looks at a chunk of those in use, not at new ones; false if it is not dense.
+    fn look(&self, ground: &Ground, used: usize, new: &Range<usize>) -> bool {
+        // A stride that is no fraction of any number of chunks comes by everywhere.
+        let turn = self.turn.load(Relaxed).wrapping_add(0x9E37_79B9);
+        self.turn.store(turn, Relaxed);
+        let chunk = turn % used;
+        let granules = granules(&(chunk..chunk + 1));
+        let taken = ground.taken_in(&granules);
+        // Of little there is little to learn.
+        if new.contains(&chunk) || taken < CHUNK / 2 {
+            return true;
+        }
+        let resident = ground.memory().resident_len(bytes(&granules)).unwrap_or(0);
+        let is_dense = resident * 8 >= taken * GRANULE_LEN * 7;
+        self.dense.store(if is_dense { self.dense.load(Relaxed) + 1 } else { 0 }, Relaxed);
+        is_dense
+    }
+
+    /// Rule 3.
+    fn ask(&self, memory: &Reservation, asked: &[AtomicU64], chunks: Range<usize>) {
+        let whole = bytes(&granules(&chunks));
+        let is_told = memory.advise_range(whole.clone(), Advice::HugePages).is_ok();
+        bits::set(asked, &chunks);
+        let first = whole.start..whole.start + 1;
+        match memory.first_touch_ns(first) {
+            Ok(..DEAR) if is_told => {
+                let trust = self.trust.load(Relaxed);
+                self.trust.store((2 * trust).min(TRUST_MAX), Relaxed);
+            }
+            took => {
+                self.trust.store(1, Relaxed);
+                self.skip.store((took.unwrap_or(DEAR) / DEAR * PAUSE) as usize, Relaxed);
+                self.forget_chunks(memory, asked, &(chunks.start + 1..chunks.end));
+            }
+        }
+    }
+
+    /// Rule 4: the memory of a run was given back.
+    pub(super) fn forget(&self, memory: &Reservation, run: &Range<usize>) {
+        if let Some(asked) = self.asked {
+            let chunks = run.start / CHUNK..run.end.div_ceil(CHUNK);
+            self.forget_chunks(memory, asked, &chunks);
+        }
+    }
+
+    fn forget_chunks(&self, memory: &Reservation, asked: &[AtomicU64], chunks: &Range<usize>) {
+        if bits::clear(asked, chunks) > 0 {
+            // If the system refuses, the kernel may fill up what is cold; no more than that.
+            let _ = memory.advise_range(bytes(&granules(chunks)), Advice::NoHugePages);
+        }
+    }
+}
+
+const fn granules(chunks: &Range<usize>) -> Range<usize> {
+    chunks.start * CHUNK..chunks.end * CHUNK
+}
+
+const fn bytes(granules: &Range<usize>) -> Range<usize> {
+    granules.start * GRANULE_LEN..granules.end * GRANULE_LEN
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::super::ground::tests::small;
+    use super::*;
+
+    /// Takes all of a small ground by chunks, writes to one page of `step` in each, and tells how
+    /// many chunks were asked for. Gives the memory back to the system.
+    fn asked_for(step: usize) -> Option<usize> {
+        let ground = small(false);
+        let asked = ground.huge.asked?;
+        let all = 0..asked.len() * bits::BITS;
+        let mut runs = std::vec::Vec::new();
+        while let Ok((first, _)) = ground.take(CHUNK, CHUNK) {
+            for offset in (0..CHUNK * GRANULE_LEN).step_by(step) {
+                // SAFETY: ours, committed, and a chunk long.
+                unsafe { ground.place(first).add(offset).write(1) };
+            }
+            runs.push(first..first + CHUNK);
+        }
+        let count = bits::count(asked, &all);
+        runs.into_iter().for_each(|run| ground.give(run));
+        ground.empty_idle(0);
+        assert_eq!(bits::count(asked, &all), 0, "what is cold has small pages");
+        Some(count)
+    }
+
+    #[test]
+    fn only_what_is_dense_gets_huge_pages() {
+        let page_len = crate::sys::limits().page_len;
+        let Some(sparse) = asked_for(16 * page_len) else {
+            std::println!("skipped: this system takes no advice about huge pages");
+            return;
+        };
+        assert_eq!(sparse, 0, "a page of sixteen was touched");
+        let dense = asked_for(page_len);
+        assert!(dense.is_some_and(|chunks| (1..=32).contains(&chunks)), "{dense:?} of 32");
+    }
+}
