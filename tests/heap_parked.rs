@@ -59,6 +59,12 @@ fn nothing_is_left_when_the_blocks_of_ended_threads_are_freed() {
     // And what a thread keeps to itself goes with it.
     let kept: Vec<Block> = thread::spawn(|| blocks().collect()).join().expect("no panic");
     assert_eq!(Granule.stats().blocks, kept.len());
+    let mut shown = Vec::new();
+    Granule.walk(|block| shown.push(block.start));
+    let mut expected: Vec<_> = kept.iter().map(|block| block.0).collect();
+    shown.sort();
+    expected.sort();
+    assert_eq!((shown, Granule.validate()), (expected, Ok(())));
     drop(kept);
     Granule.trim();
     assert_eq!(Granule.stats(), Default::default());

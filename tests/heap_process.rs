@@ -199,3 +199,54 @@ fn a_thread_that_has_left_is_served_by_the_heap_for_all() {
     });
     assert_eq!(*thread.join().expect("no panic"), 5);
 }
+
+/// How often a walk shows a block, with how many bytes.
+fn shown(block: NonNull<u8>) -> Vec<usize> {
+    let mut lens = Vec::with_capacity(4);
+    Granule.walk(|found| lens.extend((found.start == block).then_some(found.usable_len)));
+    lens
+}
+
+#[test]
+fn a_walk_shows_what_this_thread_and_those_that_ended_have_left() {
+    let take = |size| {
+        Granule.allocate(Layout::from_size_align(size, 8).expect("a layout")).expect("memory")
+    };
+    for (size, len) in [(100, 112), (5000, 5120), (100_000, 128 << 10)] {
+        let block = take(size);
+        assert_eq!((shown(block), Granule.validate()), (vec![len], Ok(())));
+        // SAFETY: a block of this heap that is not used again.
+        unsafe { Granule.deallocate(block) };
+        assert!(shown(block).is_empty(), "{size}");
+    }
+    let (send, receive) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        let kept = Box::new([7_u64; 30]);
+        send.send((&raw const *kept).expose_provenance()).expect("somebody listens");
+        wait.recv().expect("a word");
+        kept
+    });
+    let addr = receive.recv().expect("the thread lives");
+    let theirs = NonNull::new(std::ptr::with_exposed_provenance_mut(addr)).expect("a block");
+    assert!(shown(theirs).is_empty(), "its thread lives");
+    go_on.send(()).expect("it waits");
+    let kept = other.join().expect("no panic");
+    // A new thread of another test may have taken the part over; tests/heap_parked.rs has none.
+    let times = shown(theirs);
+    assert!(times.is_empty() || times == [256], "{times:?}");
+    assert_eq!((*kept, Granule.validate()), ([7; 30], Ok(())));
+}
+
+#[test]
+fn who_is_shown_a_block_may_allocate_and_free() {
+    let mine: Vec<Box<u64>> = (0..1000).map(Box::new).collect();
+    let mut count = 0_usize;
+    Granule.walk(|_| {
+        let text = count.to_string();
+        drop((text, vec![0_u8; 40_000]));
+        count += 1;
+    });
+    assert!(count >= mine.len(), "{count}");
+    assert_eq!(Granule.validate(), Ok(()));
+}

@@ -242,3 +242,20 @@ fn a_maximum_counts_blocks_not_size_classes() -> Result<(), Win32Error> {
     assert!(alloc(heap, 50_000).is_ok() && is_valid(heap, shorter));
     destroy(heap)
 }
+
+#[test]
+fn a_heap_has_what_it_begins_with() -> Result<(), Win32Error> {
+    for maximum in [0, 1 << 20] {
+        let heap = HeapCreate(0, 1 << 20, maximum)?;
+        // SAFETY: (1) the heap has a lock.
+        let largest = unsafe { HeapCompact(heap, 0)? };
+        let expected = if maximum == 0 { (1 << 20) - 8 } else { 0x7_fff7 };
+        assert_eq!(largest, expected);
+        let block = alloc(heap, largest)?;
+        assert!(is_valid(heap, block) && is_valid(heap, std::ptr::null()));
+        destroy(heap)?;
+    }
+    assert_eq!(code(HeapCreate(0, (1 << 20) + 1, 1 << 20)), ERROR_INVALID_PARAMETER);
+    assert_eq!(code(HeapCreate(0, 1 << 46, 0)), ERROR_NOT_ENOUGH_MEMORY, "nobody has so much");
+    Ok(())
+}

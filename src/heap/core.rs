@@ -18,9 +18,11 @@
 use super::class::{self, Class, SIZE_MAX};
 use super::slab::Field;
 use super::starter::Starter;
+use super::supply::Stock;
 use crate::ds::handed::Handed;
 use crate::ds::primitive::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys;
+use crate::vm::Name;
 use core::ptr::NonNull;
 
 /// Nobody holds it: no process is of generation 0.
@@ -88,6 +90,10 @@ struct Line {
     link: AtomicU32,
     /// What the heap has and may have, if this is its first core.
     budget: Budget,
+    /// What it was made with, if this is its first core.
+    stock: Stock,
+    /// Its name, in words, if this is its first core.
+    name: [AtomicU64; Name::WORDS],
 }
 
 /// Granules, counted against a limit by any number of threads.
@@ -171,6 +177,11 @@ impl Gathered {
         self.mask.store(0, Ordering::Relaxed);
     }
 
+    /// True if a block is there, for who only looks.
+    pub(super) fn has(&self, granule: usize, word: usize, mask: u64) -> bool {
+        self.is_of(granule, word) && self.mask.load(Ordering::Relaxed) & mask != 0
+    }
+
     /// The granule, the word and the bits of it.
     pub(super) fn shown(&self) -> Option<(usize, usize, u64)> {
         let granule = self.mark.get().checked_sub(1)?;
@@ -204,6 +215,21 @@ impl Core {
     /// What the heap has and may have, if this is its first core.
     pub(super) const fn budget(&self) -> &Budget {
         &self.shared.budget
+    }
+
+    /// What the heap was made with, if this is its first core.
+    pub(super) const fn stock(&self) -> &Stock {
+        &self.shared.stock
+    }
+
+    /// What the heap is called, if this is its first core; for who only looks.
+    pub(super) fn name(&self) -> Option<Name> {
+        Name::from_words(self.shared.name.each_ref().map(|word| word.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn set_name(&self, name: Option<Name>) {
+        let words = name.map_or([0; Name::WORDS], Name::to_words);
+        self.shared.name.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -358,7 +384,13 @@ impl Own {
         match self.top(class).load(Ordering::Relaxed) {
             // A core that was taken a moment ago has no rows yet, for who only looks.
             top if top.is_null() || top.cast_const() == &raw const self.nothing => 0,
-            top => (top.addr() - self.row(class).as_ptr().addr()) / size_of::<Place>(),
+            top => {
+                // Of another row, for who only looks while this one is made longer: then it is
+                // wrong, but never too much.
+                let row = self.row(class);
+                let bytes = top.addr().wrapping_sub(row.as_ptr().addr());
+                (bytes / size_of::<Place>()).min(row.len() - 1)
+            }
         }
     }
 
@@ -369,8 +401,8 @@ impl Own {
 
     /// True if the cache of a class has a block: it is looked through.
     pub(super) fn has_cached(&self, class: Class, block: NonNull<u8>) -> bool {
-        let cached = &self.places(class)[..self.count(class)];
-        cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
+        let mut cached = self.places(class).iter().take(self.count(class));
+        cached.any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
     }
 
     fn set_count(&self, class: Class, count: usize) {

@@ -58,14 +58,15 @@ impl LocalHeap {
         self.held.entry_behind(place.first(self.held.ground), address, passed)
     }
 
-    /// Bytes of the largest block that is free in a slab.
+    /// Bytes of the largest block that is free in a slab, or that fits into what is left of the
+    /// initial length.
     pub(crate) fn largest_free(&self) -> usize {
         let slabs = self.held.all().filter(|from| from.slab.kind() == Kind::Slab);
         let sizes = slabs.map(|from| match from.slab.free.get() {
             0 => 0,
             _ => from.slab.size.get() as usize,
         });
-        sizes.max().unwrap_or(0)
+        sizes.max().unwrap_or(0).max(self.held.stock().longest(self.held.ground))
     }
 }
 

@@ -127,6 +127,11 @@ pub(super) fn ground() -> Result<&'static Ground, Error> {
 
 static GROUND: Once<Ground> = Once::new();
 
+/// The ground, if somebody has made it.
+pub(super) fn ground_if_made() -> Option<&'static Ground> {
+    GROUND.get()
+}
+
 /// The ground, which somebody has made.
 ///
 /// # Safety
@@ -475,7 +480,17 @@ impl Ground {
             return Ok(());
         }
         let count = count.next_power_of_two();
-        let len = 2 * count as usize;
+        let start = self.take_words(2 * count as usize)?;
+        slab.bits.set(start);
+        slab.room.set(count);
+        Ok(())
+    }
+
+    /// Words of the pool that are the caller's for ever; they read zero.
+    ///
+    /// # Errors
+    /// `NoMemory`: the system refuses to commit them, or there are no more.
+    pub(super) fn take_words(&self, len: usize) -> Result<u32, Error> {
         let more = |used: usize| used.checked_add(len).filter(|&end| end <= self.pool.count());
         let Ok(start) = self.pool_used.fetch_update(Relaxed, Relaxed, more) else {
             let bytes = len * size_of::<u64>();
@@ -485,9 +500,17 @@ impl Ground {
             // Unless somebody has taken more meanwhile; then these are lost.
             let _ = self.pool_used.compare_exchange(start + len, start, Relaxed, Relaxed);
         })?;
-        slab.bits.set(start as u32);
-        slab.room.set(count);
-        Ok(())
+        Ok(start as u32)
+    }
+
+    /// Words that `take_words` has given.
+    pub(super) fn words(&self, start: u32, len: usize) -> &'static [AtomicU64] {
+        self.pool.range(start as usize..start as usize + len)
+    }
+
+    /// True where what is committed counts, touched or not.
+    pub(super) const fn is_counted(&self) -> bool {
+        self.ready.is_some()
     }
 
     /// A core that nobody has: a rested one or a new one.
@@ -540,7 +563,7 @@ pub(super) mod tests {
     use std::vec::Vec;
 
     /// Twice of what is kept, and little to look at for who reads all mappings of a process.
-    const SMALL_LEN: usize = 4 * KEPT_MIN;
+    pub(in super::super) const SMALL_LEN: usize = 4 * KEPT_MIN;
 
     /// A small one, which stays for ever.
     pub(in super::super) fn small(is_counted: bool) -> &'static Ground {
@@ -548,7 +571,7 @@ pub(super) mod tests {
         std::boxed::Box::leak(std::boxed::Box::new(ground))
     }
 
-    fn held(ground: &'static Ground) -> Result<Held, Error> {
+    pub(in super::super) fn core_of(ground: &'static Ground) -> Result<Held, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), usize::MAX);
         // SAFETY: (1) nobody else has it.
@@ -557,7 +580,7 @@ pub(super) mod tests {
 
     /// Blocks of three sizes, and what they stand on.
     fn story(ground: &'static Ground) -> Result<(), Error> {
-        let heap = held(ground)?;
+        let heap = core_of(ground)?;
         let blocks = [16, 3000, 20_000].map(|size| heap.allocate(Class::of(size)));
         let long = heap.allocate_run(1 << 20, 1);
         let told = blocks.iter().map(|block| block.map(drop)).chain([long.map(drop)]);

@@ -10,7 +10,7 @@ use super::slab::{Field, Kind, Links, Slab};
 use crate::ds::bits::BITS;
 use crate::ds::primitive::Ordering::{AcqRel, Relaxed};
 use crate::ds::returned::{self, Told};
-use crate::error::{Error, ErrorKind, Op};
+use crate::error::Error;
 use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -164,27 +164,12 @@ impl Held {
 
     /// Granules that count, with so many words of bits, for something that the caller makes them.
     pub(super) fn take_slab(&self, granules: usize, words: u32) -> Result<Place, Error> {
-        self.charge(granules)?;
-        let taken = self.take_granules(granules).and_then(|first| {
-            let told = self.ground.words_for(self.ground.slab(first), words);
-            told.inspect_err(|_| self.ground.give(first..first + granules))?;
-            Ok(first)
-        });
-        let new = self.place(taken.inspect_err(|_| self.uncharge(granules))?);
+        let (first, _) = self.obtain(granules, 1)?;
+        let new = self.place(first);
+        let told = self.ground.words_for(new.slab, words);
+        told.inspect_err(|_| self.give_granules(first..first + granules))?;
         new.slab.forget_announced();
         Ok(new)
-    }
-
-    /// Granules for a slab: the spare one, or from the ground.
-    fn take_granules(&self, count: usize) -> Result<usize, Error> {
-        match self.own().spare.get().checked_sub(1) {
-            Some(spare) if count == 1 => {
-                self.own().spare.set(0);
-                self.ground.take_spare();
-                Ok(spare as usize)
-            }
-            _ => self.ground.take(count, 1).map(|(first, _)| first),
-        }
     }
 
     fn mark_inside(&self, run: Range<usize>, class: Option<Class>) {
@@ -304,29 +289,8 @@ impl Held {
 
     /// Gives the granules of a slab or a run back.
     pub(super) fn drop_whole(&self, from: Place) {
-        let whole = from.whole();
         self.unlink(&self.own().all, from, |slab| &slab.in_all);
-        self.ground.give(whole.clone());
-        self.uncharge(whole.len());
-    }
-
-    /// Counts granules against the limit of the heap. What is not in use is given back first, if it
-    /// has to be.
-    fn charge(&self, granules: usize) -> Result<(), Error> {
-        let budget = self.ground.core(self.core.root()).budget();
-        if budget.take(granules) {
-            return Ok(());
-        }
-        self.trim();
-        if budget.take(granules) {
-            return Ok(());
-        }
-        let len = granules.saturating_mul(GRANULE_LEN);
-        Err(Error::new(Op::Allocate, ErrorKind::LimitReached, 0, len, 0))
-    }
-
-    fn uncharge(&self, granules: usize) {
-        self.ground.core(self.core.root()).budget().give(granules);
+        self.give_granules(from.whole());
     }
 
     /// A block too long for slabs, and whether it reads zero.
@@ -339,9 +303,7 @@ impl Held {
         if !self.core.handed().is_empty() {
             self.collect();
         }
-        self.charge(granules)?;
-        let taken = self.ground.take(granules, align.div_ceil(GRANULE_LEN));
-        let (first, is_zero) = taken.inspect_err(|_| self.uncharge(granules))?;
+        let (first, is_zero) = self.obtain(granules, align.div_ceil(GRANULE_LEN))?;
         let new = self.place(first);
         new.slab.forget_announced();
         new.slab.become_run(self.core.mark(), granules as u32);
@@ -356,10 +318,7 @@ impl Held {
         let slab = self.ground.slab(granule);
         let (old, new) = (slab.granules.get() as usize, len.max(1).div_ceil(GRANULE_LEN));
         if new > old {
-            self.charge(new - old)?;
-            // Where the system refuses, another place may be ready.
-            if !self.ground.take_behind(granule + old..granule + new).unwrap_or(false) {
-                self.uncharge(new - old);
+            if !self.obtain_behind(granule + old..granule + new)? {
                 return Ok(false);
             }
             slab.granules.set(new as u32);
@@ -367,8 +326,7 @@ impl Held {
         } else if new < old {
             // The record first: in a process that is forked here it must not tell too much.
             slab.granules.set(new as u32);
-            self.ground.give(granule + new..granule + old);
-            self.uncharge(old - new);
+            self.give_granules(granule + new..granule + old);
         }
         Ok(true)
     }
@@ -382,6 +340,9 @@ impl Held {
             let from = self.place(granule as usize);
             next = from.slab.in_all.next.get();
             from.slab.forget_announced();
+            if self.stock().give(self.ground, &from.whole()) {
+                continue;
+            }
             let is_spare = self.own().spare.get() == 0
                 && from.whole().len() == 1
                 && self.ground.may_keep_spare();

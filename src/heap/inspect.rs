@@ -50,8 +50,12 @@ pub struct HeapStats {
     pub slabs: usize,
     /// Blocks too long for slabs.
     pub runs: usize,
-    /// Bytes of slabs and long blocks: what the limit counts.
+    /// Bytes of slabs, of long blocks, and of what is left of the initial length: what the limit
+    /// counts.
     pub len: usize,
+    /// Bytes of the [initial length](super::HeapOptions::initial_len) that lie in no slab and no
+    /// long block.
+    pub initial_left: usize,
     /// Bytes of free blocks that a cache keeps.
     pub cached: usize,
 }
@@ -64,6 +68,7 @@ impl HeapStats {
             slabs: self.slabs + other.slabs,
             runs: self.runs + other.runs,
             len: self.len + other.len,
+            initial_left: self.initial_left + other.initial_left,
             cached: self.cached + other.cached,
         }
     }
@@ -91,6 +96,7 @@ impl fmt::Display for Violation {
             3 => "the number of free blocks is that of the bits, and the bits are those of blocks",
             4 => "a slab with free blocks stands in the list of its class",
             5 => "granules behind the first know where it is",
+            6 => "what a slab has of the memory that the heap began with is not free there",
             _ => "the first blocks of a thread have a class and a bit each",
         };
         write!(out, "rule {} does not hold at {:#x}: {says}", self.rule, self.addr)
@@ -213,7 +219,11 @@ impl Held {
 
     pub(super) fn stats(&self) -> HeapStats {
         let of_slabs = self.all().map(|from| self.ground.stats_at(from));
-        let stats = of_slabs.fold(HeapStats::default(), HeapStats::plus);
+        let mut stats = of_slabs.fold(HeapStats::default(), HeapStats::plus);
+        if self.core.number() == self.core.root() {
+            stats.initial_left = self.stock().left();
+            stats.len += stats.initial_left;
+        }
         self.core.own.less_cached(stats)
     }
 
@@ -240,6 +250,9 @@ impl Held {
         }
         if !inside.into_iter().all(knows_first) {
             return Some(5);
+        }
+        if !self.stock().is_sound(self.ground, &from.whole()) {
+            return Some(6);
         }
         if slab.is_starter() {
             return self.broken_rule_of_starter(from);

@@ -2,10 +2,11 @@
 
 use super::block::{resized, zero_rest};
 use super::class::Class;
-use super::ground::ground;
+use super::ground::{Ground, ground};
 use super::held::Held;
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::owner::HeapId;
 use super::place::Place;
 use super::report::{Finding, broken};
 use crate::error::Error;
@@ -60,11 +61,17 @@ impl LocalHeap {
     }
 
     pub(super) fn with(options: HeapOptions) -> Result<Self, Error> {
-        let ground = ground()?;
+        Self::on(ground()?, options)
+    }
+
+    /// On a ground.
+    pub(super) fn on(ground: &'static Ground, options: HeapOptions) -> Result<Self, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), options.granules_max);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
+        core.set_name(options.name);
+        held.begin_stock(&options).inspect_err(|_| ground.rest(core))?;
         Ok(LocalHeap { held, options, not_sync: PhantomData })
     }
 
@@ -202,7 +209,8 @@ impl LocalHeap {
         self.held.stats()
     }
 
-    /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
+    /// Gives back what caches and empty slabs keep, but for what it [began
+    /// with](HeapOptions::initial_len). What the process keeps of it goes back to the
     /// system, too, as far as that takes it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`,
     /// `VirtualAlloc`.
     #[doc(alias("HeapCompact", "malloc_trim"))]
@@ -214,6 +222,11 @@ impl LocalHeap {
     /// What it was called.
     pub const fn name(&self) -> Option<Name> {
         self.options.name
+    }
+
+    /// What [`owner_of`](super::owner_of) calls it.
+    pub fn id(&self) -> HeapId {
+        HeapId(self.held.core.number())
     }
 
     fn owned(&self, address: NonNull<u8>) -> Option<Place> {
@@ -235,6 +248,7 @@ impl LocalHeap {
 impl Drop for LocalHeap {
     fn drop(&mut self) {
         self.held.drop_all();
+        self.held.end_stock();
         self.held.ground.rest(self.held.core);
     }
 }

@@ -17,6 +17,7 @@ use crate::vm::Name;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeapOptions {
+    pub(super) granules_initial: usize,
     pub(super) granules_max: usize,
     pub(super) name: Option<Name>,
     pub(super) is_zeroed: bool,
@@ -25,15 +26,42 @@ pub struct HeapOptions {
 }
 
 impl HeapOptions {
-    /// No limit, no name, blocks with any content.
+    /// Nothing to begin with, no limit, no name, blocks with any content.
     pub const fn new() -> Self {
         HeapOptions {
+            granules_initial: 0,
             granules_max: usize::MAX,
             name: None,
             is_zeroed: false,
             is_checked: false,
             is_wiped: false,
         }
+    }
+
+    /// What the heap begins with, in bytes, rounded up to granules of 64 KiB: one piece of memory
+    /// that is committed when it is made, and its own until it is dropped. Slabs and long blocks
+    /// take what they need there first, so that this much cannot be refused later. It counts
+    /// against [`max_len`](Self::max_len) from the beginning.
+    ///
+    /// Where the system counts what is committed (Windows; Linux under `vm.overcommit_memory=2`)
+    /// it is refused at once if there is not so much; elsewhere nobody can promise memory before
+    /// it is touched, and what is certain are the addresses and the part of the limit.
+    ///
+    /// ```
+    /// use granule::heap::HeapOptions;
+    /// use std::alloc::Layout;
+    /// let heap = HeapOptions::new().initial_len(1 << 20).max_len(1 << 20).local()?;
+    /// assert_eq!((heap.stats().len, heap.stats().initial_left), (1 << 20, 1 << 20));
+    /// heap.allocate(Layout::from_size_align(300_000, 8)?)?;
+    /// assert_eq!((heap.stats().len, heap.stats().initial_left), (1 << 20, 11 << 16));
+    /// let error = HeapOptions::new().initial_len(2 << 20).max_len(1 << 20).local().unwrap_err();
+    /// assert_eq!(error.kind(), granule::ErrorKind::OutOfRange);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "dwInitialSize")]
+    pub const fn initial_len(mut self, bytes: usize) -> Self {
+        self.granules_initial = bytes.div_ceil(GRANULE_LEN);
+        self
     }
 
     /// The most memory, in bytes, that slabs and long blocks may take, counted in granules of 64
@@ -81,7 +109,9 @@ impl HeapOptions {
     /// A heap for one thread at a time.
     ///
     /// # Errors
-    /// As for [`LocalHeap::new`].
+    /// - As for [`LocalHeap::new`].
+    /// - `OutOfRange`: it would begin with more than it may have.
+    /// - `NoMemory`, `NoAddressSpace`: there is not as much as it would begin with, in one piece.
     pub fn local(self) -> Result<LocalHeap, Error> {
         LocalHeap::with(self)
     }
@@ -89,7 +119,7 @@ impl HeapOptions {
     /// A heap for all threads.
     ///
     /// # Errors
-    /// As for [`Heap::new`].
+    /// As for [`local`](Self::local).
     pub fn shared(self) -> Result<Heap, Error> {
         Heap::with(self)
     }

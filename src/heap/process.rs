@@ -24,7 +24,7 @@ use super::core::Core;
 use super::gather::send_one;
 use super::ground::{Ground, ground, ground_made};
 use super::held::Held;
-use super::inspect::HeapStats;
+use super::inspect::{Block, HeapStats, Violation};
 use super::place::Place;
 use super::report::{Finding, broken};
 use super::shared::Heap;
@@ -60,9 +60,15 @@ const GONE: usize = 2;
 /// Cores whose threads have ended.
 static PARKED: ReadyStack = ReadyStack::new();
 
+static COMMON: Once<Heap> = Once::new();
+
+/// The number of its first core, if somebody has made it.
+pub(super) fn root_if_made() -> Option<u32> {
+    COMMON.get().map(Heap::root)
+}
+
 /// For whoever has no core at the moment. Its first core has the budget of all.
 fn common() -> Result<&'static Heap, Error> {
-    static COMMON: Once<Heap> = Once::new();
     COMMON.get_or_try_make(Heap::new)
 }
 
@@ -359,19 +365,56 @@ impl Granule {
     /// it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`, `VirtualAlloc`.
     #[doc(alias = "malloc_trim")]
     pub fn trim(&self) {
-        let Some((ground, common)) = foundations() else { return };
-        if let Some(visit) = Visit::begin_or_enter() {
-            visit.held().send_gathered();
-            visit.held().trim();
+        with_idle_parts(Held::trim);
+        if let Ok(ground) = ground() {
+            ground.empty_idle(0);
         }
-        let of_heap = ground.cores().filter(|core| core.root() == common.root());
-        of_heap.filter(|core| core.try_lock()).for_each(|core| {
-            // SAFETY: (1) the lock says so.
-            let held = unsafe { Held::new(ground, core) };
-            held.trim();
-            held.rest();
-        });
-        ground.empty_idle(0);
+    }
+
+    /// Calls `visit` with the blocks in use of those parts of the heap that no other thread has at
+    /// the moment: the part of this thread, those of threads that have ended, and the one for all.
+    /// Blocks of parts whose threads live are not shown, unless a thread that has ended had taken
+    /// them from there. `visit` may allocate and free, and may or may not be shown that.
+    #[doc(alias = "HeapWalk")]
+    pub fn walk(&self, mut visit: impl FnMut(Block)) {
+        with_idle_parts(|held| held.walk(&mut visit));
+    }
+
+    /// Checks the books of those parts of the heap that [`walk`](Self::walk) shows. Those of other
+    /// threads that live cannot be checked without stopping them.
+    ///
+    /// # Errors
+    /// The first rule that is broken, and where.
+    #[doc(alias = "HeapValidate")]
+    pub fn validate(&self) -> Result<(), Violation> {
+        let mut told = Ok(());
+        with_idle_parts(|held| told = told.and_then(|()| held.validate()));
+        told
+    }
+}
+
+/// A core that is at rest, held for a moment.
+struct AtRest(Held);
+
+impl Drop for AtRest {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
+}
+
+/// Does `work` with all parts of the heap that no other thread has: the one of this thread, and
+/// every core that nobody holds.
+fn with_idle_parts(mut work: impl FnMut(&Held)) {
+    let Some((ground, common)) = foundations() else { return };
+    if let Some(visit) = Visit::begin_or_enter() {
+        visit.held().send_gathered();
+        work(&visit.held());
+    }
+    let of_heap = ground.cores().filter(|core| core.root() == common.root());
+    for core in of_heap.filter(|core| core.try_lock()) {
+        // SAFETY: (1) the lock says so.
+        let held = AtRest(unsafe { Held::new(ground, core) });
+        work(&held.0);
     }
 }
 

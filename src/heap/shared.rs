@@ -13,6 +13,7 @@ use super::ground::{Ground, ground};
 use super::held::{Held, give_back};
 use super::inspect::{Block, HeapStats, Violation};
 use super::options::HeapOptions;
+use super::owner::HeapId;
 use super::place::Place;
 use super::report::{Finding, broken};
 use crate::ds::primitive::{AtomicU32, Ordering};
@@ -83,6 +84,10 @@ impl Heap {
         let ground = ground()?;
         let core = ground.take_core()?;
         core.begin(core.number(), options.granules_max);
+        // SAFETY: (1) the ground has just given it, and nobody else gets it.
+        let held = unsafe { Held::new(ground, core) };
+        core.set_name(options.name);
+        held.begin_stock(&options).inspect_err(|_| ground.rest(core))?;
         let cores = [const { AtomicU32::new(0) }; CORES_MAX];
         cores[0].store(core.mark(), Ordering::Relaxed);
         Ok(Heap { ground, options, cores })
@@ -315,7 +320,8 @@ impl Heap {
         of_cores.fold(HeapStats::default(), HeapStats::plus)
     }
 
-    /// Gives back what caches and empty slabs keep. What the process keeps of it goes back to the
+    /// Gives back what caches and empty slabs keep, but for what it [began
+    /// with](HeapOptions::initial_len). What the process keeps of it goes back to the
     /// system, too, as far as that takes it. Linux: madvise(MADV_DONTNEED). Windows: `VirtualFree`,
     /// `VirtualAlloc`.
     #[doc(alias("HeapCompact", "malloc_trim"))]
@@ -327,6 +333,11 @@ impl Heap {
     /// What it was called.
     pub const fn name(&self) -> Option<Name> {
         self.options.name
+    }
+
+    /// What [`owner_of`](super::owner_of) calls it.
+    pub fn id(&self) -> HeapId {
+        HeapId(self.root())
     }
 
     /// Takes hold of one core after the other; those that a thread of the parent held when this
@@ -395,15 +406,14 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        for core in self.cores() {
-            if core.is_left() {
-                continue; // its books may be half changed: this process keeps them as they are
-            }
-            // SAFETY: (1) nobody uses the heap any more.
-            let held = unsafe { Held::new(self.ground, core) };
-            held.drop_all();
-            self.ground.rest(core);
-        }
+        // SAFETY: (1) nobody uses the heap any more.
+        let held = |core| unsafe { Held::new(self.ground, core) };
+        // The books of others may be half changed: this process keeps them as they are.
+        let in_order = || self.cores().filter(|core| !core.is_left());
+        in_order().for_each(|core| held(core).drop_all());
+        held(self.ground.core(self.root())).end_stock();
+        // From here on they are other heaps'.
+        in_order().for_each(|core| self.ground.rest(core));
     }
 }
 

@@ -17,11 +17,13 @@
 //! 4. A slab of a class stands in its owner's list of that if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
 //!    first are of kind `Inside`, and know how far away that is.
-//! 6. The starter of a core keeps the rules of its file.
+//! 6. Those of them that belong to the stock of the heap (`supply`) are not free there.
+//! 7. The starter of a core keeps the rules of its file.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
-use crate::ds::primitive::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use crate::ds::primitive::Ordering::{Relaxed, Release};
+use crate::ds::primitive::{AtomicU32, AtomicU64};
 
 /// What a granule is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,7 +230,8 @@ impl Slab {
     }
 
     fn become_kind(&self, owner: u32, kind: Kind, class: Option<Class>) {
-        self.head.store(Head::new(owner, kind, class).0, Relaxed);
+        // After what it is and where its bits are, for who only looks.
+        self.head.store(Head::new(owner, kind, class).0, Release);
     }
 }
 

@@ -9,7 +9,7 @@
 //! their bits are set at once. A class that has drawn twice goes on with slabs of its own, so that
 //! what is used again and again is quick. The starter goes back when none of its blocks is in use.
 //!
-//! # Invariants (rule 6 of `slab.rs`)
+//! # Invariants (rule 7 of `slab.rs`)
 //! 1. A block of a class begins at a multiple of its size, as in a slab of that class, and lies in
 //!    cells of that class; each such place is a block. So alignments are kept, and the class of a
 //!    cell tells where its blocks begin.
@@ -86,6 +86,13 @@ impl Starter {
         is_block.then_some(class)
     }
 
+    /// The block that an offset lies in: where it begins, and its class.
+    pub(super) fn block_with(&self, offset: usize) -> Option<(usize, Class)> {
+        let class = self.class_at(offset)?;
+        let start = block_at(offset, class.reciprocal()) * class.size();
+        (self.class_of_block(start)? == class).then_some((start, class))
+    }
+
     /// Gives a class cells for a batch, and says where its new blocks begin. The last cell is
     /// nobody's, so that `free` is never 0.
     fn give_cells(&self, class: Class) -> Option<impl Iterator<Item = usize>> {
@@ -106,19 +113,19 @@ impl Starter {
 
     /// The offsets of all blocks and their classes.
     fn blocks(&self) -> impl Iterator<Item = (usize, Class)> + '_ {
-        let units = (0..self.used.get() as usize * CELL).step_by(smallest().size());
+        let units = (0..self.used.get() as usize * CELL).step_by(shape().size());
         units.filter_map(|offset| Some((offset, self.class_of_block(offset)?)))
     }
 }
 
 /// The class whose slabs have a bit wherever a block may begin.
-fn smallest() -> Class {
+pub(super) fn shape() -> Class {
     Class::of(0)
 }
 
 /// The bit of a block.
-fn unit(offset: usize) -> usize {
-    offset / smallest().size()
+pub(super) fn unit(offset: usize) -> usize {
+    offset / shape().size()
 }
 
 /// Changes one of the owner's bits.
@@ -161,7 +168,7 @@ impl Ground {
             false => mask.count_ones() as usize * from.slab.size.get() as usize,
             true => {
                 let mask = [AtomicU64::new(mask)];
-                let offsets = ones(&mask).map(|bit| (word * BITS + bit) * smallest().size());
+                let offsets = ones(&mask).map(|bit| (word * BITS + bit) * shape().size());
                 let starter = self.starter_of(from);
                 let classes = offsets.filter_map(|offset| starter.class_of_block(offset));
                 classes.map(Class::size).sum()
@@ -201,8 +208,8 @@ impl Held {
         if self.ground.idle() >= IDLE_ENOUGH {
             return None;
         }
-        let new = self.take_slab(1, Slab::words_of(smallest())).ok()?;
-        new.slab.become_starter(self.core.mark(), smallest());
+        let new = self.take_slab(1, Slab::words_of(shape())).ok()?;
+        new.slab.become_starter(self.core.mark(), shape());
         let (ours, theirs) = self.ground.bits(new.slab);
         ours.iter().chain(theirs).for_each(|word| word.store(0, Relaxed));
         new.slab.free.set(new.slab.blocks.get());
@@ -218,7 +225,7 @@ impl Held {
         let (ours, _) = self.ground.bits(from.slab);
         let (mut found, mut count) = ([0; BATCH], 0);
         let end = unit(own.starter.used.get() as usize * CELL);
-        let offsets = ones(&ours[..end.div_ceil(BITS)]).map(|bit| bit * smallest().size());
+        let offsets = ones(&ours[..end.div_ceil(BITS)]).map(|bit| bit * shape().size());
         let of_class = offsets.filter(|&offset| own.starter.class_at(offset) == Some(class));
         for (place, offset) in found.iter_mut().zip(of_class) {
             *place = offset;
@@ -252,32 +259,34 @@ impl Held {
     pub(super) fn broken_rule_of_starter(&self, from: Place) -> Option<u8> {
         let Place { granule, slab } = from;
         let starter = &self.core.own.starter;
-        let has_shape = slab.blocks.get() as usize == smallest().blocks()
-            && slab.size.get() as usize == smallest().size()
+        let has_shape = slab.blocks.get() as usize == shape().blocks()
+            && slab.size.get() as usize == shape().size()
             && slab.granules.get() == 1;
         if !has_shape || slab.class().is_some() || starter.mark.get() != granule as u32 + 1 {
-            return Some(6);
+            return Some(7);
         }
         let (ours, _) = self.ground.bits(slab);
-        let mut set = ones(ours).map(|bit| bit * smallest().size());
+        let mut set = ones(ours).map(|bit| bit * shape().size());
         if !set.all(|offset| starter.class_of_block(offset).is_some()) {
-            return Some(6);
+            return Some(7);
         }
         let all = starter.blocks().count();
         let in_use = (slab.blocks.get() - slab.free.get()) as usize;
-        (all - ones(ours).count() != in_use).then_some(6)
+        (all - ones(ours).count() != in_use).then_some(7)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::LocalHeap;
+    use super::super::ground::tests::small;
     use super::super::held::give_back;
+    use super::super::{HeapOptions, LocalHeap};
     use super::*;
     use std::vec::Vec;
 
     fn heap() -> LocalHeap {
-        let heap = LocalHeap::new().expect("a heap");
+        // A ground of its own, where nobody leaves memory that is better than a starter.
+        let heap = LocalHeap::on(small(false), HeapOptions::new()).expect("a heap");
         heap.held.core.own.starter.allow();
         heap
     }

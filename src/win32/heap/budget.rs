@@ -34,6 +34,14 @@ impl Budget {
         self.change(None, size)
     }
 
+    /// The size of the largest block that a heap with room for `size` bytes may give out.
+    pub(super) fn most(&self, size: usize) -> usize {
+        match self.is_fixed {
+            true => size.min(FIXED_SIZE_END - 1).min(self.left.get().saturating_sub(HEADER)),
+            false => size,
+        }
+    }
+
     /// Gives those of a block back.
     pub(super) fn give(&self, size: usize) {
         self.left.set(self.left.get().saturating_add(if self.is_fixed { cost(size) } else { 0 }));
@@ -68,6 +76,9 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let count = (0..).take_while(|_| budget.take(4000)).count();
         assert_eq!(count, 260);
+        let left = budget.most(4000);
+        assert!(left < 4000 && budget.take(left) && budget.most(4000) == 0);
+        budget.give(left);
         budget.give(4000);
         assert!(!budget.take(4400) && budget.take(4000) && !budget.take(4000));
         assert!(budget.change(Some(4000), 3000) && !budget.take(1400) && budget.take(1200));
@@ -82,6 +93,7 @@ mod tests {
         assert!((0..10).all(|_| budget.take(usize::MAX)));
         budget.give(usize::MAX);
         assert!(budget.change(Some(1), usize::MAX));
+        assert_eq!(budget.most(usize::MAX), usize::MAX);
         assert!(!Budget::new(1).take(0), "a page is for the heap itself");
     }
 }

@@ -85,7 +85,7 @@ fn has_sound_blocks(call: &'static str, made: &Made) -> bool {
 pub unsafe fn HeapCompact(heap: HANDLE, flags: u32) -> Result<usize, Win32Error> {
     let work = |made: &Made| {
         made.heap.trim();
-        Ok(made.heap.largest_free().saturating_sub(TAIL))
+        Ok(made.budget.most(made.heap.largest_free().saturating_sub(TAIL)))
     };
     // SAFETY: (1).
     unsafe { record::with("HeapCompact", heap, flags, work) }

@@ -102,7 +102,8 @@ impl PROCESS_HEAP_ENTRY {
 
 /// Goes on to the next entry: each region, followed by its blocks, in use or free. With null in
 /// `lpData` it begins. Lock the heap for a walk if others use it: what comes and goes meanwhile may
-/// be told or not, and where the last entry has gone the walk ends.
+/// be told or not, and where the last entry has gone the walk ends. What is left of the memory that
+/// the heap began with is no region yet.
 ///
 /// # Errors
 /// - `ERROR_NO_MORE_ITEMS` (259): that was the last one.
