@@ -56,8 +56,9 @@
 //! - The ground is a terabyte of addresses that read and write where the system allows it. A
 //!   program that calls mlockall has to say `MCL_ONFAULT`, or the kernel fills all of it;
 //!   `libgranule_malloc.so` says so for it.
-//! - What another thread gives back is the owner's again when he allocates next, or ends: memory
-//!   that is freed by others waits for an owner who sleeps.
+//! - What another thread gives back is the owner's again when he allocates next, or ends. If he
+//!   sleeps, what others have freed of his waits for him up to a limit, and above that goes back to
+//!   the system in his place, as soon as all blocks of a slab are free.
 //! - A library with `Granule` in it must not be unloaded while threads that used it live.
 //!
 //! Each part of it is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
@@ -83,6 +84,7 @@ mod process;
 mod report;
 mod shared;
 mod slab;
+mod waiting;
 
 pub(crate) use entries::{Entry, Last};
 pub use handle::HeapHandle;
