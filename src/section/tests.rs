@@ -195,6 +195,35 @@ fn a_map_that_grows() {
     });
 }
 
+/// Whatever is refused, once or from then on: when it is not refused any more, the map grows.
+#[test]
+fn a_growth_that_was_refused_can_be_had_later() {
+    let grow = |plan: Plan| {
+        let path = OwnFile::new(&std::format!("grow-later-{}-{}", plan.nth, plan.count), 1000);
+        // SAFETY: (1), (2): the file is this test's own.
+        let mut map = unsafe { GrowMap::builder().max(4 << 20).open(&path.0) }.expect("a file");
+        let session = Session::open(plan);
+        let refused = (0..2).filter(|_| map.append(&[1; 500_000]).is_err()).count();
+        let (calls, counted) = (session.calls(), session.counted());
+        drop(session);
+        for round in 0..2 {
+            map.append(&[1; 500_000]).unwrap_or_else(|error| {
+                panic!("growth {round} after {refused} refused ones, {plan:?} {calls:?}: {error}")
+            });
+        }
+        assert_eq!(map.len(), 1000 + (4 - refused) * 500_000);
+        assert!(map[1000..].iter().all(|&byte| byte == 1));
+        counted
+    };
+    let calls = grow(Plan::NOTHING);
+    assert!(calls >= 2, "{calls} calls");
+    for nth in 1..=calls {
+        for count in [1, 2, 64, usize::MAX] {
+            grow(Plan { nth, count, choice: 0 });
+        }
+    }
+}
+
 /// The pages behind the content are brought in, or come by faults; nothing that was appended is
 /// lost, and a write to the file that is refused is told.
 #[test]
