@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 const TOTAL: usize = 190 << 20;
+/// The same where nobody tells what is in memory: more than what may wait.
+const UNSEEN_TOTAL: usize = 30 << 20;
 const LEFT_MAX: usize = 35 << 20;
 
 /// A block of so many bytes, which its first and its last name.
@@ -62,7 +64,8 @@ struct Story {
 
 impl Story {
     fn allocate(self, numbers: &mut Numbers) -> Vec<Block> {
-        let (mut blocks, mut left) = (Vec::new(), TOTAL);
+        let total = if in_memory().is_some() { TOTAL } else { UNSEEN_TOTAL };
+        let (mut blocks, mut left) = (Vec::new(), total);
         while left > 0 {
             let len = self.len_min + numbers.below(self.len_max - self.len_min + 1);
             blocks.push(Block::new(len));

@@ -10,10 +10,10 @@
 //! 1. What is emptied is no user's: the blocks that are announced and those that are free for the
 //!    owner are all there are, and the caches of the owner have none of them.
 //! 2. The owner takes no block out of a slab while it is emptied. Announced blocks he collects by
-//!    the rules of `ds::returned`. For those that were free already he writes what is left, then
-//!    looks whether the slab is shut; who empties shuts it, has all threads pass a barrier, and then
-//!    looks what is left: one of the two sees the other. The owner's side costs no barrier
-//!    (asymmetric fences: Dice, Huang, Yang, "Asymmetric Dekker Synchronization", 2001).
+//!    the rules of `ds::returned`. For those that were free already he writes how many are left,
+//!    then looks whether the slab is shut. Who empties shuts it, has all threads pass a barrier,
+//!    then looks how many are left: one of the two sees the other. The owner's side costs no
+//!    barrier (Dice, Huang, Yang, "Asymmetric Dekker Synchronization", 2001).
 //! 3. What was emptied goes back to the ground when its owner comes; he uses none of it before.
 //!
 //! Where the system has no such barrier, slabs with blocks that the owner himself has freed wait
