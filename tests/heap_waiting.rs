@@ -33,8 +33,10 @@ impl Block {
     fn free(self) {
         let Block(block, len) = self;
         for offset in [0, len - 1] {
-            // SAFETY: in use, and that long.
-            let byte = unsafe { block.add(offset).read() };
+            // SAFETY: inside the block.
+            let place = unsafe { block.add(offset) };
+            // SAFETY: in use, and written.
+            let byte = unsafe { place.read() };
             assert_eq!(byte, len as u8, "byte {offset} of {len} at {block:?}");
         }
         // SAFETY: (1) in use, and not used again.
@@ -115,7 +117,7 @@ impl Story {
         }
         wake.send(()).expect("it sleeps");
         is_done.recv().expect("all is freed once more");
-        drop(wake.send(()));
+        wake.send(()).expect("it sleeps");
         producer.join().expect("no panic");
         consumer.join().expect("no panic");
         assert_eq!(Granule.stats().blocks, 0);
@@ -152,12 +154,12 @@ fn memory_goes_back_although_its_owner_sleeps() {
     if let Ok(number) = std::env::var(STORY) {
         return STORIES[number.parse::<usize>().expect("a number")].play();
     }
-    for number in 0..STORIES.len() {
+    for (number, story) in STORIES.iter().enumerate() {
         let mut again = start::again();
         again.arg("--nocapture").env(STORY, number.to_string());
         let output = start::output(&mut again);
         print!("{}", String::from_utf8_lossy(&output.stdout));
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{:?}: {told}", STORIES[number]);
+        assert!(output.status.success(), "{story:?}: {told}");
     }
 }
