@@ -460,6 +460,12 @@ impl Ground {
         self.taken.give(run);
     }
 
+    /// How many granules wait, and how many slabs are shut: about.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.load(Relaxed), self.shut.load(Relaxed))
+    }
+
     /// A slab with free blocks must not be drawn from.
     pub(super) fn shut(&self) {
         self.shut.fetch_add(1, SeqCst);
@@ -612,7 +618,7 @@ impl Ground {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::class::Class;
     use super::super::held::Held;
     use super::*;
@@ -623,12 +629,12 @@ mod tests {
     const SMALL_LEN: usize = 4 * KEPT_MIN;
 
     /// A small one, which stays for ever.
-    fn small(is_counted: bool) -> &'static Ground {
+    pub(in super::super) fn small(is_counted: bool) -> &'static Ground {
         let ground = Ground::new(SMALL_LEN, is_counted).expect("64 MiB of addresses");
         std::boxed::Box::leak(std::boxed::Box::new(ground))
     }
 
-    fn held(ground: &'static Ground) -> Result<Held, Error> {
+    pub(in super::super) fn held(ground: &'static Ground) -> Result<Held, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), usize::MAX);
         // SAFETY: (1) nobody else has it.

@@ -62,3 +62,119 @@ pub(super) fn look_after_run(ground: &'static Ground, from: Place) -> u32 {
     ground.empty_for_owner(from.whole());
     EMPTIED
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::class::{Class, GRANULE_LEN};
+    use super::super::ground::tests::{held, small};
+    use super::super::held::{Held, give_back};
+    use super::*;
+    use crate::sys::inject::{Plan, Session};
+    use core::ptr::NonNull;
+    use std::vec::Vec;
+
+    const SIZE: usize = 8 << 10;
+    const SLABS: usize = 400;
+    /// What may wait if little is taken: half of 16 MiB.
+    const WAITING_MAX: usize = (8 << 20) / GRANULE_LEN;
+
+    fn fill(heap: &Held, slabs: usize) -> Vec<NonNull<u8>> {
+        let count = slabs * GRANULE_LEN / SIZE;
+        let blocks = (0..count).map(|_| heap.allocate(Class::of(SIZE)).expect("memory"));
+        let fill = |block: NonNull<u8>| {
+            // SAFETY: a new block of that many bytes.
+            unsafe { block.write_bytes(7, SIZE) };
+            block
+        };
+        blocks.map(fill).collect()
+    }
+
+    fn give(heap: &Held, block: NonNull<u8>) {
+        give_back(heap.ground, Place::of_given(heap.ground, block), block);
+    }
+
+    fn first_byte(block: NonNull<u8>) -> u8 {
+        // SAFETY: memory of the ground, which is there, and which nobody writes to.
+        unsafe { block.read() }
+    }
+
+    /// The owner comes again: all of it can be used, and nothing waits any more.
+    fn come_again(heap: &Held) {
+        let blocks = fill(heap, SLABS);
+        assert_eq!((heap.validate(), heap.ground.waiting()), (Ok(()), (0, 0)));
+        blocks.into_iter().for_each(|block| heap.free(Class::of(SIZE), block));
+        heap.drop_all();
+        heap.ground.rest(heap.core);
+    }
+
+    #[test]
+    fn above_the_limit_slabs_are_emptied_and_come_back() {
+        for is_counted in [false, true] {
+            let heap = held(small(is_counted)).expect("memory");
+            let blocks = fill(&heap, SLABS);
+            blocks.iter().for_each(|&block| give(&heap, block));
+            assert_eq!(heap.ground.waiting(), (WAITING_MAX, 0));
+            let last = *blocks.last().expect("there are some");
+            assert_eq!((first_byte(blocks[0]), first_byte(last)), (7, 0));
+            come_again(&heap);
+        }
+    }
+
+    #[test]
+    fn the_owner_s_own_free_blocks_are_counted() {
+        let heap = held(small(false)).expect("memory");
+        let blocks = fill(&heap, SLABS);
+        let (mine, theirs): (Vec<_>, Vec<_>) =
+            blocks.iter().enumerate().partition(|(number, _)| number % 5 == 0);
+        mine.iter().for_each(|&(_, &block)| heap.free(Class::of(SIZE), block));
+        heap.flush(Class::of(SIZE), heap.core.own.count(Class::of(SIZE)));
+        theirs.iter().for_each(|&(_, &block)| give(&heap, block));
+        let (waiting, shut) = heap.ground.waiting();
+        let emptied = if sys::pass_barrier() { SLABS - WAITING_MAX } else { 0 };
+        assert_eq!((waiting, shut), (WAITING_MAX, emptied));
+        come_again(&heap);
+    }
+
+    #[test]
+    fn where_the_system_refuses_nothing_is_lost() {
+        for is_counted in [false, true] {
+            for own in [0, 1] {
+                let heap = held(small(is_counted)).expect("memory");
+                let blocks = fill(&heap, SLABS);
+                let (mine, theirs) = blocks.split_at(own * GRANULE_LEN / SIZE / 2);
+                mine.iter().for_each(|&block| heap.free(Class::of(SIZE), block));
+                heap.flush(Class::of(SIZE), heap.core.own.count(Class::of(SIZE)));
+                let session = Session::open(Plan { nth: 1, count: usize::MAX, choice: 0 });
+                theirs.iter().rev().for_each(|&block| give(&heap, block));
+                let shut = if sys::pass_barrier() { own } else { 0 };
+                drop(session);
+                assert_eq!(heap.ground.waiting(), (WAITING_MAX, shut));
+                come_again(&heap);
+            }
+        }
+    }
+
+    #[test]
+    fn runs_are_emptied_too() {
+        let heap = held(small(false)).expect("memory");
+        let runs: Vec<_> =
+            (0..20).map(|_| heap.allocate_run(1 << 20, 1).expect("room").0).collect();
+        // SAFETY: new blocks of that many bytes.
+        runs.iter().for_each(|run| unsafe { run.write_bytes(7, 1 << 20) });
+        runs.iter().for_each(|&run| give(&heap, run));
+        assert_eq!(heap.ground.waiting(), (WAITING_MAX, 0));
+        assert_eq!(runs.iter().filter(|&&run| first_byte(run) == 0).count(), 12);
+        come_again(&heap);
+    }
+
+    #[test]
+    fn a_heap_that_is_dropped_takes_along_what_waits() {
+        let heap = held(small(false)).expect("memory");
+        let blocks = fill(&heap, SLABS);
+        blocks.iter().for_each(|&block| give(&heap, block));
+        heap.drop_all();
+        assert_eq!(heap.ground.waiting(), (0, 0));
+        heap.ground.rest(heap.core);
+        come_again(&held(heap.ground).expect("memory"));
+    }
+}
