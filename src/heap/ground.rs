@@ -27,7 +27,8 @@
 //! # What stays
 //! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
 //! process, and an allowance; above that memory goes back until three quarters of it are left. No
-//! clock, no thread.
+//! clock, no thread. What waits for its owner may be as much as free memory leaves of 16 MiB, or
+//! half of that, whichever is more, and the allowance.
 //!
 //! The allowance is for programs that take the same memory again and again, as those that work with
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
@@ -66,8 +67,8 @@ const SMALLER: usize = 16;
 const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
-/// The part of both that may wait for owners who do not come.
-const WAITING_PART: usize = 2;
+/// What may wait in any case for owners who do not come; more, as far as free memory leaves it.
+const WAITING_MIN: usize = KEPT_MIN / 2;
 
 /// Granules that resting cores keep, all together.
 const SPARES_MAX: usize = 64;
@@ -410,8 +411,9 @@ impl Ground {
 
     /// True if so many more granules may wait for their owner with their memory; they do then.
     pub(super) fn let_wait(&self, count: usize) -> bool {
-        let kept = KEPT_MIN.max(self.taken_count.load(Relaxed) / KEPT_PART);
-        let limit = kept / WAITING_PART + self.allowance.load(Relaxed);
+        // Not an eighth of what is taken: nobody comes again when that has become less.
+        let left = KEPT_MIN.saturating_sub(self.idle.load(Relaxed));
+        let limit = left.max(WAITING_MIN) + self.allowance.load(Relaxed);
         let may_wait = self.waiting.load(Relaxed) + count <= limit;
         if may_wait {
             self.waiting.fetch_add(count, Relaxed);
