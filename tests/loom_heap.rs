@@ -1,5 +1,5 @@
 //! What heaps share between threads, under loom, which tries every order of their steps: runs that
-//! several take, and blocks that several return to one owner.
+//! several take, blocks that several return to one owner, and slabs that others empty for him.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg granule_loom" cargo test --release --test loom_heap
@@ -11,8 +11,8 @@
 mod ds;
 
 use ds::handed::Handed;
-use ds::primitive::{AtomicU32, AtomicU64, Ordering};
-use ds::returned::{self, Told};
+use ds::primitive::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use ds::returned::{self, EMPTIED, Told};
 use ds::runs::Runs;
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Mutex};
@@ -79,32 +79,44 @@ fn a_search_goes_round_what_others_take() {
     });
 }
 
-/// A slab of one word, and the queue of its owner.
+/// A slab of one word and two blocks, and the queue of its owner.
 struct Slab {
     announced: AtomicU32,
     words: [AtomicU64; 1],
     handed: Mutex<bool>,
-    /// What the user of a block wrote last.
+    /// Blocks that are free for the owner: the first ones.
+    free: AtomicU32,
+    shut: AtomicUsize,
+    /// What the user of a block wrote last, or `EMPTY`.
     contents: Vec<UnsafeCell<u32>>,
 }
+
+const USED: u32 = 1;
+const EMPTY: u32 = 7;
 
 // SAFETY: as above.
 unsafe impl Sync for Slab {}
 
 impl Slab {
-    fn new() -> Arc<Self> {
+    fn new(free: u32) -> Arc<Self> {
         Arc::new(Slab {
             announced: AtomicU32::new(0),
             words: [AtomicU64::new(0)],
             handed: Mutex::new(false),
+            free: AtomicU32::new(free),
+            shut: AtomicUsize::new(0),
             contents: (0..2).map(|_| UnsafeCell::new(0)).collect(),
         })
     }
 
     fn give(&self, block: usize) {
         // SAFETY: loom would say that somebody else is here.
-        self.contents[block].with_mut(|value| unsafe { *value = 1 });
-        match returned::give(&self.announced, &self.words, 0, 1 << block) {
+        self.contents[block].with_mut(|value| unsafe { *value = USED });
+        let before = returned::announce(&self.announced, 1);
+        if let Some(count) = before.plus(1) {
+            self.look_after(count);
+        }
+        match returned::put(&self.words, 0, 1 << block, before) {
             Told::Nothing => {}
             Told::HandOver => {
                 let was = std::mem::replace(&mut *self.handed.lock().expect("no panic"), true);
@@ -114,28 +126,76 @@ impl Slab {
         }
     }
 
-    /// What its owner finds if the slab was handed over.
+    /// Empties the slab if all of it is free: as `heap::waiting` does when nothing may wait.
+    fn look_after(&self, count: u32) {
+        let free = 2 - count;
+        if self.free.load(Ordering::Relaxed) != free || !returned::claim(&self.announced, count) {
+            return;
+        }
+        let flag = if free == 0 || self.shut(free) { self.empty() } else { 0 };
+        returned::end_claim(&self.announced, flag);
+    }
+
+    fn shut(&self, free: u32) -> bool {
+        self.shut.fetch_add(1, Ordering::SeqCst);
+        // All threads pass one: here that is this one, and one of the owner's own.
+        fence(Ordering::SeqCst);
+        let is_shut = self.free.load(Ordering::Acquire) == free;
+        if !is_shut {
+            self.shut.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_shut
+    }
+
+    fn empty(&self) -> u32 {
+        for content in &self.contents {
+            // SAFETY: loom would say that somebody else is here.
+            content.with_mut(|value| unsafe { *value = EMPTY });
+        }
+        EMPTIED
+    }
+
+    /// What its owner finds if the slab was handed over. What was not emptied he uses at once.
     fn collect(&self) -> u64 {
         if !std::mem::replace(&mut *self.handed.lock().expect("no panic"), false) {
             return 0;
         }
         let mut got = 0;
-        let more = returned::collect(&self.announced, &self.words, |_, mask| got |= mask);
+        let found = returned::collect(&self.announced, &self.words, |_, mask| got |= mask);
+        let is_emptied = found.flags & EMPTIED != 0;
         for block in (0..2).filter(|block| got >> block & 1 == 1) {
-            // SAFETY: loom would say that its last user is still here.
-            self.contents[block].with(|value| assert_eq!(unsafe { *value }, 1));
+            let before = if is_emptied { EMPTY } else { USED };
+            self.contents[block].with_mut(|value| {
+                // SAFETY: loom would say that its last user is still here.
+                assert_eq!(unsafe { std::mem::replace(&mut *value, USED) }, before);
+            });
         }
-        if more {
+        if found.more {
             *self.handed.lock().expect("no panic") = true;
         }
         got
+    }
+
+    /// The owner takes the first block out of the slab, if he may, and uses it.
+    fn draw(&self) -> bool {
+        let free = self.free.load(Ordering::Relaxed);
+        self.free.store(free - 1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let is_shut = self.shut.load(Ordering::Relaxed) != 0;
+        if is_shut && returned::is_shut(&self.announced) {
+            self.free.store(free, Ordering::Release);
+            return false;
+        }
+        // SAFETY: loom would say that somebody else is here.
+        self.contents[0].with_mut(|value| unsafe { *value = USED });
+        true
     }
 }
 
 #[test]
 fn every_block_comes_back_once() {
     loom::model(|| {
-        let slab = Slab::new();
+        let slab = Slab::new(0);
         let threads: Vec<_> = (0..2)
             .map(|block| {
                 let slab = slab.clone();
@@ -150,6 +210,26 @@ fn every_block_comes_back_once() {
         assert_eq!((early | late, early & late), (0b11, 0));
         assert_eq!(slab.announced.load(Ordering::Relaxed), 0);
         assert!(!*slab.handed.lock().expect("no panic"));
+    });
+}
+
+/// The owner has freed the first block himself, and draws it while another one gives the second.
+#[test]
+fn what_is_emptied_is_not_drawn_and_what_is_drawn_is_not_emptied() {
+    loom::model(|| {
+        let slab = Slab::new(2);
+        assert!(slab.draw());
+        // Freed again.
+        slab.free.store(1, Ordering::Release);
+        let other = slab.clone();
+        let theirs = thread::spawn(move || other.give(1));
+        let is_drawn = slab.draw();
+        theirs.join().expect("no panic");
+        let is_emptied = returned::is_shut(&slab.announced);
+        assert!(!(is_drawn && is_emptied));
+        assert_eq!(slab.shut.load(Ordering::Relaxed), usize::from(is_emptied));
+        assert_eq!(slab.collect(), 0b10);
+        assert_eq!(slab.announced.load(Ordering::Relaxed), 0);
     });
 }
 

@@ -33,6 +33,7 @@ calls! {
     Mmap = "mmap",
     Munmap = "munmap",
     Mprotect = "mprotect",
+    Membarrier = "membarrier",
     Mremap = "mremap",
     Madvise = "madvise",
     ProcessMadvise = "process_madvise",

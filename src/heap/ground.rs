@@ -18,12 +18,17 @@
 //!    it back. A record of a free granule says so before its bit does.
 //! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
 //! 3. `idle` is about the number of granules that are dirty and not taken, never less. Above the
-//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again for that.
+//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again.
+//! 4. `waiting` is about the number of granules that are somebody's, and of which all blocks were
+//!    given back by others: they may be emptied like those that are free. What is emptied so stays
+//!    its owner's, and has its `dirty` bit if the system refused. Neither is counted as taken until
+//!    the owner has come for it.
 //!
 //! # What stays
 //! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
 //! process, and an allowance; above that memory goes back until three quarters of it are left. No
-//! clock, no thread.
+//! clock, no thread. What waits for its owner may be as much as free memory leaves of 16 MiB, or
+//! half of that, whichever is more, and the allowance.
 //!
 //! The allowance is for programs that take the same memory again and again, as those that work with
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
@@ -40,9 +45,10 @@ use super::slab::Slab;
 use super::table::{Books, Table};
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
-use crate::ds::primitive::Ordering::Relaxed;
+use crate::ds::primitive::Ordering::{Relaxed, SeqCst};
 use crate::ds::primitive::{AtomicU64, AtomicUsize};
 use crate::ds::ready_stack::ReadyStack;
+use crate::ds::returned::{EMPTIED, WAITING};
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
@@ -65,6 +71,8 @@ const SMALLER: usize = 16;
 const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
+/// What may wait in any case for owners who do not come; more, as far as free memory leaves it.
+const WAITING_MIN: usize = KEPT_MIN / 2;
 
 /// Granules that resting cores keep, all together.
 const SPARES_MAX: usize = 64;
@@ -101,6 +109,9 @@ pub(super) struct Ground {
     resting: ReadyStack,
     taken_count: AtomicUsize,
     idle: AtomicUsize,
+    waiting: AtomicUsize,
+    /// Slabs that others have emptied, or are about to, in which the owner has free blocks.
+    shut: AtomicUsize,
     /// Granules that were emptied and not taken since, about.
     missed: AtomicUsize,
     /// See the module.
@@ -208,6 +219,8 @@ impl Ground {
             resting: ReadyStack::new(),
             taken_count: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            shut: AtomicUsize::new(0),
             missed: AtomicUsize::new(0),
             allowance: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
@@ -381,6 +394,81 @@ impl Ground {
             self.allowance.store(allowance - lost, Relaxed);
             self.empty_idle(kept / 4 * 3);
         }
+    }
+
+    /// True if so many more granules may wait for their owner with their memory; they do then.
+    pub(super) fn let_wait(&self, count: usize) -> bool {
+        // Not an eighth of what is taken: nobody comes again when that has become less.
+        let left = KEPT_MIN.saturating_sub(self.idle.load(Relaxed));
+        let limit = left.max(WAITING_MIN) + self.allowance.load(Relaxed);
+        let may_wait = self.waiting.load(Relaxed) + count <= limit;
+        if may_wait {
+            self.waiting.fetch_add(count, Relaxed);
+            self.taken_count.fetch_sub(count, Relaxed);
+        }
+        may_wait
+    }
+
+    /// Their owner has come.
+    pub(super) fn wait_no_more(&self, count: usize) {
+        self.waiting.fetch_sub(count, Relaxed);
+        self.taken_count.fetch_add(count, Relaxed);
+    }
+
+    /// Empties granules whose owner does not come, for the caller who has them in his place.
+    pub(super) fn empty_for_owner(&self, run: Range<usize>) {
+        let count = run.len();
+        self.taken_count.fetch_sub(count, Relaxed);
+        if self.memory.empty(Self::bytes(&run)).is_ok() {
+            self.huge.forget(&self.memory, &run);
+            self.missed.fetch_add(count, Relaxed);
+            let allowance = self.allowance.load(Relaxed);
+            self.allowance.store(allowance.saturating_sub(count.div_ceil(4)), Relaxed);
+            return;
+        }
+        // As it is with those that are free.
+        if let Some(ready) = self.ready {
+            bits::clear(ready, &run);
+        }
+        bits::set(self.dirty, &run);
+        self.idle.fetch_add(count, Relaxed);
+    }
+
+    /// Gives granules back that waited for their owner, or were emptied meanwhile (`flags` of
+    /// `ds::returned`), or neither.
+    pub(super) fn give_returned(&self, run: Range<usize>, flags: u32) {
+        if flags & WAITING != 0 {
+            self.wait_no_more(run.len());
+        }
+        if flags & EMPTIED == 0 {
+            return self.give(run);
+        }
+        for granule in run.clone() {
+            self.slab(granule).become_free();
+        }
+        self.taken.give(run);
+    }
+
+    /// How many granules wait, and how many slabs are shut: about.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.waiting.load(Relaxed), self.shut.load(Relaxed))
+    }
+
+    /// A slab with free blocks must not be drawn from.
+    pub(super) fn shut(&self) {
+        self.shut.fetch_add(1, SeqCst);
+    }
+
+    /// It may be again, or is gone.
+    pub(super) fn open(&self) {
+        self.shut.fetch_sub(1, Relaxed);
+    }
+
+    /// True if there may be one.
+    #[inline]
+    pub(super) fn has_shut(&self) -> bool {
+        self.shut.load(Relaxed) != 0
     }
 
     /// Gives the memory of free granules back to the system until `kept` of them still have some;

@@ -7,13 +7,15 @@ use super::ground::Ground;
 use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::{Field, Kind, Links, Slab};
+use super::waiting;
 use crate::ds::bits::BITS;
-use crate::ds::primitive::Ordering::{AcqRel, Relaxed};
-use crate::ds::returned::{self, Told};
+use crate::ds::primitive::Ordering::{AcqRel, Relaxed, SeqCst};
+use crate::ds::returned::{self, EMPTIED, Told, WAITING};
 use crate::error::Error;
 use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::NonNull;
+use core::sync::atomic::compiler_fence;
 
 /// Blocks of the first batch of a class; each is twice as long as the one before.
 const BATCH_MIN: u32 = 4;
@@ -74,24 +76,37 @@ impl Held {
     #[inline(never)]
     fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
         loop {
-            match self.own().slabs[class.index()].get().checked_sub(1) {
+            let first = self.own().slabs[class.index()].get().checked_sub(1);
+            let is_drawn = match first {
                 Some(first) => self.draw(class, self.place(first as usize)),
-                None if self.draw_first(class) || self.collect() => {}
-                None => self.add_slab(class)?,
-            }
-            if let Some(block) = self.own().pop(class) {
-                return Ok(block);
+                None => self.draw_first(class),
+            };
+            if is_drawn {
+                if let Some(block) = self.own().pop(class) {
+                    return Ok(block);
+                }
+            } else if !self.collect() {
+                self.add_slab(class)?;
             }
         }
     }
 
-    /// Draws a batch from a slab into the cache, in the order of addresses.
-    fn draw(&self, class: Class, from: Place) {
+    /// Draws a batch from a slab into the cache, in the order of addresses; false if its memory is
+    /// not ours at the moment.
+    fn draw(&self, class: Class, from: Place) -> bool {
         let Place { granule, slab } = from;
         let batch = &self.own().batches[class.index()];
         let half = (self.own().capacity_max(class) as u32).div_ceil(2);
         let wanted = batch.get().max(BATCH_MIN).min(half);
-        let count = wanted.min(slab.free.get());
+        let free = slab.free.get();
+        let count = wanted.min(free);
+        // Before the look at who else has it: he asks in the other order (`waiting`, 2).
+        slab.free.set(free - count);
+        compiler_fence(SeqCst);
+        if self.ground.has_shut() && returned::is_shut(slab.announced()) {
+            slab.free.publish(free);
+            return false;
+        }
         batch.set(wanted * 2);
         let (bits, _) = self.ground.bits(slab);
         let (place, size) = (self.ground.place(granule), slab.size.get() as usize);
@@ -110,10 +125,10 @@ impl Held {
         self.own().fill(class, count as usize, blocks);
         bits[cursor.get()].store(word.get(), Relaxed);
         slab.cursor.set(cursor.get() as u32);
-        slab.free.set(slab.free.get() - count);
         if slab.free.get() == 0 {
             self.unlink_from_class(class, from);
         }
+        true
     }
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
@@ -125,17 +140,27 @@ impl Held {
 
     fn collect_from(&self, from: Place) -> bool {
         if from.slab.kind() == Kind::Run {
-            from.slab.announced().store(0, Relaxed);
-            self.drop_whole(from);
+            self.drop_returned(from, from.slab.forget_announced());
             return true;
         }
         let (_, theirs) = self.ground.bits(from.slab);
-        let mut has_some = false;
-        let more = returned::collect(from.slab.announced(), theirs, |word, mask| {
+        let (mut has_some, had_free) = (false, from.slab.free.get() != 0);
+        let found = returned::collect(from.slab.announced(), theirs, |word, mask| {
             self.free_bits(from, word, mask);
             has_some = true;
         });
-        if more {
+        if found.flags & EMPTIED != 0 {
+            self.unlink_from_class(class_of(from.slab), from);
+            if had_free {
+                self.ground.open();
+            }
+            self.drop_returned(from, found.flags);
+            return true;
+        }
+        if found.flags & WAITING != 0 {
+            self.ground.wait_no_more(from.whole().len());
+        }
+        if found.more {
             self.core.handed().push(from.granule as u32, from.slab.handed());
         } else {
             self.settle(from);
@@ -260,7 +285,7 @@ impl Held {
             slab.cursor.set(word as u32);
         }
         let before = slab.free.get();
-        slab.free.set(before + mask.count_ones());
+        slab.free.publish(before + mask.count_ones());
         if before == 0 {
             self.link(&self.own().slabs[class_of(slab).index()], from, |slab| &slab.in_class);
         }
@@ -291,6 +316,17 @@ impl Held {
     pub(super) fn drop_whole(&self, from: Place) {
         self.unlink(&self.own().all, from, |slab| &slab.in_all);
         self.give_granules(from.whole());
+    }
+
+    /// The same with what somebody else has looked after, and with what he said at the end.
+    fn drop_returned(&self, from: Place, flags: u32) {
+        if flags == 0 {
+            return self.drop_whole(from);
+        }
+        let whole = from.whole();
+        self.unlink(&self.own().all, from, |slab| &slab.in_all);
+        self.ground.give_returned(whole.clone(), flags);
+        self.uncharge(whole.len());
     }
 
     /// A block too long for slabs, and whether it reads zero.
@@ -339,18 +375,23 @@ impl Held {
         while let Some(granule) = next.checked_sub(1) {
             let from = self.place(granule as usize);
             next = from.slab.in_all.next.get();
-            from.slab.forget_announced();
+            let flags = from.slab.forget_announced();
+            let is_shut = flags & EMPTIED != 0;
+            if is_shut && from.slab.kind() == Kind::Slab && from.slab.free.get() != 0 {
+                self.ground.open();
+            }
             if self.stock().give(self.ground, &from.whole()) {
                 continue;
             }
-            let is_spare = self.own().spare.get() == 0
+            let is_spare = flags == 0
+                && self.own().spare.get() == 0
                 && from.whole().len() == 1
                 && self.ground.may_keep_spare();
             if is_spare {
                 from.slab.become_free();
                 self.own().spare.set(granule + 1);
             } else {
-                self.ground.give(from.whole());
+                self.ground.give_returned(from.whole(), flags);
             }
         }
         self.core.handed().forget();
@@ -419,7 +460,11 @@ pub(super) fn give_back(ground: &'static Ground, place: Place, block: NonNull<u8
             broken(Finding::NotABlock, block);
         }
         match from.slab.announced().swap(1, AcqRel) {
-            0 => return hand_over(ground, from),
+            0 => {
+                let flag = waiting::look_after_run(ground, from);
+                from.slab.announced().store(1 | flag, Relaxed);
+                return hand_over(ground, from);
+            }
             _ => broken(Finding::FreedTwice, block),
         }
     }
@@ -430,7 +475,14 @@ pub(super) fn give_back(ground: &'static Ground, place: Place, block: NonNull<u8
 /// Returns blocks of a word of a slab in the same way.
 pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, mask: u64) {
     let (_, theirs) = ground.bits(from.slab);
-    match returned::give(from.slab.announced(), theirs, word, mask) {
+    let count = mask.count_ones();
+    let before = returned::announce(from.slab.announced(), count);
+    if let Some(count) = before.plus(count)
+        && count + from.slab.free.get() == from.slab.blocks.get()
+    {
+        waiting::look_after(ground, from, count);
+    }
+    match returned::put(theirs, word, mask, before) {
         Told::Nothing => {}
         Told::HandOver => hand_over(ground, from),
         Told::Twice => freed_twice(ground, from, word, mask),

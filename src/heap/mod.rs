@@ -58,8 +58,9 @@
 //!   is refused. A limit of its addresses (`ulimit -v`) makes the ground smaller.
 //! - Above 32 MiB memory that is dense is asked for in huge pages, as long as the system has them
 //!   at hand: see the file `huge.rs`.
-//! - What another thread gives back is the owner's again when he allocates next, or ends: memory
-//!   that is freed by others waits for an owner who sleeps.
+//! - What another thread gives back is the owner's again when he allocates next, or ends. If he
+//!   sleeps, what others have freed of his waits for him up to a limit, and above that goes back to
+//!   the system in his place, as soon as all blocks of a slab are free.
 //! - A library with `Granule` in it must not be unloaded while threads that used it live.
 //!
 //! Each part of it is a file, with numbered rules in front; [`LocalHeap::validate`] names the one
@@ -90,6 +91,7 @@ mod slab;
 mod starter;
 mod supply;
 mod table;
+mod waiting;
 
 pub(crate) use entries::{Entry, Last};
 pub use handle::HeapHandle;

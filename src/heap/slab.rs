@@ -22,8 +22,9 @@
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
-use crate::ds::primitive::Ordering::{Relaxed, Release};
+use crate::ds::primitive::Ordering::{Acquire, Relaxed, Release};
 use crate::ds::primitive::{AtomicU32, AtomicU64};
+use crate::ds::returned::{EMPTIED, WAITING};
 
 /// What a granule is used as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,17 @@ impl Field {
     pub(super) fn set(&self, value: u32) {
         self.0.store(value, Relaxed);
     }
+
+    /// Sets it for who [looks](Self::look) from another thread: what came before comes before.
+    #[inline]
+    pub(super) fn publish(&self, value: u32) {
+        self.0.store(value, Release);
+    }
+
+    /// Another thread's look.
+    pub(super) fn look(&self) -> u32 {
+        self.0.load(Acquire)
+    }
 }
 
 /// Neighbours in a list: granules and 1, or 0.
@@ -172,9 +184,11 @@ impl Slab {
     }
 
     /// Nobody is on his way any more who announced something: of a slab or run that begins or ends.
-    /// A fork may have left it announced.
-    pub(super) fn forget_announced(&self) {
+    /// A fork may have left it announced. Answers what somebody who looked after it has said.
+    pub(super) fn forget_announced(&self) -> u32 {
+        let told = self.line.announced.load(Relaxed);
         self.line.announced.store(0, Relaxed);
+        told & (WAITING | EMPTIED)
     }
 
     /// How many were announced: see `ds::returned`.

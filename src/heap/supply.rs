@@ -45,6 +45,11 @@ impl Stock {
         first..first + self.granules.get() as usize
     }
 
+    /// True if a granule is one of it.
+    pub(super) fn has(&self, granule: usize) -> bool {
+        self.whole().contains(&granule)
+    }
+
     /// Bytes that are in no slab and no run.
     pub(super) fn left(&self) -> usize {
         self.left.load(Relaxed) as usize * GRANULE_LEN
@@ -286,7 +291,7 @@ impl Held {
         Err(Error::new(Op::Allocate, ErrorKind::LimitReached, 0, len, 0))
     }
 
-    fn uncharge(&self, granules: usize) {
+    pub(super) fn uncharge(&self, granules: usize) {
         self.budget().give(granules);
     }
 }

@@ -4,6 +4,7 @@ use super::{Access, Durability, GrowMap, Prefault, Section, ViewMut};
 use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys;
 use crate::sys::inject::{Plan, Session};
+use crate::vm::Reservation;
 use crate::vm::tests::stage::{Absorbed, play};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::path::PathBuf;
@@ -193,6 +194,39 @@ fn a_map_that_grows() {
         map.truncate(80_000);
         stage.verb(Op::Resize, || map.close_durably())
     });
+}
+
+/// Whatever is refused, once or from then on: when it is not refused any more, the map grows.
+#[test]
+fn a_growth_that_was_refused_can_be_had_later() {
+    let grow = |plan: Plan| {
+        let Plan { nth, count, choice } = plan;
+        let path = OwnFile::new(&std::format!("grow-later-{nth}-{count}-{choice}"), 1000);
+        // SAFETY: (1), (2): the file is this test's own.
+        let mut map = unsafe { GrowMap::builder().max(4 << 20).open(&path.0) }.expect("a file");
+        let session = Session::open(plan);
+        let refused = (0..2).filter(|_| map.append(&[1; 500_000]).is_err()).count();
+        let (calls, counted) = (session.calls(), session.counted());
+        drop(session);
+        // Others want addresses, too.
+        let others = [(); 40].map(|()| Reservation::reserve(100_000).expect("some addresses"));
+        for round in 0..2 {
+            map.append(&[1; 500_000]).unwrap_or_else(|error| {
+                panic!("growth {round} after {refused} refused ones, {plan:?} {calls:?}: {error}")
+            });
+        }
+        assert_eq!(map.len(), 1000 + (4 - refused) * 500_000);
+        assert!(map[1000..].iter().all(|&byte| byte == 1));
+        drop(others);
+        counted
+    };
+    let calls = grow(Plan::NOTHING);
+    assert!(calls >= 2, "{calls} calls");
+    for nth in 1..=calls {
+        for (count, choice) in [(1, 0), (1, 1), (2, 0), (64, 1), (usize::MAX, 0), (usize::MAX, 1)] {
+            grow(Plan { nth, count, choice });
+        }
+    }
 }
 
 /// The pages behind the content are brought in, or come by faults; nothing that was appended is

@@ -329,7 +329,7 @@ const _FAULT_CONTRACT: (
     fn(),
 ) = (watch_faults, on_roomy_stack, without_signals, generation, write_error, yield_now);
 
-/// Threads: two words that each has of its own, and a call when it ends.
+/// Threads: two words that each has of its own, a call when it ends, and a barrier for all.
 #[expect(clippy::type_complexity, reason = "as above")]
 const _THREAD_CONTRACT: (
     fn() -> *mut u8,
@@ -337,4 +337,12 @@ const _THREAD_CONTRACT: (
     fn() -> *mut u8,
     fn(*mut u8),
     fn(fn(*mut u8), *mut u8) -> Result<(), Errno>,
-) = (thread_word, set_thread_word, thread_stage, set_thread_stage, call_at_thread_end);
+    fn() -> bool,
+) = (
+    thread_word,
+    set_thread_word,
+    thread_stage,
+    set_thread_stage,
+    call_at_thread_end,
+    pass_barrier,
+);

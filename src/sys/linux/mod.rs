@@ -91,7 +91,9 @@ pub(crate) use signals::{Context, on_roomy_stack, program_action, run_on_stack, 
 pub use signals::{
     follow_masks, forget_handler_mask, program_blocked, program_mask, set_program_blocked,
 };
-pub(crate) use thread::{set_thread_stage, set_thread_word, thread_stage, thread_word};
+pub(crate) use thread::{
+    pass_barrier, set_thread_stage, set_thread_word, thread_stage, thread_word,
+};
 pub(crate) use touched::{resident, touched};
 pub(crate) use unwind::{Registers, capture, forget, module_offset};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -21,6 +21,7 @@ const fn call_of(number: libc::c_long) -> Call {
         libc::SYS_mmap => Call::Mmap,
         libc::SYS_munmap => Call::Munmap,
         libc::SYS_mprotect => Call::Mprotect,
+        libc::SYS_membarrier => Call::Membarrier,
         libc::SYS_mremap => Call::Mremap,
         libc::SYS_madvise => Call::Madvise,
         libc::SYS_process_madvise => Call::ProcessMadvise,

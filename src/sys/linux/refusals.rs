@@ -13,6 +13,7 @@ use crate::error::Call;
 /// | munmap | ENOMEM | no mapping left to cut the middle out of one |
 /// | mprotect | ENOMEM | no mapping left to split one, no memory to promise |
 /// | | EACCES | a security policy |
+/// | membarrier | ENOSYS, EPERM | an older kernel, a filter; not registered |
 /// | mremap | ENOMEM | as for mmap |
 /// | madvise | ENOMEM | no mapping left, no memory for page tables |
 /// | | EINVAL | the kernel does not know the advice, or the pages are locked |
@@ -58,6 +59,7 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
         Call::Madvise => &[ENOMEM, EINVAL, EAGAIN],
         Call::ProcessMadvise => &[EPERM, ENOSYS, EINVAL],
         Call::Mlock | Call::Mlock2 => &[ENOMEM, EPERM, EAGAIN],
+        Call::Membarrier => &[ENOSYS, EPERM],
         Call::Mbind => &[ENOMEM, EPERM, ENOSYS],
         Call::GetMempolicy | Call::MovePages => &[ENOSYS, EPERM],
         Call::Mincore => &[EAGAIN],

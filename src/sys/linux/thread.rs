@@ -1,8 +1,11 @@
-//! Floor 1. Two words that each thread has of its own, on Linux.
+//! Floor 1. Two words that each thread has of its own, and a barrier for all threads, on Linux.
 //!
 //! They are thread-local storage of the initial-exec model: two instructions in a library, one in a
 //! program, and never a call that could allocate (Drepper, "ELF Handling For Thread-Local Storage",
 //! 2013). The language has no stable way to say so, hence the few lines of assembly.
+
+use super::super::Errno;
+use super::raw::syscall;
 
 /// The name of the two, which must differ from that of another version in the same program.
 macro_rules! words {
@@ -90,6 +93,22 @@ mod access {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use super::super::keys as access;
+
+/// Has every thread of the process pass a full memory barrier; false if the kernel does not. Call:
+/// membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED), Linux 4.14, which the process registers for first.
+pub(crate) fn pass_barrier() -> bool {
+    let call = |command: libc::c_int| {
+        // SAFETY: touches no memory.
+        unsafe { syscall(libc::SYS_membarrier, [command as usize, 0, 0, 0, 0, 0]) }
+    };
+    match call(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        Err(Errno(libc::EPERM, _)) => {
+            call(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED).is_ok()
+                && call(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED).is_ok()
+        }
+        done => done.is_ok(),
+    }
+}
 
 /// The first word of the calling thread; null at first.
 #[inline(always)]

@@ -70,5 +70,7 @@ pub(crate) use shared::{
     claim, close_bell, create_named, creator, is_claimed, leave_named, monotonic_ns, open_bell,
     open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
-pub(crate) use thread::{set_thread_stage, set_thread_word, thread_stage, thread_word};
+pub(crate) use thread::{
+    pass_barrier, set_thread_stage, set_thread_word, thread_stage, thread_word,
+};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

@@ -69,7 +69,7 @@ pub(crate) use shared::{
     open_named, reclaim_abandoned, release_claim, ring_bell, unlink_named, wait_bell,
 };
 pub(crate) use thread::{
-    call_at_thread_end, set_thread_stage, set_thread_word, thread_stage, thread_word,
+    call_at_thread_end, pass_barrier, set_thread_stage, set_thread_word, thread_stage, thread_word,
 };
 pub(crate) use vectored::{Context, on_roomy_stack, watch_faults};
 pub(crate) use watch::{can_watch_guards, forget_written, reserve_watched, watch_again, written};

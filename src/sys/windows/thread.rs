@@ -10,7 +10,8 @@ use core::ffi::c_void;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 use windows_sys::Win32::System::Threading::{
-    FlsAlloc, FlsFree, FlsSetValue, TlsAlloc, TlsFree, TlsGetValue, TlsSetValue,
+    FlsAlloc, FlsFree, FlsSetValue, FlushProcessWriteBuffers, TlsAlloc, TlsFree, TlsGetValue,
+    TlsSetValue,
 };
 
 /// What FlsAlloc and TlsAlloc say when there is no place.
@@ -83,6 +84,13 @@ fn set(number: usize, value: *mut u8) {
         }
     });
     compiler_fence(Ordering::SeqCst);
+}
+
+/// Has every thread of the process pass a full memory barrier. Call: FlushProcessWriteBuffers.
+pub(crate) fn pass_barrier() -> bool {
+    // SAFETY: takes nothing.
+    unsafe { FlushProcessWriteBuffers() };
+    true
 }
 
 /// The first word of the calling thread; null at first. Call: TlsGetValue.
