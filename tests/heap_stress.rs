@@ -62,7 +62,7 @@ fn play(allocator: &impl Allocator, post: &Post, me: usize, seed: u64, look: &dy
         player.give_down_to(KEPT);
         if let Some(block) = player.blocks.last() {
             let owner = owner_of(block.start().as_ptr()).expect("memory of a heap");
-            assert!(owner.is_in_use && owner.block.is_some_and(|at| at.start == block.start()));
+            assert!(owner.block.is_some_and(|at| at.start == block.start()));
         }
         if step % LOOK == 0 {
             look();

@@ -172,9 +172,10 @@ impl Gathered {
 
     /// Begins with another word, without a block; it must be empty.
     pub(super) fn begin(&self, granule: usize, word: usize) {
-        self.mark.set(granule as u32 + 1);
-        self.word.set(word as u32);
+        // In this order for who only looks.
         self.mask.store(0, Ordering::Relaxed);
+        self.word.set(word as u32);
+        self.mark.set(granule as u32 + 1);
     }
 
     /// True if a block is there, for who only looks.
@@ -401,8 +402,13 @@ impl Own {
 
     /// True if the cache of a class has a block: it is looked through.
     pub(super) fn has_cached(&self, class: Class, block: NonNull<u8>) -> bool {
-        let mut cached = self.places(class).iter().take(self.count(class));
-        cached.any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
+        let row = self.row(class);
+        // For who only looks: what lies above the top is old, and the top may be in the other row
+        // by now. Then nothing is known.
+        let top = self.top(class).load(Ordering::Acquire);
+        let count = top.addr().wrapping_sub(row.as_ptr().addr()) / size_of::<Place>();
+        let cached = row.get(1..count.saturating_add(1)).unwrap_or_default();
+        cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
     }
 
     fn set_count(&self, class: Class, count: usize) {

@@ -81,8 +81,9 @@ pub struct Owner {
 ///
 /// It costs a look into tables, and one at each thread that has blocks of its own: no lock, no
 /// allocation, no system call. So it may be asked in a signal handler or a panic hook. No thread is
-/// stopped for it: if the block or its slab is taken or given back in this moment, the answer is
-/// that of a moment before or after. What the caller has in use is told exactly.
+/// stopped for it: which heap and which block it is, is told exactly for a block that the caller
+/// has in use. Whether a block is in use is exact as long as no other thread uses that heap; else
+/// it is what could be seen in this moment, good for a report and not for a decision.
 ///
 /// ```
 /// use granule::heap::{HeapOptions, owner_of};
