@@ -18,7 +18,8 @@
 //!    it back. A record of a free granule says so before its bit does.
 //! 2. A granule whose `dirty` bit is clear reads zero. The bit belongs to whoever has the granule.
 //! 3. `idle` is about the number of granules that are dirty and not taken, never less. Above the
-//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again for that.
+//!    limit they are emptied, at once, by whoever gave the last one: nobody has to come again for
+//!    that.
 //!
 //! # What stays
 //! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
