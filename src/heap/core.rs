@@ -68,8 +68,8 @@ static ROWS: [u16; class::ROOM + 1] = {
 /// Where a cache keeps a block.
 type Place = AtomicPtr<u8>;
 
-/// A record of the ground's table. Zero is one that was not named yet. What every core needs lies in
-/// its first page.
+/// A record of the ground's table. Zero is one that was not named yet. What every core needs lies
+/// in its first page.
 #[repr(C, align(4096))]
 pub(super) struct Core {
     /// Its number and 1: what `Slab::owner` says.
