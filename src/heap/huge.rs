@@ -17,8 +17,8 @@
 //! 3. Then the new chunks are asked for (MADV_HUGEPAGE): at first one, and twice as many each time
 //!    that goes well. The first page of them is touched at once, against the clock. If that took
 //!    longer than half a millisecond, huge pages are dear at the moment: nothing is asked for while
-//!    the next 100 MiB are taken, for each half of a millisecond. A chunk of small pages takes about
-//!    that long, so that trials cost at most a fiftieth of what the faults cost anyway.
+//!    the next 100 MiB are taken, for each half of a millisecond. A chunk of small pages takes as
+//!    long, about, so that trials cost at most a fiftieth of what the faults cost anyway.
 //! 4. A chunk of which memory is given back becomes one of small pages again (MADV_NOHUGEPAGE), so
 //!    that the kernel does not fill up what is cold. It may be asked for when all of it is taken
 //!    anew.
@@ -126,11 +126,13 @@ impl Huge {
     /// Rule 3.
     fn ask(&self, memory: &Reservation, asked: &[AtomicU64], chunks: Range<usize>) {
         let whole = bytes(&granules(&chunks));
-        let is_told = memory.advise_range(whole.clone(), Advice::HugePages).is_ok();
+        if memory.advise_range(whole.clone(), Advice::HugePages).is_err() {
+            self.skip.store(usize::MAX, Relaxed);
+            return;
+        }
         bits::set(asked, &chunks);
-        let first = whole.start..whole.start + 1;
-        match memory.first_touch_ns(first) {
-            Ok(..DEAR) if is_told => {
+        match memory.first_touch_ns(whole.start..whole.start + 1) {
+            Ok(..DEAR) => {
                 let trust = self.trust.load(Relaxed);
                 self.trust.store((2 * trust).min(TRUST_MAX), Relaxed);
             }
@@ -166,7 +168,7 @@ const fn bytes(granules: &Range<usize>) -> Range<usize> {
     granules.start * GRANULE_LEN..granules.end * GRANULE_LEN
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::super::ground::tests::small;
     use super::*;
@@ -176,12 +178,14 @@ mod tests {
     fn asked_for(step: usize) -> Option<usize> {
         let ground = small(false);
         let asked = ground.huge.asked?;
+        let first_chunk = bytes(&granules(&(0..1)));
+        ground.memory().advise_range(first_chunk, Advice::HugePages).ok()?;
         let all = 0..asked.len() * bits::BITS;
         let mut runs = std::vec::Vec::new();
         while let Ok((first, _)) = ground.take(CHUNK, CHUNK) {
             for offset in (0..CHUNK * GRANULE_LEN).step_by(step) {
                 // SAFETY: ours, committed, and a chunk long.
-                unsafe { ground.place(first).add(offset).write(1) };
+                unsafe { ground.place(first).wrapping_add(offset).write(1) };
             }
             runs.push(first..first + CHUNK);
         }

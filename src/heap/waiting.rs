@@ -44,8 +44,8 @@ pub(super) fn look_after(ground: &'static Ground, from: Place, count: u32) {
     returned::end_claim(announced, flag);
 }
 
-/// True if the memory stays in any case: of a starter, which is little, and of what a heap was asked
-/// to begin with.
+/// True if the memory stays in any case: of a starter, which is little, and of what a heap began
+/// with.
 fn keeps_memory(ground: &'static Ground, from: Place) -> bool {
     let root = ground.core(from.owner(ground).root());
     from.slab.is_starter() || root.stock().has(from.granule)
