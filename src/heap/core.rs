@@ -31,7 +31,7 @@ const FREE: u32 = 0;
 /// Words of other cores' bits that wait to be sent.
 const GATHERED: usize = 32;
 
-/// Blocks that a cache holds at most, by class: 511, or 128 KiB of them; none of what is no class.
+/// Blocks that a cache holds at most, by class: 2047, or 128 KiB of them; none of what is no class.
 static CAPACITY: [u16; class::ROOM] = {
     let mut capacity = [0; class::ROOM];
     let mut number = 0;
@@ -44,8 +44,8 @@ static CAPACITY: [u16; class::ROOM] = {
 
 const fn capacity_of(number: usize) -> u16 {
     match (128 << 10) / class::size_of_number(number) {
-        fit @ 0..511 => fit as u16,
-        _ => 511,
+        fit @ 0..2047 => fit as u16,
+        _ => 2047,
     }
 }
 

@@ -61,7 +61,7 @@ impl Place {
 
     /// The word and the bit of a block in the slab that begins here. An address that no block
     /// begins at is reported.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bit_of(self, ground: &'static Ground, block: NonNull<u8>) -> (usize, u64) {
         let offset = ground.offset_in(self.granule, block);
         let number = block_at(offset, self.slab.reciprocal.get());
