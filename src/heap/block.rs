@@ -1,6 +1,7 @@
 //! Floor 4, uses floors 0 to 2. What both kinds of heaps do with one block of theirs.
 
 use super::class::Class;
+use super::ground::Ground;
 use super::held::Held;
 use super::place::Place;
 use super::report::{Finding, broken};
@@ -12,6 +13,9 @@ use core::ptr::NonNull;
 
 /// The largest block: what the largest `Layout` has.
 pub(super) const LEN_MAX: usize = isize::MAX as usize;
+
+/// Bytes of a block that gets room to grow when it has to move.
+const ROOMY: usize = 16 << 20;
 
 impl Held {
     /// A block for a layout; its content is anything.
@@ -29,7 +33,18 @@ impl Held {
         self.allocate_run(layout.size(), layout.align())
     }
 
-    /// The same, reading zero.
+    /// A block for a layout in place of one that is too short. If it is long it will probably get
+    /// longer still, as vectors do: it stands where there is room for that, so that the next times
+    /// are done where it is.
+    pub(super) fn allocate_grown(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+        if layout.size() < ROOMY {
+            return self.allocate_layout(layout);
+        }
+        let run = self.allocate_run_by(layout.size(), layout.align(), Ground::take_with_room);
+        run.map(|(block, _)| block)
+    }
+
+    /// The same as `allocate_layout`, reading zero.
     pub(super) fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
         let (block, len) = match Class::of_aligned(layout.size(), layout.align()) {
             Some(class) => (self.allocate(class)?, class.size()),

@@ -24,19 +24,9 @@
 //!    its owner's, and has its `dirty` bit if the system refused. Neither is counted as taken until
 //!    the owner has come for it.
 //!
-//! # What stays
-//! At most 16 MiB of free memory or an eighth of what is taken, whichever is more, stays with the
-//! process, and an allowance; above that memory goes back until three quarters of it are left. No
-//! clock, no thread. What waits for its owner may be as much as free memory leaves of 16 MiB, or
-//! half of that, whichever is more, and the allowance.
-//!
-//! The allowance is for programs that take the same memory again and again, as those that work with
-//! a few long blocks: a page that was given back and is touched again costs the system ten times
-//! what it costs to keep it. It begins with nothing, grows by every granule that was given back
-//! and is taken again, to at most half of the ground that was ever used. Whenever memory goes back
-//! it loses half, but no more than is still away from the times before: a program that takes
-//! everything again keeps it all, one that frees what it has and does not come again has none.
-//! For huge pages see `huge`.
+//! What of it stays with the process is in `ground::stays`; for huge pages see `huge`.
+
+mod stays;
 
 use super::class::GRANULE_LEN;
 use super::core::Core;
@@ -45,10 +35,9 @@ use super::slab::Slab;
 use super::table::{Books, Table};
 use crate::ds::bits::{self, BITS};
 use crate::ds::once::Once;
-use crate::ds::primitive::Ordering::{Relaxed, SeqCst};
+use crate::ds::primitive::Ordering::Relaxed;
 use crate::ds::primitive::{AtomicU64, AtomicUsize};
 use crate::ds::ready_stack::ReadyStack;
-use crate::ds::returned::{EMPTIED, WAITING};
 use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use crate::sys;
@@ -66,13 +55,6 @@ const GRANULES_MIN: usize = 1 << 12;
 /// others want addresses, too.
 const ADDRESSES_PART: usize = 64;
 const SMALLER: usize = 16;
-
-/// Free memory that stays in any case, in granules.
-const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
-/// The part of what is taken that may stay as well.
-const KEPT_PART: usize = 8;
-/// What may wait in any case for owners who do not come; more, as far as free memory leaves it.
-const WAITING_MIN: usize = KEPT_MIN / 2;
 
 /// Granules that resting cores keep, all together.
 const SPARES_MAX: usize = 64;
@@ -316,13 +298,39 @@ impl Ground {
     ///   while another thread tries.
     /// - `NoMemory`: the system refuses to commit.
     pub(super) fn take(&self, count: usize, align: usize) -> Result<(usize, bool), Error> {
-        let phase = self.base.addr().get() / GRANULE_LEN % align;
-        let Some(first) = self.taken.take(count, align, phase) else {
+        let Some(first) = self.taken.take(count, align, self.phase(align)) else {
             let (addr, len) = (self.base.addr().get(), count.saturating_mul(GRANULE_LEN));
             return Err(Error::new(Op::Allocate, ErrorKind::NoAddressSpace, addr, len, 0));
         };
         let dirty = self.receive(first..first + count)?;
         Ok((first, dirty == 0))
+    }
+
+    /// The same in the middle of a place three times as long, if there is one: what is behind is
+    /// free at first, and what is before it as well, where the next slabs go.
+    ///
+    /// # Errors
+    /// As for [`take`](Self::take).
+    pub(super) fn take_with_room(
+        &self,
+        count: usize,
+        align: usize,
+    ) -> Result<(usize, bool), Error> {
+        let (room, phase) = (count.next_multiple_of(align), self.phase(align));
+        let len = count.saturating_add(2 * room);
+        let Some(start) = self.taken.take(len, align, phase) else {
+            return self.take(count, align);
+        };
+        let run = start + room..start + room + count;
+        self.taken.give(start..run.start);
+        self.taken.give(run.end..start + len);
+        let dirty = self.receive(run.clone())?;
+        Ok((run.start, dirty == 0))
+    }
+
+    /// How far the ground is behind a multiple of so many granules.
+    fn phase(&self, align: usize) -> usize {
+        self.base.addr().get() / GRANULE_LEN % align
     }
 
     /// Takes the granules right behind a run of the caller's; false if they are not free.
@@ -347,7 +355,9 @@ impl Ground {
             self.regret(run.len() - dirty);
         }
         if !fresh.is_empty() || dirty == 0 && run.len() >= CHUNK {
-            let clean = if fresh.is_empty() { run } else { fresh };
+            // What was made ready on the way to a distant run is not in use.
+            let begin = fresh.start.max(run.start / CHUNK * CHUNK);
+            let clean = if fresh.is_empty() { run } else { begin..fresh.end };
             self.huge.consider(self, clean);
         }
         Ok(dirty)
@@ -364,160 +374,6 @@ impl Ground {
             self.idle.fetch_sub(dirty, Relaxed);
         }
         dirty
-    }
-
-    /// Some of what was emptied is taken again: it should have been kept. The numbers need not be
-    /// exact.
-    #[cold]
-    fn regret(&self, clean: usize) {
-        let missed = self.missed.load(Relaxed);
-        let count = clean.min(missed);
-        self.missed.store(missed - count, Relaxed);
-        let most = self.high.load(Relaxed) * BITS / 2;
-        let allowance = self.allowance.load(Relaxed) + count;
-        self.allowance.store(allowance.min(most), Relaxed);
-    }
-
-    /// Gives granules of the caller's back, whose records are his last word on them.
-    pub(super) fn give(&self, run: Range<usize>) {
-        for granule in run.clone() {
-            self.slab(granule).become_free();
-        }
-        bits::set(self.dirty, &run);
-        let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
-        let taken = self.taken_count.fetch_sub(run.len(), Relaxed) - run.len();
-        self.taken.give(run);
-        let allowance = self.allowance.load(Relaxed);
-        let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;
-        if idle > kept {
-            let lost = (allowance / 2).min(self.missed.load(Relaxed));
-            self.allowance.store(allowance - lost, Relaxed);
-            self.empty_idle(kept / 4 * 3);
-        }
-    }
-
-    /// True if so many more granules may wait for their owner with their memory; they do then.
-    pub(super) fn let_wait(&self, count: usize) -> bool {
-        // Not an eighth of what is taken: nobody comes again when that has become less.
-        let left = KEPT_MIN.saturating_sub(self.idle.load(Relaxed));
-        let limit = left.max(WAITING_MIN) + self.allowance.load(Relaxed);
-        let may_wait = self.waiting.load(Relaxed) + count <= limit;
-        if may_wait {
-            self.waiting.fetch_add(count, Relaxed);
-            self.taken_count.fetch_sub(count, Relaxed);
-        }
-        may_wait
-    }
-
-    /// Their owner has come.
-    pub(super) fn wait_no_more(&self, count: usize) {
-        self.waiting.fetch_sub(count, Relaxed);
-        self.taken_count.fetch_add(count, Relaxed);
-    }
-
-    /// Empties granules whose owner does not come, for the caller who has them in his place.
-    pub(super) fn empty_for_owner(&self, run: Range<usize>) {
-        let count = run.len();
-        self.taken_count.fetch_sub(count, Relaxed);
-        if self.memory.empty(Self::bytes(&run)).is_ok() {
-            self.huge.forget(&self.memory, &run);
-            self.missed.fetch_add(count, Relaxed);
-            let allowance = self.allowance.load(Relaxed);
-            self.allowance.store(allowance.saturating_sub(count.div_ceil(4)), Relaxed);
-            return;
-        }
-        // As it is with those that are free.
-        if let Some(ready) = self.ready {
-            bits::clear(ready, &run);
-        }
-        bits::set(self.dirty, &run);
-        self.idle.fetch_add(count, Relaxed);
-    }
-
-    /// Gives granules back that waited for their owner, or were emptied meanwhile (`flags` of
-    /// `ds::returned`), or neither.
-    pub(super) fn give_returned(&self, run: Range<usize>, flags: u32) {
-        if flags & WAITING != 0 {
-            self.wait_no_more(run.len());
-        }
-        if flags & EMPTIED == 0 {
-            return self.give(run);
-        }
-        for granule in run.clone() {
-            self.slab(granule).become_free();
-        }
-        self.taken.give(run);
-    }
-
-    /// How many granules wait, and how many slabs are shut: about.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> (usize, usize) {
-        (self.waiting.load(Relaxed), self.shut.load(Relaxed))
-    }
-
-    /// A slab with free blocks must not be drawn from.
-    pub(super) fn shut(&self) {
-        self.shut.fetch_add(1, SeqCst);
-    }
-
-    /// It may be again, or is gone.
-    pub(super) fn open(&self) {
-        self.shut.fetch_sub(1, Relaxed);
-    }
-
-    /// True if there may be one.
-    #[inline]
-    pub(super) fn has_shut(&self) -> bool {
-        self.shut.load(Relaxed) != 0
-    }
-
-    /// Gives the memory of free granules back to the system until `kept` of them still have some;
-    /// from the top, because the lowest are the next to be used.
-    pub(super) fn empty_idle(&self, kept: usize) {
-        for word in (0..self.high.load(Relaxed).min(self.dirty.len())).rev() {
-            while self.idle.load(Relaxed) > kept {
-                let dirty = self.dirty[word].load(Relaxed);
-                let Some(run) = self.take_idle(word, dirty) else { break };
-                if !self.empty(run) {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Takes the highest run of granules of a word that are dirty and free.
-    fn take_idle(&self, word: usize, mut dirty: u64) -> Option<Range<usize>> {
-        while dirty != 0 {
-            let end = BITS - dirty.leading_zeros() as usize;
-            let len = (dirty << (BITS - end)).leading_ones() as usize;
-            let run = word * BITS + end - len..word * BITS + end;
-            if self.taken.take_at(run.clone()) {
-                return Some(run);
-            }
-            // A part of it is somebody's: one by one.
-            let single = run.end - 1..run.end;
-            if self.taken.take_at(single.clone()) {
-                return Some(single);
-            }
-            dirty &= !(1 << (end - 1));
-        }
-        None
-    }
-
-    /// Empties granules that were taken for that, and gives them back; false if the system does not
-    /// take their memory. Then they stay dirty, and are committed again before they are used.
-    fn empty(&self, run: Range<usize>) -> bool {
-        let is_done = self.memory.empty(Self::bytes(&run)).is_ok();
-        if is_done {
-            self.huge.forget(&self.memory, &run);
-            let count = bits::clear(self.dirty, &run);
-            self.idle.fetch_sub(count, Relaxed);
-            self.missed.fetch_add(count, Relaxed);
-        } else if let Some(ready) = self.ready {
-            bits::clear(ready, &run);
-        }
-        self.taken.give(run);
-        is_done
     }
 
     /// Says which granules are new, if all that have a record are committed.
@@ -643,139 +499,4 @@ impl Ground {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::class::Class;
-    use super::super::held::Held;
-    use super::*;
-    use crate::sys::inject::{Plan, Session};
-    use std::vec::Vec;
-
-    /// Twice of what is kept, and little to look at for who reads all mappings of a process.
-    pub(in super::super) const SMALL_LEN: usize = 4 * KEPT_MIN;
-
-    /// A small one, which stays for ever.
-    pub(in super::super) fn small(is_counted: bool) -> &'static Ground {
-        let ground = Ground::new(SMALL_LEN, is_counted).expect("64 MiB of addresses");
-        std::boxed::Box::leak(std::boxed::Box::new(ground))
-    }
-
-    pub(in super::super) fn core_of(ground: &'static Ground) -> Result<Held, Error> {
-        let core = ground.take_core()?;
-        core.begin(core.number(), usize::MAX);
-        // SAFETY: (1) nobody else has it.
-        Ok(unsafe { Held::new(ground, core) })
-    }
-
-    /// Blocks of three sizes, and what they stand on.
-    fn story(ground: &'static Ground) -> Result<(), Error> {
-        let heap = core_of(ground)?;
-        let blocks = [16, 3000, 20_000].map(|size| heap.allocate(Class::of(size)));
-        let long = heap.allocate_run(1 << 20, 1);
-        let told = blocks.iter().map(|block| block.map(drop)).chain([long.map(drop)]);
-        let told = told.collect::<Result<Vec<_>, _>>().map(drop);
-        for (block, size) in blocks.iter().zip([16, 3000, 20_000]) {
-            if let Ok(block) = *block {
-                // SAFETY: in use and that long: it has to be there.
-                unsafe { block.write_bytes(1, size) };
-                heap.free(Class::of(size), block);
-            }
-        }
-        assert_eq!(heap.validate(), Ok(()));
-        heap.drop_all();
-        ground.rest(heap.core);
-        assert_eq!(ground.taken_count.load(Relaxed), ground.spares.load(Relaxed));
-        told
-    }
-
-    #[test]
-    fn where_commits_count_each_may_be_refused() {
-        let count = {
-            let ground = small(true);
-            let session = Session::open(Plan::NOTHING);
-            story(ground).expect("memory");
-            session.counted()
-        };
-        assert!(count >= 6, "{count} calls: the core, words, slabs and granules");
-        for nth in 1..=count {
-            let ground = small(true);
-            let session = Session::open(Plan { nth, count: 1, choice: 0 });
-            let error = story(ground).expect_err("a call was refused");
-            assert_ne!(error.code(), 0, "{error}");
-            story(ground).expect("memory again");
-            drop(session);
-        }
-    }
-
-    #[test]
-    fn free_memory_goes_back_above_what_is_kept() {
-        let ground = small(false);
-        let all = SMALL_LEN - 64;
-        let (first, is_zero) = ground.take(all, 1).expect("room");
-        assert!(is_zero);
-        for granule in first..first + all {
-            // SAFETY: ours, committed, and 64 KiB long.
-            unsafe { ground.place(granule).write(1) };
-        }
-        ground.give(first..first + all / 2);
-        assert!(ground.idle.load(Relaxed) <= KEPT_MIN, "{}", ground.idle.load(Relaxed));
-        ground.give(first + all / 2..first + all);
-        assert!(ground.idle.load(Relaxed) <= KEPT_MIN);
-        ground.empty_idle(0);
-        assert_eq!(ground.idle.load(Relaxed), 0);
-        let (again, is_zero) = ground.take(all, 1).expect("room");
-        assert!(
-            is_zero
-                && (0..all).all(|granule| {
-                    // SAFETY: ours and committed.
-                    unsafe { ground.place(again + granule).read() == 0 }
-                })
-        );
-    }
-
-    #[test]
-    fn what_is_taken_again_and_again_is_kept_after_a_while() {
-        let ground = small(false);
-        let part = SMALL_LEN / 4;
-        let turn = || {
-            let runs = [0; 2].map(|_| ground.take(part, 1).expect("room"));
-            runs.iter().for_each(|&(first, _)| ground.give(first..first + part));
-            ground.idle.load(Relaxed) < 2 * part
-        };
-        assert!(turn() && ground.allowance.load(Relaxed) == 0, "nothing was missed yet");
-        let emptied = (0..20).filter(|_| turn()).count();
-        assert!(emptied < 10 && !turn(), "{emptied} turns of 20 gave memory back");
-        assert!(ground.allowance.load(Relaxed) <= SMALL_LEN / 2);
-    }
-
-    #[test]
-    fn memory_that_the_system_does_not_take_stays_in_use() {
-        for is_counted in [false, true] {
-            refuse_to_be_emptied(small(is_counted));
-        }
-    }
-
-    fn refuse_to_be_emptied(ground: &'static Ground) {
-        let (first, _) = ground.take(10, 1).expect("room");
-        // SAFETY: ours, committed, and 64 KiB long.
-        unsafe { ground.place(first).write(1) };
-        ground.give(first..first + 10);
-        let session = Session::open(Plan { nth: 1, count: usize::MAX, choice: 0 });
-        ground.empty_idle(0);
-        drop(session);
-        assert_eq!(ground.idle.load(Relaxed), 10);
-        let (first, is_zero) = ground.take(10, 1).expect("room");
-        assert!(!is_zero, "granule {first} was not emptied");
-        // SAFETY: ours, committed, and 64 KiB long.
-        unsafe { ground.place(first).write(2) };
-    }
-
-    #[test]
-    fn when_all_is_taken_it_says_so() {
-        let ground = small(false);
-        let error = ground.take(SMALL_LEN + 1, 1).expect_err("there are fewer");
-        assert_eq!(error.kind(), ErrorKind::NoAddressSpace);
-        let (first, _) = ground.take(SMALL_LEN, 1).expect("room");
-        assert!(ground.take(1, 1).is_err());
-        ground.give(first..first + SMALL_LEN);
-    }
-}
+pub(super) mod tests;

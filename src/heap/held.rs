@@ -7,6 +7,7 @@ use super::ground::Ground;
 use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::{Field, Kind, Links, Slab};
+use super::supply::Take;
 use super::waiting;
 use crate::ds::bits::BITS;
 use crate::ds::primitive::Ordering::{AcqRel, Relaxed, SeqCst};
@@ -189,7 +190,7 @@ impl Held {
 
     /// Granules that count, with so many words of bits, for something that the caller makes them.
     pub(super) fn take_slab(&self, granules: usize, words: u32) -> Result<Place, Error> {
-        let (first, _) = self.obtain(granules, 1)?;
+        let (first, _) = self.obtain(granules, 1, Ground::take)?;
         let new = self.place(first);
         let told = self.ground.words_for(new.slab, words);
         told.inspect_err(|_| self.give_granules(first..first + granules))?;
@@ -335,11 +336,21 @@ impl Held {
         len: usize,
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
+        self.allocate_run_by(len, align, Ground::take)
+    }
+
+    /// The same, of granules that the ground gives in some way.
+    pub(super) fn allocate_run_by(
+        &self,
+        len: usize,
+        align: usize,
+        take: Take,
+    ) -> Result<(NonNull<u8>, bool), Error> {
         let granules = len.max(1).div_ceil(GRANULE_LEN);
         if !self.core.handed().is_empty() {
             self.collect();
         }
-        let (first, is_zero) = self.obtain(granules, align.div_ceil(GRANULE_LEN))?;
+        let (first, is_zero) = self.obtain(granules, align.div_ceil(GRANULE_LEN), take)?;
         let new = self.place(first);
         new.slab.forget_announced();
         new.slab.become_run(self.core.mark(), granules as u32);

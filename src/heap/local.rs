@@ -163,7 +163,7 @@ impl LocalHeap {
         let moved = if self.held.resize(place, new)? {
             block
         } else {
-            let moved = self.held.allocate_layout(new)?;
+            let moved = self.held.allocate_grown(new)?;
             // SAFETY: both are in use and long enough, and the new one is another block.
             unsafe { block.copy_to_nonoverlapping(moved, kept) };
             self.free_at(place, block);

@@ -319,7 +319,10 @@ impl Granule {
         {
             return Ok(block);
         }
-        let moved = self.allocate(new)?;
+        let moved = match Visit::begin_or_enter() {
+            Some(visit) => visit.held().allocate_grown(new)?,
+            None => common()?.allocate(new)?,
+        };
         let kept = layout.size().min(size);
         // SAFETY: both are in use and long enough, and the new one is another block.
         unsafe { block.copy_to_nonoverlapping(moved, kept) };

@@ -245,7 +245,7 @@ impl Heap {
         let moved = if self.resize_in_place(place, new)? {
             block
         } else {
-            let moved = self.within_limit(|held| held.allocate_layout(new))?;
+            let moved = self.within_limit(|held| held.allocate_grown(new))?;
             // SAFETY: both are in use and long enough, and the new one is another block.
             unsafe { block.copy_to_nonoverlapping(moved, kept) };
             self.free_at(place, block);

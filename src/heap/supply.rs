@@ -27,6 +27,9 @@ use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use core::ops::Range;
 
+/// How the ground gives granules: `Ground::take`, or `take_with_room`.
+pub(super) type Take = fn(&Ground, usize, usize) -> Result<(usize, bool), Error>;
+
 /// What a heap was made with. Zero is none.
 pub(super) struct Stock {
     first: Field,
@@ -219,24 +222,29 @@ impl Held {
     /// # Errors
     /// - `LimitReached`: the heap would have more than it may, even without what it does not use.
     /// - Those of `Ground::take`.
-    pub(super) fn obtain(&self, count: usize, align: usize) -> Result<(usize, bool), Error> {
-        match self.try_obtain(count, align) {
+    pub(super) fn obtain(
+        &self,
+        count: usize,
+        align: usize,
+        take: Take,
+    ) -> Result<(usize, bool), Error> {
+        match self.try_obtain(count, align, take) {
             Err(error) if error.kind() == ErrorKind::LimitReached => {
                 self.trim();
-                self.try_obtain(count, align)
+                self.try_obtain(count, align, take)
             }
             told => told,
         }
     }
 
-    fn try_obtain(&self, count: usize, align: usize) -> Result<(usize, bool), Error> {
+    fn try_obtain(&self, count: usize, align: usize, take: Take) -> Result<(usize, bool), Error> {
         if let Some(first) = self.stock().take(self.ground, count, align) {
             return Ok((first, false));
         }
         self.charge(count)?;
         let taken = match self.take_spare(count, align) {
             Some(spare) => Ok((spare, false)),
-            None => self.ground.take(count, align),
+            None => take(self.ground, count, align),
         };
         taken.inspect_err(|_| self.uncharge(count))
     }

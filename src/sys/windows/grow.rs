@@ -20,13 +20,18 @@ use super::pages::{ATTEMPTS, address_from, allocate, free, refused};
 use super::process::yield_now;
 use super::section::{close_backing, create, handle, set_len, view_step};
 use crate::error::Call;
-use core::ptr::NonNull;
+use core::ffi::c_void;
+use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::AtomicPtr;
 use windows_sys::Win32::Foundation::{ERROR_INVALID_ADDRESS, ERROR_NOT_SUPPORTED};
 use windows_sys::Win32::Storage::FileSystem::{FlushFileBuffers, WriteFile};
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::Memory::{
     FILE_MAP_READ, FILE_MAP_WRITE, FlushViewOfFile, MEM_RELEASE, MEM_RESERVE, MapViewOfFileEx,
     PAGE_NOACCESS, PAGE_READWRITE,
+};
+use windows_sys::Win32::System::Threading::{
+    AcquireSRWLockExclusive, ReleaseSRWLockExclusive, SRWLOCK,
 };
 
 /// `MEM_TOP_DOWN`, which `windows-sys` has among other things that nobody needs here.
@@ -40,7 +45,7 @@ const TOP_DOWN: u32 = 0x10_0000;
 /// 1. The backing is open, for reading and writing.
 pub(crate) unsafe fn reserve_area(_: Backing, len: usize) -> Result<Area, Errno> {
     // SAFETY: (1) the system picks free addresses.
-    let start = unsafe { allocate(0, len, MEM_RESERVE | TOP_DOWN, PAGE_NOACCESS) }?;
+    let start = alone(|| unsafe { allocate(0, len, MEM_RESERVE | TOP_DOWN, PAGE_NOACCESS) })?;
     Ok(Area { start, len, mapped: 0, rest: len })
 }
 
@@ -60,9 +65,22 @@ pub(crate) unsafe fn extend_area(
     }
     // SAFETY: (1) an open file.
     let section = unsafe { create(handle(backing.file), PAGE_READWRITE, to as u64) }?;
-    let done = glue(section, area, to);
+    let done = alone(|| glue(section, area, to));
     // SAFETY: (1) ours; the view keeps the section.
     unsafe { close_backing(Backing { file: Backing::NOTHING, object: section }) };
+    done
+}
+
+/// What asks for the highest free addresses must not get those that another growth gives up for a
+/// moment: one at a time. Calls: AcquireSRWLockExclusive, ReleaseSRWLockExclusive.
+fn alone<T>(act: impl FnOnce() -> T) -> T {
+    static LOCK: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
+    let lock = LOCK.as_ptr().cast::<SRWLOCK>();
+    // SAFETY: null is a lock that nobody has, and it stays where it is.
+    unsafe { AcquireSRWLockExclusive(lock) };
+    let done = act();
+    // SAFETY: taken above, by this thread.
+    unsafe { ReleaseSRWLockExclusive(lock) };
     done
 }
 
