@@ -411,7 +411,7 @@ impl Own {
         cached.iter().any(|place| place.load(Ordering::Relaxed) == block.as_ptr())
     }
 
-    fn set_count(&self, class: Class, count: usize) {
+    pub(super) fn set_count(&self, class: Class, count: usize) {
         let row = self.row(class);
         let (bottom, last) = (row.as_ptr().cast_mut(), row.len() - 1);
         self.top(class).store(bottom.wrapping_add(count), Ordering::Relaxed);
@@ -422,12 +422,18 @@ impl Own {
     /// Fills the empty cache of a class with `count` blocks, of which the first one of `blocks` is
     /// popped first.
     pub(super) fn fill(&self, class: Class, count: usize, blocks: impl Iterator<Item = *mut u8>) {
+        let places = self.row_for(class, count).iter().rev();
+        places.zip(blocks).for_each(|(place, block)| place.store(block, Ordering::Relaxed));
+        self.set_count(class, count);
+    }
+
+    /// The places of `count` blocks in the empty cache of a class, of which the last is popped
+    /// first. They are blocks from [`set_count`](Self::set_count) on.
+    pub(super) fn row_for(&self, class: Class, count: usize) -> &[Place] {
         if count > self.places(class).len() {
             self.lengthen(class);
         }
-        let places = self.places(class)[..count].iter().rev();
-        places.zip(blocks).for_each(|(place, block)| place.store(block, Ordering::Relaxed));
-        self.set_count(class, count);
+        &self.places(class)[..count]
     }
 
     /// Takes the `count` oldest blocks out of the cache of a class.

@@ -10,10 +10,10 @@ use super::slab::{Field, Kind, Links, Slab};
 use super::supply::Take;
 use super::waiting;
 use crate::ds::bits::BITS;
+use crate::ds::primitive::AtomicPtr;
 use crate::ds::primitive::Ordering::{AcqRel, Relaxed, SeqCst};
 use crate::ds::returned::{self, EMPTIED, Told, WAITING};
 use crate::error::Error;
-use core::cell::Cell;
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::compiler_fence;
@@ -111,21 +111,17 @@ impl Held {
         batch.set(wanted * 2);
         let (bits, _) = self.ground.bits(slab);
         let (place, size) = (self.ground.place(granule), slab.size.get() as usize);
-        let cursor = Cell::new(slab.cursor.get() as usize);
-        let word = Cell::new(bits[cursor.get()].load(Relaxed));
-        let blocks = core::iter::from_fn(|| {
-            while word.get() == 0 {
-                bits[cursor.get()].store(0, Relaxed);
-                cursor.set(cursor.get() + 1);
-                word.set(bits.get(cursor.get())?.load(Relaxed));
-            }
-            let number = cursor.get() * BITS + word.get().trailing_zeros() as usize;
-            word.set(word.get() & (word.get() - 1));
-            Some(place.wrapping_add(number * size))
-        });
-        self.own().fill(class, count as usize, blocks);
-        bits[cursor.get()].store(word.get(), Relaxed);
-        slab.cursor.set(cursor.get() as u32);
+        let mut row = self.own().row_for(class, count as usize);
+        let mut cursor = slab.cursor.get() as usize;
+        while !row.is_empty() {
+            let word = bits[cursor].load(Relaxed);
+            let first = place.wrapping_add(cursor * BITS * size);
+            let left = draw_word(word, first, size, &mut row);
+            bits[cursor].store(left, Relaxed);
+            cursor += usize::from(left == 0);
+        }
+        self.own().set_count(class, count as usize);
+        slab.cursor.set(cursor.min(bits.len() - 1) as u32);
         if slab.free.get() == 0 {
             self.unlink_from_class(class, from);
         }
@@ -457,6 +453,30 @@ impl Held {
         links(old.slab).next.set(0);
         links(old.slab).previous.set(0);
     }
+}
+
+/// Puts the addresses of the blocks of a word of bits into a row, from its end downwards, until
+/// that is full; answers what is left of the word. `first` is the place of bit 0.
+#[inline(always)]
+fn draw_word(word: u64, first: *mut u8, size: usize, row: &mut &[AtomicPtr<u8>]) -> u64 {
+    if word == u64::MAX
+        && let Some((rest, last)) = row.split_last_chunk::<BITS>()
+    {
+        for (number, place) in last.iter().rev().enumerate() {
+            place.store(first.wrapping_add(number * size), Relaxed);
+        }
+        *row = rest;
+        return 0;
+    }
+    let mut left = word;
+    while left != 0
+        && let Some((last, rest)) = row.split_last()
+    {
+        last.store(first.wrapping_add(left.trailing_zeros() as usize * size), Relaxed);
+        left &= left - 1;
+        *row = rest;
+    }
+    left
 }
 
 fn class_of(slab: &Slab) -> Class {

@@ -60,6 +60,7 @@ impl Lost {
     }
 
     /// The same, counted from the first of the mapped pages on.
+    #[cfg(feature = "std")]
     pub(super) fn note_pages(&self, valid: usize) -> bool {
         self.note(valid.saturating_sub(self.lead))
     }
