@@ -4,7 +4,7 @@
 mod start;
 
 use granule::Granule;
-use granule::heap::{Heap, HeapOptions, LocalHeap};
+use granule::heap::{Heap, HeapOptions, LocalHeap, owner_of};
 use std::alloc::Layout;
 use std::ptr::NonNull;
 
@@ -17,7 +17,7 @@ const OTHER: &str = "it belongs to another heap, or to one that was dropped";
 const FOREIGN: &str = "no heap has it";
 
 /// The wrong steps, and what is said of each.
-const STEPS: [(&str, fn(), &str); 14] = [
+const STEPS: [(&str, fn(), &str); 15] = [
     ("local, twice, checked", || local_twice(HeapOptions::new().checked()), TWICE),
     ("local, twice, secure", || local_twice(HeapOptions::new().secure()), TWICE),
     ("shared, twice, checked", shared_twice, TWICE),
@@ -28,6 +28,7 @@ const STEPS: [(&str, fn(), &str); 14] = [
     ("shared, another's", shared_of_another, OTHER),
     ("process, another's", process_of_another, OTHER),
     ("process, twice by another thread", process_twice_by_another, TWICE),
+    ("process, twice while its owner sleeps", process_twice_while_owner_sleeps, TWICE),
     ("process, twice, a first one", process_first_twice, TWICE),
     ("process, inside of a first one", || process_inside_first(0), NO_BLOCK),
     ("process, inside of another's first one", || process_inside_first(1), NO_BLOCK),
@@ -117,6 +118,29 @@ fn process_twice_by_another() {
         give_to_process(block);
     });
     thread.join().expect("it does not panic");
+}
+
+/// The owner has freed a block of a slab, another thread frees all but one of the others, and that
+/// block again: counted so, no block of the slab is in use.
+fn process_twice_while_owner_sleeps() {
+    let take = |_| Granule.allocate(layout(16 << 10)).expect("memory");
+    let blocks: Vec<_> = (0..100).map(take).collect();
+    let slab_of = |block: &NonNull<u8>| owner_of(block.as_ptr()).expect("a slab").start;
+    let slab = slab_of(&blocks[50]);
+    let beside: Vec<_> = blocks.iter().filter(|block| slab_of(block) == slab).collect();
+    let [twice, in_use, rest @ ..] = beside.as_slice() else { panic!("more than two blocks") };
+    give_to_process(**twice);
+    Granule.trim();
+    let again = rest.iter().chain([twice]).map(|block| block.as_ptr().expose_provenance());
+    let again: Vec<_> = again.collect();
+    let thread = std::thread::spawn(move || {
+        for block in again {
+            let block = std::ptr::with_exposed_provenance_mut(block);
+            give_to_process(NonNull::new(block).expect("a block"));
+        }
+    });
+    thread.join().expect("it does not panic");
+    println!("{in_use:p} is in use");
 }
 
 /// In a thread that begins, whose first blocks of a size share a granule.

@@ -9,8 +9,9 @@
 //! 1. `Own` is used by one thread at a time: who holds the core. A heap's caller (not `Sync`), the
 //!    holder of its lock, or the thread whose core it is.
 //! 2. The row of a class has a place that is null for ever, where `top` points when the cache is
-//!    empty, and then as many as the class may keep, to `end`. Those behind the first up to `top`
-//!    are blocks: free, of this class, in slabs of this core. Their bits are clear: for their slab
+//!    empty, and then up to 15 or, if it is the long row, as many as the class may keep, to `end`.
+//!    Those behind the first up to `top` are blocks: free, of this class, in slabs or the starter
+//!    of this core. Their bits are clear: for their slab
 //!    they are in use. A row that was not used is not touched: `top` and `end` are `nothing` then.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
 //!    nothing but a spare granule at most; a parked core of the process's heap has its slabs.
@@ -74,7 +75,8 @@ type Place = AtomicPtr<u8>;
 pub(super) struct Core {
     /// Its number and 1: what `Slab::owner` says.
     mark: Field,
-    /// The core that has the budget of the heap: this one, or the heap's first.
+    /// The core that has the budget of the heap, this one or the heap's first, and 1; 0 if it is in
+    /// no heap.
     root: Field,
     shared: Line,
     pub(super) own: Own,
@@ -133,6 +135,8 @@ pub(super) struct Own {
     used: AtomicU64,
     /// A bit for each class that has its long row.
     long: AtomicU64,
+    /// 1 if there are no long rows: of heaps that look through them.
+    is_short: Field,
     /// A granule and 1 that nobody uses: see `Held::drop_all`.
     pub(super) spare: Field,
     /// How many blocks the next batch has: few at first.
@@ -243,16 +247,28 @@ impl Core {
         self.own.begin();
     }
 
-    /// Makes it the first core of a heap (its own number), or another one of it.
-    pub(super) fn begin(&self, root: u32, granules_max: usize) {
-        self.root.set(root);
+    /// Makes it the first core of a heap (its own number), or another one of it, maybe without long
+    /// rows.
+    pub(super) fn begin(&self, root: u32, granules_max: usize, is_short: bool) {
+        self.own.is_short.set(u32::from(is_short));
         self.shared.budget.begin(granules_max);
+        self.root.set(root + 1);
     }
 
-    /// The number of the heap's first core.
+    /// It is in no heap any more.
+    pub(super) fn end(&self) {
+        self.root.set(0);
+    }
+
+    /// The number of the heap's first core; of a core that is in no heap one that no core has.
     #[inline]
     pub(super) fn root(&self) -> u32 {
-        self.root.get()
+        self.root.get().wrapping_sub(1)
+    }
+
+    /// The same, for who only looks.
+    pub(super) fn root_if_any(&self) -> Option<u32> {
+        self.root.get().checked_sub(1)
     }
 
     /// Takes hold of it, unless somebody else has.
@@ -343,7 +359,8 @@ impl Own {
     /// Blocks that the cache of a class holds at most.
     #[inline]
     pub(super) fn capacity_max(&self, class: Class) -> usize {
-        usize::from(CAPACITY[class.index()])
+        let most = usize::from(CAPACITY[class.index()]);
+        if self.is_short.get() == 1 { most.min(FEW) } else { most }
     }
 
     /// Opens the row of a class, or gives it its long one; false if it has that.

@@ -8,10 +8,10 @@
 //!   pool       words for the bits of slabs
 //!   cores      what a heap knows of itself
 //! ```
-//! What was never needed is only reserved; the rest is committed in steps. Where the system counts
-//! what is committed before it is touched (Windows; Linux under `vm.overcommit_memory=2`), the
-//! ground is smaller and granules are committed one by one, when they are taken for the first time:
-//! `ready` says which are.
+//! What was never needed is only reserved, but for the bits (4 MiB for 1 TiB); the rest is
+//! committed in steps. Where the system counts what is committed before it is touched (Windows;
+//! Linux under `vm.overcommit_memory=2`), the ground is smaller and granules are committed one by
+//! one, when they are taken for the first time: `ready` says which are.
 //!
 //! # Invariants
 //! 1. A granule is taken by one owner at a time (`ds::runs`), and its record is his until he gives
@@ -55,6 +55,9 @@ const GRANULES_MIN: usize = 1 << 12;
 /// others want addresses, too.
 const ADDRESSES_PART: usize = 64;
 const SMALLER: usize = 16;
+
+/// The part of the ground that a block with room to grow takes at most.
+const ROOM_PART: usize = 16;
 
 /// Granules that resting cores keep, all together.
 const SPARES_MAX: usize = 64;
@@ -318,9 +321,10 @@ impl Ground {
     ) -> Result<(usize, bool), Error> {
         let (room, phase) = (count.next_multiple_of(align), self.phase(align));
         let len = count.saturating_add(2 * room);
-        let Some(start) = self.taken.take(len, align, phase) else {
-            return self.take(count, align);
-        };
+        // Of a small ground others may need what is taken for this moment.
+        let is_small = len <= self.slabs.count() / ROOM_PART;
+        let wide = is_small.then(|| self.taken.take(len, align, phase)).flatten();
+        let Some(start) = wide else { return self.take(count, align) };
         let run = start + room..start + room + count;
         self.taken.give(start..run.start);
         self.taken.give(run.end..start + len);
@@ -494,6 +498,7 @@ impl Ground {
 
     /// Takes a core back that has nothing any more but a spare granule.
     pub(super) fn rest(&self, core: &Core) {
+        core.end();
         self.resting.push(core.number(), core.link());
     }
 }

@@ -82,12 +82,13 @@ impl Held {
                 Some(first) => self.draw(class, self.place(first as usize)),
                 None => self.draw_first(class),
             };
-            if is_drawn {
-                if let Some(block) = self.own().pop(class) {
-                    return Ok(block);
-                }
-            } else if !self.collect() {
+            if !is_drawn && self.collect() {
+                continue;
+            }
+            if !is_drawn && !self.draw_behind(class) {
                 self.add_slab(class)?;
+            } else if let Some(block) = self.own().pop(class) {
+                return Ok(block);
             }
         }
     }
@@ -126,6 +127,19 @@ impl Held {
             self.unlink_from_class(class, from);
         }
         true
+    }
+
+    /// Draws from a slab behind the first one, which somebody else has just now.
+    fn draw_behind(&self, class: Class) -> bool {
+        let mut next = self.own().slabs[class.index()].get();
+        while let Some(granule) = next.checked_sub(1) {
+            let from = self.place(granule as usize);
+            next = from.slab.in_class.next.get();
+            if self.draw(class, from) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Takes what other threads have returned. False if there was nothing, or nothing yet.
@@ -214,6 +228,10 @@ impl Held {
     fn free_slowly(&self, class: Class, block: NonNull<u8>) {
         if !self.own().make_room(class) {
             self.flush(class, self.own().count(class).div_ceil(2));
+            // These may have been the last of slabs that others have freed the rest of.
+            if !self.core.handed().is_empty() {
+                self.collect();
+            }
         }
         self.own().push(class, block.as_ptr());
     }
@@ -511,7 +529,7 @@ pub(super) fn give_back_bits(ground: &'static Ground, from: Place, word: usize, 
     if let Some(count) = before.plus(count)
         && count + from.slab.free.get() == from.slab.blocks.get()
     {
-        waiting::look_after(ground, from, count);
+        waiting::look_after(ground, from, count, (word, mask));
     }
     match returned::put(theirs, word, mask, before) {
         Told::Nothing => {}
@@ -526,7 +544,7 @@ fn hand_over(ground: &'static Ground, from: Place) {
 
 /// Reports the first block of a word of bits.
 #[cold]
-fn freed_twice(ground: &'static Ground, from: Place, word: usize, bits: u64) -> ! {
+pub(super) fn freed_twice(ground: &'static Ground, from: Place, word: usize, bits: u64) -> ! {
     let number = word * BITS + bits.trailing_zeros() as usize;
     let offset = number * from.slab.size.get() as usize;
     let block = ground.place(from.granule).wrapping_add(offset);

@@ -67,7 +67,7 @@ impl LocalHeap {
     /// On a ground.
     pub(super) fn on(ground: &'static Ground, options: HeapOptions) -> Result<Self, Error> {
         let core = ground.take_core()?;
-        core.begin(core.number(), options.granules_max);
+        core.begin(core.number(), options.granules_max, options.is_short);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
         core.set_name(options.name);
@@ -78,8 +78,9 @@ impl LocalHeap {
     /// A block for a layout. Its content is anything, unless the heap is
     /// [zeroed](HeapOptions::zeroed). A block of 0 bytes has an address of its own, too.
     ///
-    /// Linux: none as a rule; for a new slab or a long block madvise(MADV_DONTNEED) at times.
-    /// Windows: as a rule none; `VirtualAlloc(MEM_COMMIT)` for pages that were never used.
+    /// Linux: as a rule none; mprotect for each 2 MiB of addresses that were never used; above 32
+    /// MiB at times mincore, and madvise about huge pages. Windows: as a rule none;
+    /// `VirtualAlloc(MEM_COMMIT)` for pages that were never used.
     ///
     /// # Errors
     /// - `LimitReached`: the heap would have more than it [may](HeapOptions::max_len).

@@ -22,6 +22,7 @@ pub struct HeapOptions {
     pub(super) name: Option<Name>,
     pub(super) is_zeroed: bool,
     pub(super) is_checked: bool,
+    pub(super) is_short: bool,
     pub(super) is_wiped: bool,
 }
 
@@ -34,6 +35,7 @@ impl HeapOptions {
             name: None,
             is_zeroed: false,
             is_checked: false,
+            is_short: false,
             is_wiped: false,
         }
     }
@@ -94,6 +96,12 @@ impl HeapOptions {
     #[doc(alias = "HEAP_TAIL_CHECKING_ENABLED")]
     pub const fn checked(mut self) -> Self {
         self.is_checked = true;
+        self.short_caches()
+    }
+
+    /// Caches of a few blocks, for who looks through them at each free.
+    pub(crate) const fn short_caches(mut self) -> Self {
+        self.is_short = true;
         self
     }
 
@@ -101,9 +109,8 @@ impl HeapOptions {
     /// [checked](Self::checked): for keys, and for what came from elsewhere. Blocks that go with
     /// the whole heap are not overwritten.
     pub const fn secure(mut self) -> Self {
-        self.is_checked = true;
         self.is_wiped = true;
-        self
+        self.checked()
     }
 
     /// A heap for one thread at a time.

@@ -68,7 +68,8 @@ pub struct Owner {
     pub start: NonNull<u8>,
     /// Its bytes.
     pub len: usize,
-    /// True if it is one long block, false if it is a slab of blocks of one size.
+    /// True if it is one long block; false if it is a slab, of blocks of one size, or the granule
+    /// that a thread's first blocks share.
     pub is_run: bool,
     /// The block that the address lies in; `None` for the rest at the end of a slab.
     pub block: Option<Block>,
@@ -112,7 +113,7 @@ pub fn owner_of(address: *const u8) -> Option<Owner> {
     loop {
         let from = first(ground, place)?;
         let seen = Seen::of(from.slab);
-        let owner = seen.owner(ground, from, address);
+        let owner = seen.has(from, place).then(|| seen.owner(ground, from, address)).flatten();
         // Another slab may have come there meanwhile.
         fence(Acquire);
         if Seen::of(from.slab) == seen {
@@ -132,8 +133,7 @@ fn first(ground: &'static Ground, place: Place) -> Option<Place> {
         }
         Kind::Slab | Kind::Run | Kind::Starter => place,
     };
-    let is_begin = matches!(from.slab.kind(), Kind::Slab | Kind::Run | Kind::Starter);
-    (is_begin && from.whole().contains(&place.granule)).then_some(from)
+    matches!(from.slab.kind(), Kind::Slab | Kind::Run | Kind::Starter).then_some(from)
 }
 
 /// What a record said.
@@ -147,15 +147,20 @@ struct Seen {
 
 impl Seen {
     fn of(slab: &Slab) -> Self {
-        let kind = slab.kind();
-        // What was written before the kind is there from here on. (2)
+        let head = slab.head();
+        // What was written before the head is there from here on. (2)
         fence(Acquire);
         let granules = slab.granules.get() as usize;
-        Seen { kind, core: slab.owner().checked_sub(1), class: slab.class(), granules }
+        Seen { kind: head.kind(), core: head.owner().checked_sub(1), class: head.class(), granules }
+    }
+
+    /// True if what begins at `from` reaches to `place`.
+    const fn has(&self, from: Place, place: Place) -> bool {
+        place.granule - from.granule < self.granules
     }
 
     fn owner(self, ground: &'static Ground, from: Place, address: NonNull<u8>) -> Option<Owner> {
-        let root = ground.core(self.core?).root();
+        let root = ground.core(self.core?).root_if_any()?;
         let at = |offset| NonNull::new(ground.place(from.granule).wrapping_add(offset));
         let (start, len) = (at(0)?, self.granules * GRANULE_LEN);
         let of_heap = Owner {
@@ -185,7 +190,8 @@ impl Seen {
             }
             (Kind::Starter, _) => {
                 let offset = ground.offset_in(from.granule, address);
-                let Some((start, class)) = ground.starter_of(from).block_with(offset) else {
+                let starter = &ground.core(self.core?).own.starter;
+                let Some((start, class)) = starter.block_with(offset) else {
                     return Some(of_heap);
                 };
                 let block = Block { start: at(start)?, usable_len: class.size() };

@@ -67,7 +67,7 @@ impl Place {
         let number = block_at(offset, self.slab.reciprocal.get());
         let is_block = self.slab.has_block(number, offset)
             && (!self.slab.is_starter()
-                || ground.starter_of(self).class_of_block(offset).is_some());
+                || ground.starter_of(self).is_some_and(|it| it.class_of_block(offset).is_some()));
         if !is_block {
             broken(Finding::NotABlock, block);
         }
@@ -85,7 +85,7 @@ impl Place {
                 slab.has_block(number, offset).then(|| class.size())
             }
             None if slab.is_starter() => {
-                ground.starter_of(from).class_of_block(offset).map(Class::size)
+                ground.starter_of(from)?.class_of_block(offset).map(Class::size)
             }
             None => (offset == 0).then(|| slab.granules.get() as usize * GRANULE_LEN),
         }

@@ -131,10 +131,14 @@ impl Visit {
         let (ground, common) = foundations()?;
         let core = adopted(ground).or_else(|| {
             let core = ground.take_core().ok()?;
-            core.begin(common.root(), 0);
+            // As long as it is in no heap nobody else wants it.
+            if !core.try_lock() {
+                ground.rest(core);
+                return None;
+            }
             core.own.starter.allow();
-            // Nobody else knows it.
-            core.try_lock().then_some(core)
+            core.begin(common.root(), 0, false);
+            Some(core)
         })?;
         let word = (&raw const *core).cast_mut().cast();
         if sys::call_at_thread_end(leave, word).is_err() {
@@ -376,8 +380,8 @@ impl Granule {
 
     /// Calls `visit` with the blocks in use of those parts of the heap that no other thread has at
     /// the moment: the part of this thread, those of threads that have ended, and the one for all.
-    /// Blocks of parts whose threads live are not shown, unless a thread that has ended had taken
-    /// them from there. `visit` may allocate and free, and may or may not be shown that.
+    /// Blocks of parts whose threads live are not shown, whoever uses them now: a block belongs to
+    /// the part that it was taken from. `visit` may allocate and free, and may or may not be shown that.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
         with_idle_parts(|held| held.walk(&mut visit));
@@ -415,6 +419,11 @@ fn with_idle_parts(mut work: impl FnMut(&Held)) {
     }
     let of_heap = ground.cores().filter(|core| core.root() == common.root());
     for core in of_heap.filter(|core| core.try_lock()) {
+        // It may have left the heap meanwhile.
+        if core.root() != common.root() {
+            core.unlock();
+            continue;
+        }
         // SAFETY: (1) the lock says so.
         let held = AtRest(unsafe { Held::new(ground, core) });
         work(&held.0);

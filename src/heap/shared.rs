@@ -83,7 +83,7 @@ impl Heap {
     pub(super) fn with(options: HeapOptions) -> Result<Self, Error> {
         let ground = ground()?;
         let core = ground.take_core()?;
-        core.begin(core.number(), options.granules_max);
+        core.begin(core.number(), options.granules_max, options.is_short);
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
         core.set_name(options.name);
@@ -156,7 +156,7 @@ impl Heap {
     fn put_core(&self, number: usize, old: u32) -> Result<(), Error> {
         let root = self.root();
         let core = self.ground.take_core()?;
-        core.begin(root, 0);
+        core.begin(root, 0, self.options.is_short);
         let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
         if self.cores[number].compare_exchange(old, core.mark(), done, failed).is_err() {
             self.ground.rest(core);
@@ -218,6 +218,32 @@ impl Heap {
     #[doc(alias("HeapFree", "free"))]
     pub unsafe fn deallocate(&self, block: NonNull<u8>) {
         let place = self.place_of(block);
+        self.free_at(place, block);
+    }
+
+    /// Gives a block back whose layout is known, from any thread. Whose it is has to be looked up
+    /// all the same; a layout that is not the block's is found in builds with debug assertions.
+    ///
+    /// # Safety
+    /// 1. As for [`deallocate`](Self::deallocate).
+    /// 2. `layout` is the one the block was allocated or last reallocated with.
+    ///
+    /// ```
+    /// use granule::heap::Heap;
+    /// use std::alloc::Layout;
+    /// let (heap, layout) = (Heap::new()?, Layout::new::<[u64; 4]>());
+    /// let block = heap.allocate(layout)?;
+    /// // SAFETY: (1), (2): it came from this heap with this layout, and is not used again.
+    /// unsafe { heap.deallocate_layout(block, layout) };
+    /// assert_eq!(heap.stats().blocks, 0);
+    /// # Ok::<(), granule::Error>(())
+    /// ```
+    pub unsafe fn deallocate_layout(&self, block: NonNull<u8>, layout: Layout) {
+        let place = self.place_of(block);
+        debug_assert!(
+            place.usable_len(self.ground, block).is_none_or(|len| layout.size() <= len),
+            "the block at {block:p} is shorter than {layout:?}"
+        );
         self.free_at(place, block);
     }
 

@@ -62,7 +62,7 @@ impl Head {
         self.0 as u32
     }
 
-    const fn kind(self) -> Kind {
+    pub(super) const fn kind(self) -> Kind {
         match (self.0 >> Self::KIND) as u8 {
             1 => Kind::Slab,
             2 => Kind::Run,
@@ -70,6 +70,11 @@ impl Head {
             4 => Kind::Starter,
             _ => Kind::Free,
         }
+    }
+
+    /// The class of the blocks; `None` for runs and starters.
+    pub(super) fn class(self) -> Option<Class> {
+        Class::of_number(self.class_or_none().number())
     }
 
     /// The class for the quick way, on which `NONE` needs no question.
@@ -158,7 +163,7 @@ impl Slab {
     /// The class of the blocks in this granule; `None` for runs and starters.
     #[inline]
     pub(super) fn class(&self) -> Option<Class> {
-        Class::of_number(self.head().class_or_none().number())
+        self.head().class()
     }
 
     #[inline]

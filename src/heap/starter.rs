@@ -3,16 +3,18 @@
 //!
 //! A slab for each class costs a page for each class, however few blocks it has. So the core of a
 //! thread begins with a starter: a granule whose cells of 128 bytes get a class when they are
-//! needed. A hundred threads with 64 sizes each need 10 pages each in place of 24.
+//! needed. A hundred threads with 64 sizes each need 11 pages each in place of 24.
 //!
-//! Its blocks are not taken back the quick way, because the record of the granule has no class:
-//! their bits are set at once. A class that has drawn twice goes on with slabs of its own, so that
-//! what is used again and again is quick. The starter goes back when none of its blocks is in use.
+//! A free without a size does not take its blocks back the quick way, because the record of the
+//! granule has no class: their bits are set at once. One with a layout, as Rust's is, puts them
+//! into the cache. A class that has drawn twice, or finds no room here, goes on with slabs of its
+//! own, so that what is used again and again is quick. The starter goes back when none of its
+//! blocks is in use.
 //!
 //! # Invariants (rule 7 of `slab.rs`)
-//! 1. A block of a class begins at a multiple of its size, as in a slab of that class, and lies in
-//!    cells of that class; each such place is a block. So alignments are kept, and the class of a
-//!    cell tells where its blocks begin.
+//! 1. A block of a class begins at a multiple of its size, as in a slab of that class, and all
+//!    cells that it touches are of that class; each such place is a block. So alignments are kept,
+//!    and the class of a cell tells where its blocks begin.
 //! 2. The record has the bits of a slab of the smallest class, one for each 8 bytes. Set are those
 //!    where a free block begins that is not in the owner's cache. `free` is the number of all bits
 //!    less that of the blocks that are in use or in the cache; it is never 0.
@@ -81,9 +83,9 @@ impl Starter {
     pub(super) fn class_of_block(&self, offset: usize) -> Option<Class> {
         let class = self.class_at(offset)?;
         let size = class.size();
-        let is_block = block_at(offset, class.reciprocal()) * size == offset
-            && self.class_at(offset + size - 1) == Some(class);
-        is_block.then_some(class)
+        let is_begin = block_at(offset, class.reciprocal()) * size == offset;
+        let mut cells = offset / CELL..=(offset + size - 1) / CELL;
+        (is_begin && cells.all(|cell| self.class_at(cell * CELL) == Some(class))).then_some(class)
     }
 
     /// The block that an offset lies in: where it begins, and its class.
@@ -147,9 +149,11 @@ fn ones(words: &[AtomicU64]) -> impl Iterator<Item = usize> + '_ {
 }
 
 impl Ground {
-    /// The starter that has a granule: its owner's.
-    pub(super) fn starter_of(&'static self, from: Place) -> &'static Starter {
-        &from.owner(self).own.starter
+    /// The starter that has a granule: its owner's. `None` if it is nobody's any more, for who only
+    /// looks.
+    pub(super) fn starter_of(&'static self, from: Place) -> Option<&'static Starter> {
+        let number = from.slab.owner().checked_sub(1)?;
+        Some(&self.core(number).own.starter)
     }
 
     /// The blocks of a starter that are in use or in the cache: their offsets and classes.
@@ -157,9 +161,15 @@ impl Ground {
         &'static self,
         from: Place,
     ) -> impl Iterator<Item = (usize, Class)> {
-        let (ours, theirs) = self.bits(from.slab);
-        let is_free = move |bit| bits::is_set(ours, bit) || bits::is_set(theirs, bit);
-        self.starter_of(from).blocks().filter(move |&(offset, _)| !is_free(unit(offset)))
+        // As many words as a starter has, whatever has the granule by now.
+        let count = Slab::words_of(shape()) as usize;
+        let words = self.words(from.slab.bits.get(), 2 * count);
+        let is_free = move |bit| {
+            let (ours, theirs) = words.split_at(count);
+            bits::is_set(ours, bit) || bits::is_set(theirs, bit)
+        };
+        let blocks = self.starter_of(from).into_iter().flat_map(Starter::blocks);
+        blocks.filter(move |&(offset, _)| !is_free(unit(offset)))
     }
 
     /// Bytes of the blocks that begin at some bits of a word of a slab or a starter.
@@ -169,7 +179,7 @@ impl Ground {
             true => {
                 let mask = [AtomicU64::new(mask)];
                 let offsets = ones(&mask).map(|bit| (word * BITS + bit) * shape().size());
-                let starter = self.starter_of(from);
+                let Some(starter) = self.starter_of(from) else { return 0 };
                 let classes = offsets.filter_map(|offset| starter.class_of_block(offset));
                 classes.map(Class::size).sum()
             }
@@ -209,11 +219,11 @@ impl Held {
             return None;
         }
         let new = self.take_slab(1, Slab::words_of(shape())).ok()?;
+        starter.used.set(0);
         new.slab.become_starter(self.core.mark(), shape());
         let (ours, theirs) = self.ground.bits(new.slab);
         ours.iter().chain(theirs).for_each(|word| word.store(0, Relaxed));
         new.slab.free.set(new.slab.blocks.get());
-        starter.used.set(0);
         starter.mark.set(new.granule as u32 + 1);
         self.link_in_all(new);
         Some(new)
@@ -322,6 +332,20 @@ mod tests {
         assert_eq!(heap.validate(), Ok(()));
         heap.trim();
         assert_eq!(heap.stats(), Default::default(), "the starter has gone back");
+    }
+
+    /// Blocks of 224 bytes that would begin in their own cells and end there, with another class in
+    /// between.
+    #[test]
+    fn what_lies_across_other_cells_is_no_block() {
+        for (size, between) in [(224, 16), (320, 16), (448, 16)] {
+            let heap = heap();
+            let sizes = [8, size, size, size, size, between, size];
+            let blocks = sizes.map(|size| take(&heap, size));
+            assert_eq!((heap.validate(), heap.stats().blocks), (Ok(()), blocks.len()), "{size}");
+            blocks.into_iter().for_each(|block| give(&heap, block));
+            assert_eq!(heap.validate(), Ok(()));
+        }
     }
 
     #[test]

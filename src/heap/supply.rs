@@ -271,7 +271,10 @@ impl Held {
         let count = behind.len();
         if self.charge(count).is_err() {
             self.trim();
-            self.charge(count)?;
+            if self.charge(count).is_err() {
+                // There may be room elsewhere, in the stock.
+                return Ok(false);
+            }
         }
         // Where the system refuses, another place may be ready.
         let is_done = self.ground.take_behind(behind).unwrap_or(false);

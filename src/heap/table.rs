@@ -5,8 +5,8 @@
 //! neighbours one may go downwards from where the other begins: what most programs touch of both
 //! has one page of the system's own tables then, and not two.
 //!
-//! So a process that locks all its memory (mlockall) gets as much as it uses and a step, and a core
-//! dump has no terabyte to look through.
+//! So a process that locks all its memory (mlockall) gets what it uses, a step, and the 4 MiB of
+//! the ground's bits; and a core dump has no terabyte to look through.
 
 use crate::ds::primitive::AtomicUsize;
 use crate::ds::primitive::Ordering::{AcqRel, Acquire};

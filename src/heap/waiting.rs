@@ -8,7 +8,7 @@
 //!
 //! # Invariants
 //! 1. What is emptied is no user's: the blocks that are announced and those that are free for the
-//!    owner are all there are, and the caches of the owner have none of them.
+//!    owner are all there are, each counted once, and the caches of the owner have none of them.
 //! 2. The owner takes no block out of a slab while it is emptied. Announced blocks he collects by
 //!    the rules of `ds::returned`. For those that were free already he writes how many are left,
 //!    then looks whether the slab is shut. Who empties shuts it, has all threads pass a barrier,
@@ -20,17 +20,32 @@
 //! for him.
 
 use super::ground::Ground;
+use super::held::freed_twice;
 use super::place::Place;
+use crate::ds::primitive::Ordering::{Acquire, Relaxed};
 use crate::ds::returned::{self, EMPTIED, WAITING};
 use crate::sys;
 
-/// Looks after a slab of which `count` blocks are announced, and maybe all others free.
+/// Looks after a slab of which `count` blocks are announced, and maybe all others free. Those that
+/// are given back just now are the bits of a word: `given`.
 #[cold]
 #[inline(never)]
-pub(super) fn look_after(ground: &'static Ground, from: Place, count: u32) {
+pub(super) fn look_after(ground: &'static Ground, from: Place, count: u32, given: (usize, u64)) {
     let announced = from.slab.announced();
     if keeps_memory(ground, from) || !returned::claim(announced, count) {
         return;
+    }
+    let (ours, theirs) = ground.bits(from.slab);
+    for (word, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        // A block that is counted two times may hide one that is in use. In this order: what is
+        // freed elsewhere was taken from the owner's bits before.
+        let theirs = theirs.load(Acquire);
+        let ours = ours.load(Relaxed);
+        let new = if word == given.0 { given.1 } else { 0 };
+        let twice = ours & theirs | (ours | theirs) & new;
+        if twice != 0 {
+            freed_twice(ground, from, word, twice);
+        }
     }
     let free = from.slab.blocks.get() - count;
     let flag = if ground.let_wait(from.whole().len()) {

@@ -48,7 +48,9 @@ impl Ground {
         }
         bits::set(self.dirty, &run);
         let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
-        let taken = self.taken_count.fetch_sub(run.len(), Relaxed) - run.len();
+        let taken = self.taken_count.fetch_sub(run.len(), Relaxed).wrapping_sub(run.len());
+        // The child of a fork that came while another thread emptied something may count it twice.
+        let taken = taken.cast_signed().max(0).cast_unsigned();
         self.taken.give(run);
         let allowance = self.allowance.load(Relaxed);
         let kept = KEPT_MIN.max(taken / KEPT_PART) + allowance;

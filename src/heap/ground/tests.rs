@@ -18,7 +18,7 @@ pub(in super::super) fn small(is_counted: bool) -> &'static Ground {
 
 pub(in super::super) fn core_of(ground: &'static Ground) -> Result<Held, Error> {
     let core = ground.take_core()?;
-    core.begin(core.number(), usize::MAX);
+    core.begin(core.number(), usize::MAX, false);
     // SAFETY: (1) nobody else has it.
     Ok(unsafe { Held::new(ground, core) })
 }

@@ -71,8 +71,8 @@ pub(crate) unsafe fn extend_area(
     done
 }
 
-/// What asks for the highest free addresses must not get those that another growth gives up for a
-/// moment: one at a time. Calls: AcquireSRWLockExclusive, ReleaseSRWLockExclusive.
+/// What asks for the highest free addresses here must not get those that another growth gives up
+/// for a moment: one at a time. Calls: AcquireSRWLockExclusive, ReleaseSRWLockExclusive.
 fn alone<T>(act: impl FnOnce() -> T) -> T {
     static LOCK: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
     let lock = LOCK.as_ptr().cast::<SRWLOCK>();
@@ -102,7 +102,7 @@ fn glue(section: usize, area: &mut Area, to: usize) -> Result<(), Errno> {
             Err(errno) if errno.0 == ERROR_INVALID_ADDRESS as i32 => last = errno,
             done => return done,
         }
-        yield_now(); // whoever is there may be another growth, between its two steps
+        yield_now(); // whoever is there may go again
     }
     Err(last)
 }

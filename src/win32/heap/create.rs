@@ -17,14 +17,14 @@ static PROCESS_HEAP: Once<usize> = Once::new();
 ///
 /// - `options`: [`HEAP_NO_SERIALIZE`] and [`HEAP_GENERATE_EXCEPTIONS`], which hold for every call
 ///   on the heap. Flags that are none are ignored, as Windows does.
-/// - `initial`: bytes to begin with, committed here and now and kept until the heap goes, rounded
-///   up to 64 KiB: see [`initial_len`](HeapOptions::initial_len).
+/// - `initial`: bytes to begin with, taken here and now (committed, where the system counts that)
+///   and kept until the heap goes, rounded up to 64 KiB: see [`initial_len`](HeapOptions::initial_len).
 /// - `maximum`: bytes, rounded up to 4096, that the heap may have, its blocks' bookkeeping as
 ///   Windows counts it included; blocks of 0x7fff8 bytes and more it does not have at all. 0: there
 ///   is no end.
 ///
 /// Windows, Linux: as for [`LocalHeap::new`](crate::heap::LocalHeap::new): as a rule no system
-/// call; for `initial` on Windows `VirtualAlloc(MEM_COMMIT)`.
+/// call; for `initial` `VirtualAlloc(MEM_COMMIT)`, on Linux mprotect.
 ///
 /// # Errors
 /// - `ERROR_INVALID_PARAMETER` (87): `initial` is more than `maximum`, and that is not 0.
@@ -59,7 +59,7 @@ pub fn HeapCreate(options: u32, initial: usize, maximum: usize) -> Result<HANDLE
     }
     let options = options & (HEAP_NO_SERIALIZE | HEAP_GENERATE_EXCEPTIONS);
     let no_heap = |error| Win32Error::with_cause(CALL, Reason::HeapFull, error);
-    let heap = HeapOptions::new().initial_len(initial).local().map_err(no_heap)?;
+    let heap = HeapOptions::new().initial_len(initial).short_caches().local().map_err(no_heap)?;
     record::add(Made { heap, budget: Budget::new(maximum), options })
         .map_err(|refusal| no_heap(refusal.error(Op::Allocate, 0, maximum)))
 }
