@@ -381,7 +381,8 @@ impl Granule {
     /// Calls `visit` with the blocks in use of those parts of the heap that no other thread has at
     /// the moment: the part of this thread, those of threads that have ended, and the one for all.
     /// Blocks of parts whose threads live are not shown, whoever uses them now: a block belongs to
-    /// the part that it was taken from. `visit` may allocate and free, and may or may not be shown that.
+    /// the part that it was taken from. `visit` may allocate and free, and may or may not be shown
+    /// that.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
         with_idle_parts(|held| held.walk(&mut visit));

@@ -18,7 +18,8 @@ static PROCESS_HEAP: Once<usize> = Once::new();
 /// - `options`: [`HEAP_NO_SERIALIZE`] and [`HEAP_GENERATE_EXCEPTIONS`], which hold for every call
 ///   on the heap. Flags that are none are ignored, as Windows does.
 /// - `initial`: bytes to begin with, taken here and now (committed, where the system counts that)
-///   and kept until the heap goes, rounded up to 64 KiB: see [`initial_len`](HeapOptions::initial_len).
+///   and kept until the heap goes, rounded up to 64 KiB: see
+///   [`initial_len`](HeapOptions::initial_len).
 /// - `maximum`: bytes, rounded up to 4096, that the heap may have, its blocks' bookkeeping as
 ///   Windows counts it included; blocks of 0x7fff8 bytes and more it does not have at all. 0: there
 ///   is no end.
