@@ -177,6 +177,10 @@ impl GrowMap {
         };
         // SAFETY: (1) it is so long.
         unsafe { sys::extend_area(writer.file, &mut writer.area, end) }.map_err(failed)?;
+        // On Windows it may have got another place.
+        self.shared.start = writer.area.start;
+        // SAFETY: (1) it is mapped now.
+        writer.record = unsafe { Record::at(writer.area.start) };
         writer.use_record(end);
         writer.limit = writer.room();
         Ok(())

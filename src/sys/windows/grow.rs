@@ -49,9 +49,10 @@ pub(crate) unsafe fn reserve_area(_: Backing, len: usize) -> Result<Area, Errno>
     Ok(Area { start, len, mapped: 0, rest: len })
 }
 
-/// Maps what is between the mapped part and `to`. ERROR_INVALID_ADDRESS: somebody else has taken
-/// the addresses behind it. Calls: CreateFileMappingW, VirtualFree, MapViewOfFileEx, VirtualAlloc,
-/// until it succeeds; CloseHandle.
+/// Maps what is between the mapped part and `to`. An area of which nothing is mapped yet may get
+/// another place by that. ERROR_INVALID_ADDRESS: somebody else has taken the addresses behind it.
+/// Calls: CreateFileMappingW, VirtualFree, MapViewOfFileEx, VirtualAlloc, until it succeeds;
+/// CloseHandle.
 ///
 /// # Safety
 /// 1. The area is one of this file, which is `to` bytes long at least.
@@ -102,9 +103,20 @@ fn glue(section: usize, area: &mut Area, to: usize) -> Result<(), Errno> {
             Err(errno) if errno.0 == ERROR_INVALID_ADDRESS as i32 => last = errno,
             done => return done,
         }
+        if area.mapped == 0 && area.rest == 0 {
+            move_elsewhere(area);
+        }
         yield_now(); // whoever is there may go again
     }
     Err(last)
+}
+
+/// Nobody knows yet where the area is: other addresses will do.
+fn move_elsewhere(area: &mut Area) {
+    // SAFETY: (1) the system picks free addresses.
+    if let Ok(start) = unsafe { allocate(0, area.len, MEM_RESERVE | TOP_DOWN, PAGE_NOACCESS) } {
+        (area.start, area.rest) = (start, area.len);
+    }
 }
 
 /// The first address that is not mapped.
