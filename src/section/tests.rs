@@ -5,7 +5,7 @@ use crate::error::{Call, Error, ErrorKind, Op};
 use crate::sys;
 use crate::sys::inject::{Plan, Session};
 use crate::vm::Reservation;
-use crate::vm::tests::stage::{Absorbed, play};
+use crate::vm::tests::stage::{Absorbed, in_own_process, play};
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::path::PathBuf;
 use std::vec::Vec;
@@ -158,6 +158,10 @@ fn a_copy_that_is_committed() {
 
 #[test]
 fn a_map_that_grows() {
+    in_own_process("section::tests::a_map_that_grows", play_a_map_that_grows);
+}
+
+fn play_a_map_that_grows() {
     let zeros = "zeros are written instead";
     let tried = "it is tried again, with addresses or without";
     let rare = |op, call, why| Absorbed::by(op, call, why).on_some_systems();
@@ -199,6 +203,11 @@ fn a_map_that_grows() {
 /// Whatever is refused, once or from then on: when it is not refused any more, the map grows.
 #[test]
 fn a_growth_that_was_refused_can_be_had_later() {
+    let name = "section::tests::a_growth_that_was_refused_can_be_had_later";
+    in_own_process(name, refuse_growths);
+}
+
+fn refuse_growths() {
     let grow = |plan: Plan| {
         let Plan { nth, count, choice } = plan;
         let path = OwnFile::new(&std::format!("grow-later-{nth}-{count}-{choice}"), 1000);
@@ -233,6 +242,10 @@ fn a_growth_that_was_refused_can_be_had_later() {
 /// lost, and a write to the file that is refused is told.
 #[test]
 fn a_map_that_looks_ahead() {
+    in_own_process("section::tests::a_map_that_looks_ahead", play_a_map_that_looks_ahead);
+}
+
+fn play_a_map_that_looks_ahead() {
     if !sys::CAN_POPULATE {
         return std::println!("skipped: nothing is brought in ahead here");
     }
