@@ -84,17 +84,13 @@ impl Ground {
     pub(in super::super) fn empty_for_owner(&self, run: Range<usize>) {
         let count = run.len();
         self.taken_count.fetch_sub(count, Relaxed);
-        if self.memory.empty(Self::bytes(&run)).is_ok() {
-            self.huge.forget(&self.memory, &run);
+        if self.discard(&run) {
             self.missed.fetch_add(count, Relaxed);
             let allowance = self.allowance.load(Relaxed);
             self.allowance.store(allowance.saturating_sub(count.div_ceil(4)), Relaxed);
             return;
         }
         // As it is with those that are free.
-        if let Some(ready) = self.ready {
-            bits::clear(ready, &run);
-        }
         bits::set(self.dirty, &run);
         self.idle.fetch_add(count, Relaxed);
     }
@@ -172,16 +168,25 @@ impl Ground {
     /// Empties granules that were taken for that, and gives them back; false if the system does not
     /// take their memory. Then they stay dirty, and are committed again before they are used.
     fn empty(&self, run: Range<usize>) -> bool {
-        let is_done = self.memory.empty(Self::bytes(&run)).is_ok();
+        let is_done = self.discard(&run);
         if is_done {
-            self.huge.forget(&self.memory, &run);
             let count = bits::clear(self.dirty, &run);
             self.idle.fetch_sub(count, Relaxed);
             self.missed.fetch_add(count, Relaxed);
-        } else if let Some(ready) = self.ready {
-            bits::clear(ready, &run);
         }
         self.taken.give(run);
+        is_done
+    }
+
+    /// Has the system take the memory of granules; false if it does not. Then they are committed
+    /// again before they are used, where that is counted.
+    fn discard(&self, run: &Range<usize>) -> bool {
+        let is_done = self.memory.empty(Self::bytes(run)).is_ok();
+        if is_done {
+            self.huge.forget(&self.memory, run);
+        } else if let Some(ready) = self.ready {
+            bits::clear(ready, run);
+        }
         is_done
     }
 }
