@@ -1,11 +1,11 @@
 //! Floor 4, uses floors 0 to 2. What both kinds of heaps do with one block of theirs.
 
-use super::class::Class;
-use super::ground::Ground;
+use super::class::{Class, GRANULE_LEN};
 use super::held::Held;
 use super::place::Place;
 use super::report::{Finding, broken};
 use super::slab::Kind;
+use super::supply::Take;
 use crate::ds::primitive::Ordering::Relaxed;
 use crate::error::{Error, ErrorKind, Op};
 use core::alloc::Layout;
@@ -14,8 +14,8 @@ use core::ptr::NonNull;
 /// The largest block: what the largest `Layout` has.
 pub(super) const LEN_MAX: usize = isize::MAX as usize;
 
-/// Bytes of a block that gets room to grow when it has to move.
-const ROOMY: usize = 16 << 20;
+/// Bytes of a block that gets room to grow when it has to move, and takes its pages along.
+pub(super) const ROOMY: usize = 16 << 20;
 
 impl Held {
     /// A block for a layout; its content is anything.
@@ -35,12 +35,13 @@ impl Held {
 
     /// A block for a layout in place of one that is too short. If it is long it will probably get
     /// longer still, as vectors do: it stands where there is room for that, so that the next times
-    /// are done where it is.
-    pub(super) fn allocate_grown(&self, layout: Layout) -> Result<NonNull<u8>, Error> {
+    /// are done where it is. `kept` bytes of content will come to it.
+    pub(super) fn allocate_grown(&self, layout: Layout, kept: usize) -> Result<NonNull<u8>, Error> {
         if layout.size() < ROOMY {
             return self.allocate_layout(layout);
         }
-        let run = self.allocate_run_by(layout.size(), layout.align(), Ground::take_with_room);
+        let take = Take::Roomy(self.ground.movable(kept) / GRANULE_LEN);
+        let run = self.allocate_run_by(layout.size(), layout.align(), take);
         run.map(|(block, _)| block)
     }
 

@@ -24,8 +24,10 @@
 //!    its owner's, and has its `dirty` bit if the system refused. Neither is counted as taken until
 //!    the owner has come for it.
 //!
-//! What of it stays with the process is in `ground::stays`; for huge pages see `huge`.
+//! What of it stays with the process is in `ground::stays`, how blocks get another place in
+//! `ground::carried`; for huge pages see `huge`.
 
+mod carried;
 mod stays;
 
 use super::class::GRANULE_LEN;
@@ -102,6 +104,8 @@ pub(super) struct Ground {
     /// See the module.
     allowance: AtomicUsize,
     spares: AtomicUsize,
+    /// See `carried`.
+    pieces: AtomicUsize,
     /// No word of bits at or above was ever used.
     high: AtomicUsize,
 }
@@ -209,6 +213,7 @@ impl Ground {
             missed: AtomicUsize::new(0),
             allowance: AtomicUsize::new(0),
             spares: AtomicUsize::new(0),
+            pieces: AtomicUsize::new(0),
             high: AtomicUsize::new(0),
         })
     }
@@ -305,12 +310,13 @@ impl Ground {
             let (addr, len) = (self.base.addr().get(), count.saturating_mul(GRANULE_LEN));
             return Err(Error::new(Op::Allocate, ErrorKind::NoAddressSpace, addr, len, 0));
         };
-        let dirty = self.receive(first..first + count)?;
+        let dirty = self.receive(first..first + count, 0)?;
         Ok((first, dirty == 0))
     }
 
     /// The same in the middle of a place three times as long, if there is one: what is behind is
-    /// free at first, and what is before it as well, where the next slabs go.
+    /// free at first, and what is before it as well, where the next slabs go. The memory of the
+    /// first `moved` granules will come from elsewhere: as a whole, if they lie as huge pages do.
     ///
     /// # Errors
     /// As for [`take`](Self::take).
@@ -318,7 +324,9 @@ impl Ground {
         &self,
         count: usize,
         align: usize,
+        moved: usize,
     ) -> Result<(usize, bool), Error> {
+        let align = if moved > 0 { align.max(CHUNK) } else { align };
         let (room, phase) = (count.next_multiple_of(align), self.phase(align));
         let len = count.saturating_add(2 * room);
         // Of a small ground others may need what is taken for this moment.
@@ -328,7 +336,7 @@ impl Ground {
         let run = start + room..start + room + count;
         self.taken.give(start..run.start);
         self.taken.give(run.end..start + len);
-        let dirty = self.receive(run.clone())?;
+        let dirty = self.receive(run.clone(), moved)?;
         Ok((run.start, dirty == 0))
     }
 
@@ -345,12 +353,12 @@ impl Ground {
         if run.end > self.slabs.count() || !self.taken.take_at(run.clone()) {
             return Ok(false);
         }
-        self.receive(run).map(|_| true)
+        self.receive(run, 0).map(|_| true)
     }
 
     /// Makes a run that was just taken ready to be used, or gives it back; says how many granules
-    /// of it are dirty.
-    fn receive(&self, run: Range<usize>) -> Result<usize, Error> {
+    /// of it are dirty. The first `moved` need no huge pages.
+    fn receive(&self, run: Range<usize>, moved: usize) -> Result<usize, Error> {
         let fresh = self.make_ready(&run).inspect_err(|_| self.taken.give(run.clone()))?;
         self.high.fetch_max(run.end.div_ceil(BITS), Relaxed);
         self.taken_count.fetch_add(run.len(), Relaxed);
@@ -360,8 +368,12 @@ impl Ground {
         }
         if !fresh.is_empty() || dirty == 0 && run.len() >= CHUNK {
             // What was made ready on the way to a distant run is not in use.
-            let begin = fresh.start.max(run.start / CHUNK * CHUNK);
-            let clean = if fresh.is_empty() { run } else { begin..fresh.end };
+            let begin = match moved {
+                0 => fresh.start.max(run.start / CHUNK * CHUNK),
+                _ => run.start + moved,
+            };
+            let clean =
+                if fresh.is_empty() { run.start + moved..run.end } else { begin..fresh.end };
             self.huge.consider(self, clean);
         }
         Ok(dirty)

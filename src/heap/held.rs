@@ -200,7 +200,7 @@ impl Held {
 
     /// Granules that count, with so many words of bits, for something that the caller makes them.
     pub(super) fn take_slab(&self, granules: usize, words: u32) -> Result<Place, Error> {
-        let (first, _) = self.obtain(granules, 1, Ground::take)?;
+        let (first, _) = self.obtain(granules, 1, Take::Plain)?;
         let new = self.place(first);
         let told = self.ground.words_for(new.slab, words);
         told.inspect_err(|_| self.give_granules(first..first + granules))?;
@@ -350,7 +350,7 @@ impl Held {
         len: usize,
         align: usize,
     ) -> Result<(NonNull<u8>, bool), Error> {
-        self.allocate_run_by(len, align, Ground::take)
+        self.allocate_run_by(len, align, Take::Plain)
     }
 
     /// The same, of granules that the ground gives in some way.
@@ -387,6 +387,7 @@ impl Held {
         } else if new < old {
             // The record first: in a process that is forked here it must not tell too much.
             slab.granules.set(new as u32);
+            self.ground.cut_moved(self.place(granule), granule + new);
             self.give_granules(granule + new..granule + old);
         }
         Ok(true)

@@ -152,6 +152,14 @@ impl Huge {
         }
     }
 
+    /// New memory was laid over a run, of which nothing was advised yet. (1)
+    pub(super) fn renewed(&self, memory: &Reservation, run: &Range<usize>) {
+        self.forget(memory, run);
+        if self.asked.is_some() {
+            let _ = memory.advise_range(bytes(run), Advice::NoHugePages);
+        }
+    }
+
     fn forget_chunks(&self, memory: &Reservation, asked: &[AtomicU64], chunks: &Range<usize>) {
         if bits::clear(asked, chunks) > 0 {
             // If the system refuses, the kernel may fill up what is cold; no more than that.

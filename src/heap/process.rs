@@ -303,6 +303,8 @@ impl Granule {
     /// Makes a block longer or shorter; where it stands if it can be, else its content moves to a
     /// new one and this one is given back. What is new has any content.
     ///
+    /// Linux: mremap for 16 MiB and more, so that nothing is copied; a copy elsewhere.
+    ///
     /// # Errors
     /// As for [`allocate`](Self::allocate), and `OutOfRange`: `size` is too long for a layout. The
     /// block is as it was.
@@ -323,13 +325,13 @@ impl Granule {
         {
             return Ok(block);
         }
+        let kept = layout.size().min(size);
         let moved = match Visit::begin_or_enter() {
-            Some(visit) => visit.held().allocate_grown(new)?,
+            Some(visit) => visit.held().allocate_grown(new, kept)?,
             None => common()?.allocate(new)?,
         };
-        let kept = layout.size().min(size);
-        // SAFETY: both are in use and long enough, and the new one is another block.
-        unsafe { block.copy_to_nonoverlapping(moved, kept) };
+        // SAFETY: (1) both are in use and long enough, two blocks; (2) it is given back.
+        unsafe { ground()?.carry(block, moved, kept) };
         // SAFETY: (1) and (2).
         unsafe { self.deallocate(block) };
         Ok(moved)

@@ -251,6 +251,8 @@ impl Heap {
     /// new one and this one is given back. What is new has any content, or reads zero in a
     /// [zeroed](HeapOptions::zeroed) heap.
     ///
+    /// Linux: mremap for 16 MiB and more, so that nothing is copied; a copy elsewhere.
+    ///
     /// # Errors
     /// As for [`allocate`](Self::allocate), and `OutOfRange`: `size` is too long for a layout. The
     /// block is as it was.
@@ -271,9 +273,9 @@ impl Heap {
         let moved = if self.resize_in_place(place, new)? {
             block
         } else {
-            let moved = self.within_limit(|held| held.allocate_grown(new))?;
-            // SAFETY: both are in use and long enough, and the new one is another block.
-            unsafe { block.copy_to_nonoverlapping(moved, kept) };
+            let moved = self.within_limit(|held| held.allocate_grown(new, kept))?;
+            // SAFETY: (1) both are in use and long enough, two blocks; (2) it is given back.
+            unsafe { self.ground.carry(block, moved, kept) };
             self.free_at(place, block);
             moved
         };

@@ -19,6 +19,7 @@
 //!    first are of kind `Inside`, and know how far away that is.
 //! 6. Those of them that belong to the stock of the heap (`supply`) are not free there.
 //! 7. The starter of a core keeps the rules of its file.
+//! 8. `moved` is 0 but for runs. It is written by who has the block, its owner or not.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
@@ -104,8 +105,13 @@ pub(super) struct Slab {
     pub(super) in_class: Links,
     /// Neighbours in the list of all.
     pub(super) in_all: Links,
+    /// What has become of a run's memory: see `ground::carried`.
+    pub(super) moved: Field,
     line: Line,
 }
+
+/// In `moved`: this run has given all its pages away, and reads zero.
+pub(super) const VACATED: u32 = 1 << 31;
 
 /// What others write.
 #[derive(Debug, Default)]
@@ -180,6 +186,11 @@ impl Slab {
     #[inline]
     pub(super) fn is_starter(&self) -> bool {
         self.kind() == Kind::Starter
+    }
+
+    /// True if its content has gone elsewhere, page by page.
+    pub(super) fn is_vacated(&self) -> bool {
+        self.moved.get() & VACATED != 0
     }
 
     /// True if block `number` begins at `offset`.

@@ -27,8 +27,14 @@ use crate::ds::runs::Runs;
 use crate::error::{Error, ErrorKind, Op};
 use core::ops::Range;
 
-/// How the ground gives granules: `Ground::take`, or `take_with_room`.
-pub(super) type Take = fn(&Ground, usize, usize) -> Result<(usize, bool), Error>;
+/// How the ground gives granules.
+#[derive(Clone, Copy)]
+pub(super) enum Take {
+    /// By `Ground::take`.
+    Plain,
+    /// By `Ground::take_with_room`, for content of which so many granules will be moved there.
+    Roomy(usize),
+}
 
 /// What a heap was made with. Zero is none.
 pub(super) struct Stock {
@@ -244,7 +250,10 @@ impl Held {
         self.charge(count)?;
         let taken = match self.take_spare(count, align) {
             Some(spare) => Ok((spare, false)),
-            None => take(self.ground, count, align),
+            None => match take {
+                Take::Plain => self.ground.take(count, align),
+                Take::Roomy(moved) => self.ground.take_with_room(count, align, moved),
+            },
         };
         taken.inspect_err(|_| self.uncharge(count))
     }

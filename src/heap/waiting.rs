@@ -62,8 +62,7 @@ pub(super) fn look_after(ground: &'static Ground, from: Place, count: u32, given
 /// True if the memory stays in any case: of a starter, which is little, and of what a heap began
 /// with.
 fn keeps_memory(ground: &'static Ground, from: Place) -> bool {
-    let root = ground.core(from.owner(ground).root());
-    from.slab.is_starter() || root.stock().has(from.granule)
+    from.slab.is_starter() || ground.is_stock(from)
 }
 
 /// Keeps the owner from taking blocks, if `free` of them are still there. (2)

@@ -22,6 +22,7 @@
 //! ```
 
 mod cache;
+mod carry;
 mod faults;
 mod grow;
 pub(crate) mod inject;
@@ -59,6 +60,7 @@ pub(crate) use windows::*;
 
 use crate::ds::extents::Extents;
 pub use cache::CacheState;
+pub(crate) use carry::Carried;
 pub use faults::Cause;
 pub(crate) use faults::{Answer, Fault, FaultHook};
 pub(crate) use grow::Area;

@@ -5,7 +5,7 @@ use super::reservation::Reservation;
 use super::states::PageState;
 use crate::addr::Pages;
 use crate::error::{Error, ErrorKind, Op};
-use crate::sys::{self, Access, Advice, Protection};
+use crate::sys::{self, Access, Advice, Carried, Protection};
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
@@ -193,6 +193,42 @@ impl Reservation {
         let (ptr, len) = self.place(call.pages);
         // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
         unsafe { sys::empty(ptr, len) }.map_err(|errno| call.failed(errno))
+    }
+
+    /// The same with new memory for addresses that other memory was [carried](Self::carry) to: they
+    /// are a part of the reservation's mapping again. Lazily committed reservations only.
+    ///
+    /// Linux: madvise(MADV_COLD), which says whether they are locked; mmap. Others: as for `empty`.
+    pub(crate) fn renew(&self, range: Range<usize>) -> Result<(), Error> {
+        let call = self.call(Op::Discard, range)?;
+        let (ptr, len) = self.place(call.pages);
+        // SAFETY: (1) `call` keeps the range inside; the content is the caller's to lose.
+        unsafe { sys::renew(ptr, len) }.map_err(|errno| call.failed(errno))
+    }
+
+    /// Moves the content of a range to the one that begins at `to`, which loses its own, and says
+    /// how. For reservations without a table of states that commit lazily.
+    ///
+    /// Linux: mremap, piece by piece where that can be; the rest is copied, as all of it elsewhere.
+    ///
+    /// # Errors
+    /// `OutOfRange`: one of the two is not inside, or nothing is behind the first, or they overlap.
+    ///
+    /// # Safety
+    /// 1. Both are committed to be read and written, and nobody else uses them during the call.
+    pub(crate) unsafe fn carry(&self, from: Range<usize>, to: usize) -> Result<Carried, Error> {
+        let there = to..to.saturating_add(from.len());
+        let is_apart = from.end <= there.start || there.end <= from.start;
+        if !is_apart || from.end >= self.len() {
+            let addr = self.base().wrapping_add(to);
+            return Err(Error::new(Op::Allocate, ErrorKind::OutOfRange, addr, from.len(), 0));
+        }
+        let call = self.call(Op::Allocate, there)?;
+        let (to, _) = self.place(call.pages);
+        let (from, len) = self.place(self.call(Op::Allocate, from)?.pages);
+        // SAFETY: (1) inside, apart, and the reservation goes on behind; the caller's (1). (2) the
+        // caller's (1).
+        Ok(unsafe { sys::carry(from, to, len) })
     }
 
     /// Tells the system how some pages will be used, whatever their state. It holds until they are

@@ -46,9 +46,12 @@ impl Ground {
         for granule in run.clone() {
             self.slab(granule).become_free();
         }
+        let taken = self.taken_count.fetch_sub(run.len(), Relaxed).wrapping_sub(run.len());
+        if self.end_move(&run) {
+            return self.taken.give(run);
+        }
         bits::set(self.dirty, &run);
         let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
-        let taken = self.taken_count.fetch_sub(run.len(), Relaxed).wrapping_sub(run.len());
         // The child of a fork that came while another thread emptied something may count it twice.
         let taken = taken.cast_signed().max(0).cast_unsigned();
         self.taken.give(run);
@@ -107,6 +110,7 @@ impl Ground {
         for granule in run.clone() {
             self.slab(granule).become_free();
         }
+        self.end_move(&run);
         self.taken.give(run);
     }
 

@@ -130,14 +130,14 @@ fn refuse_to_be_emptied(ground: &'static Ground) {
 fn with_room_there_is_as_much_free_on_both_sides() {
     let ground = small(false);
     ground.take(3, 1).expect("room");
-    let (first, _) = ground.take_with_room(20, 4).expect("room");
+    let (first, _) = ground.take_with_room(20, 4, 0).expect("room");
     assert!(ground.place(first).addr().is_multiple_of(4 * GRANULE_LEN), "granule {first}");
     assert!(first >= 3 + 20, "the next small ones go below");
     assert_eq!(ground.take(1, 1).expect("room").0, 3);
     assert!(ground.take_behind(first + 20..first + 40).expect("memory"), "it grows where it is");
-    assert!(ground.take_with_room(SMALL_LEN / 2, 1).is_ok(), "without, if there is none");
-    assert!(ground.take_with_room(SMALL_LEN, 1).is_err());
-    assert!(ground.take_with_room(usize::MAX / 2, 1).is_err());
+    assert!(ground.take_with_room(SMALL_LEN / 2, 1, 0).is_ok(), "without, if there is none");
+    assert!(ground.take_with_room(SMALL_LEN, 1, 0).is_err());
+    assert!(ground.take_with_room(usize::MAX / 2, 1, 0).is_err());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod cache;
+mod carry;
 mod channel;
 mod copies;
 mod fault;
@@ -40,6 +41,7 @@ mod watch;
 
 pub(crate) use super::keys::call_at_thread_end;
 pub(crate) use cache::cache_state;
+pub(crate) use carry::{carry, renew};
 pub(crate) use channel::tell;
 pub(crate) use copies::{first_copies, forget_copies};
 pub use fault::SignalAction;

@@ -87,9 +87,20 @@ pub(crate) fn explain(op: Op, errno: Errno) -> ErrorKind {
 }
 
 pub(super) unsafe fn mmap_none(addr: usize, len: usize, flags: usize) -> Result<usize, Errno> {
+    // SAFETY: the caller's.
+    unsafe { mmap_as(addr, len, Protection::NoAccess, flags) }
+}
+
+pub(super) unsafe fn mmap_as(
+    addr: usize,
+    len: usize,
+    protection: Protection,
+    flags: usize,
+) -> Result<usize, Errno> {
+    let args = [addr, len, prot_bits(protection), flags, usize::MAX, 0];
     // SAFETY: an anonymous mapping; `flags` replaces existing pages only where the caller of the
     // verb owns them.
-    unsafe { syscall(libc::SYS_mmap, [addr, len, libc::PROT_NONE as usize, flags, usize::MAX, 0]) }
+    unsafe { syscall(libc::SYS_mmap, args) }
 }
 
 unsafe fn munmap(addr: usize, len: usize) -> Result<(), Errno> {

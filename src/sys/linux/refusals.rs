@@ -85,10 +85,13 @@ pub(crate) const fn refusals(call: Call) -> &'static [i32] {
 
 /// Writes into the ledger what a call that was made has changed.
 pub(super) fn note(call: Call, args: [usize; 6], answer: Result<usize, Errno>) {
-    let [first, second, third, ..] = args;
+    let [first, second, third, flags, ..] = args;
+    let stays = flags & libc::MREMAP_DONTUNMAP as usize != 0;
     match (call, answer) {
         (Call::Mmap, Ok(addr)) => inject::mapped(addr, second),
         (Call::Munmap, Ok(_)) => inject::unmapped(first, second),
+        // Both places stay mapped.
+        (Call::Mremap, Ok(_)) if stays => {}
         (Call::Mremap, Ok(addr)) => {
             inject::unmapped(first, second);
             inject::mapped(addr, third);

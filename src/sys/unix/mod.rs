@@ -28,6 +28,7 @@ mod thread;
 pub(crate) mod truth;
 mod watch;
 
+pub(crate) use super::carry::copy as carry;
 pub(crate) use super::keys::call_at_thread_end;
 pub(crate) use faults::{
     Context, abort, on_roomy_stack, watch_faults, without_signals, write_error, yield_now,
@@ -52,6 +53,7 @@ pub(crate) use memory::{
     reserve_near, resident, stack_room, thread_id, touched, undiscard, unguard_many, unlock,
 };
 pub(crate) use mirror::{mirror, unmirror};
+pub(crate) use pages::empty as renew;
 pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,

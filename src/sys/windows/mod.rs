@@ -29,6 +29,7 @@ pub(crate) mod truth;
 mod vectored;
 mod watch;
 
+pub(crate) use super::carry::copy as carry;
 pub(crate) use grow::{
     extend_area, extend_file, flush_area, punch_hole, release_area, reserve_area, sync_file,
     sync_range, write_file,
@@ -49,6 +50,7 @@ pub(crate) use memory::{
     unguard_many, unlock,
 };
 pub(crate) use mirror::{generation, mirror, unmirror};
+pub(crate) use pages::empty as renew;
 pub(crate) use pages::{
     RELEASES_PARTS, commit, decommit, discard, empty, error_kind, explain, guard, protect, release,
     reserve, reserve_at, unguard,
