@@ -11,15 +11,19 @@
 //! 1. The ground begins with small pages, whatever the system's habit is (MADV_NOHUGEPAGE), up to
 //!    32 MiB; most programs never need more, and pay one call for this.
 //! 2. Above that, whenever memory that was not used before is taken, a chunk of 2 MiB or more of
-//!    it at once, some chunks of what is taken already are looked at (mincore). Four in a row have
-//!    to be dense: seven of eight pages that are taken are memory. A program that takes much and
-//!    touches little of it is never given huge pages.
-//! 3. Then the new chunks are asked for (MADV_HUGEPAGE): at first one, and twice as many each time
-//!    that goes well. The first page of them is touched at once, against the clock. If that took
-//!    longer than half a millisecond, huge pages are dear at the moment: nothing is asked for while
-//!    the next 100 MiB are taken, for each half of a millisecond. A chunk of small pages takes as
-//!    long, about, so that trials cost at most a fiftieth of what the faults cost anyway.
-//! 4. A chunk of which memory is given back becomes one of small pages again (MADV_NOHUGEPAGE), so
+//!    it at once, some chunks of what has been taken for long are looked at (mincore), two for each
+//!    new one, by turns. A chunk is dense if seven of eight pages that are taken are memory. A
+//!    program that takes much and touches little of it is never given huge pages.
+//! 3. A dense chunk all of which is taken is asked for (MADV_HUGEPAGE). That costs the program
+//!    nothing: the kernel's own thread, khugepaged, makes a huge page of it when it comes by. A
+//!    long-running program that goes to and fro in its memory gains; a short one has ended before.
+//! 4. If four in a row were dense the new chunks are asked for, too: at first one, and twice as many
+//!    each time that goes well. The first page of them is touched at once, against the clock. If
+//!    that took longer than half a millisecond, huge pages are dear at the moment: no new chunk is
+//!    asked for while the next 100 MiB are taken, for each half of a millisecond. A chunk of small
+//!    pages takes as long, about, so that trials cost at most a fiftieth of what the faults cost
+//!    anyway.
+//! 5. A chunk of which memory is given back becomes one of small pages again (MADV_NOHUGEPAGE), so
 //!    that the kernel does not fill up what is cold. It may be asked for when all of it is taken
 //!    anew.
 //!
@@ -41,6 +45,14 @@ pub(super) const CHUNK: usize = (2 << 20) / GRANULE_LEN;
 const SMALL_CHUNKS: usize = 16;
 /// Dense chunks in a row.
 const DENSE_ENOUGH: usize = 4;
+/// Looks for each new chunk, and at most at once; and chunks that are passed by meanwhile.
+const LOOKS: usize = 2;
+const LOOKS_MAX: usize = 8;
+const PASSED_MAX: usize = 256;
+/// The part of what was used that is not old: the last chunks.
+const YOUNG_PART: usize = 16;
+/// Chunks that are asked for without one beside them: each is a mapping of its own.
+const ISLANDS_MAX: usize = 1 << 10;
 /// The most that is asked for at once.
 const TRUST_MAX: usize = 64;
 /// Nanoseconds that the first touch may take.
@@ -61,6 +73,8 @@ pub(super) struct Huge {
     skip: AtomicUsize,
     /// Where the next look goes.
     turn: AtomicUsize,
+    /// Chunks that were asked for alone.
+    islands: AtomicUsize,
 }
 
 impl Huge {
@@ -75,6 +89,7 @@ impl Huge {
             trust: AtomicUsize::new(1),
             skip: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
+            islands: AtomicUsize::new(0),
         }
     }
 
@@ -85,14 +100,15 @@ impl Huge {
         let chunks = clean.start.div_ceil(CHUNK)..clean.end / CHUNK;
         let Some(asked) = self.asked.filter(|_| !chunks.is_empty()) else { return };
         let used = ground.used().end / CHUNK;
-        if used < SMALL_CHUNKS || self.passes(chunks.len()) {
+        if used < SMALL_CHUNKS {
             return;
         }
-        let looks = chunks.len().min(DENSE_ENOUGH);
-        if !(0..looks).all(|_| self.look(ground, used, &chunks)) {
-            return;
-        }
-        if self.dense.load(Relaxed) >= DENSE_ENOUGH {
+        let old = used - used / YOUNG_PART;
+        let looks = (LOOKS * chunks.len()).min(LOOKS_MAX);
+        let by_turns = (0..PASSED_MAX).map(|_| self.next_of(old));
+        let unasked = by_turns.filter(|&chunk| !is_asked(asked, chunk) && !chunks.contains(&chunk));
+        unasked.take(looks).for_each(|chunk| self.look(ground, asked, chunk));
+        if !self.passes(chunks.len()) && self.dense.load(Relaxed) >= DENSE_ENOUGH {
             let trust = self.trust.load(Relaxed);
             self.ask(ground.memory(), asked, chunks.start..chunks.end.min(chunks.start + trust));
         }
@@ -105,25 +121,45 @@ impl Huge {
         skip > 0
     }
 
-    /// Rule 2: looks at a chunk of those in use, not at new ones; false if it is not dense.
-    fn look(&self, ground: &Ground, used: usize, new: &Range<usize>) -> bool {
-        // A stride that is no fraction of any number of chunks comes by everywhere.
-        let turn = self.turn.load(Relaxed).wrapping_add(0x9E37_79B9);
-        self.turn.store(turn, Relaxed);
-        let chunk = turn % used;
+    /// The chunk whose turn it is, of the first `old`.
+    fn next_of(&self, old: usize) -> usize {
+        let turn = self.turn.load(Relaxed);
+        let chunk = if turn < old { turn } else { 0 };
+        self.turn.store(chunk + 1, Relaxed);
+        chunk
+    }
+
+    /// Rule 2: looks at a chunk that is old.
+    fn look(&self, ground: &Ground, asked: &[AtomicU64], chunk: usize) {
         let granules = granules(&(chunk..chunk + 1));
         let taken = ground.taken_in(&granules);
         // Of little there is little to learn.
-        if new.contains(&chunk) || taken < CHUNK / 2 {
-            return true;
+        if taken < CHUNK / 2 {
+            return;
         }
         let resident = ground.memory().resident_len(bytes(&granules)).unwrap_or(0);
         let is_dense = resident * 8 >= taken * GRANULE_LEN * 7;
         self.dense.store(if is_dense { self.dense.load(Relaxed) + 1 } else { 0 }, Relaxed);
-        is_dense
+        if is_dense && taken == CHUNK {
+            self.ask_later(ground.memory(), asked, chunk);
+        }
     }
 
     /// Rule 3.
+    fn ask_later(&self, memory: &Reservation, asked: &[AtomicU64], chunk: usize) {
+        let is_island = !(chunk > 0 && is_asked(asked, chunk - 1) || is_asked(asked, chunk + 1));
+        if is_island && self.islands.fetch_add(1, Relaxed) >= ISLANDS_MAX {
+            self.islands.store(ISLANDS_MAX, Relaxed);
+            return;
+        }
+        let chunks = chunk..chunk + 1;
+        // If the system refuses, the pages stay small.
+        if memory.advise_range(bytes(&granules(&chunks)), Advice::HugePages).is_ok() {
+            bits::set(asked, &chunks);
+        }
+    }
+
+    /// Rule 4.
     fn ask(&self, memory: &Reservation, asked: &[AtomicU64], chunks: Range<usize>) {
         let whole = bytes(&granules(&chunks));
         if memory.advise_range(whole.clone(), Advice::HugePages).is_err() {
@@ -144,7 +180,7 @@ impl Huge {
         }
     }
 
-    /// Rule 4: the memory of a run was given back.
+    /// Rule 5: the memory of a run was given back.
     pub(super) fn forget(&self, memory: &Reservation, run: &Range<usize>) {
         if let Some(asked) = self.asked {
             let chunks = run.start / CHUNK..run.end.div_ceil(CHUNK);
@@ -168,6 +204,10 @@ impl Huge {
     }
 }
 
+fn is_asked(asked: &[AtomicU64], chunk: usize) -> bool {
+    bits::count(asked, &(chunk..chunk + 1)) > 0
+}
+
 const fn granules(chunks: &Range<usize>) -> Range<usize> {
     chunks.start * CHUNK..chunks.end * CHUNK
 }
@@ -182,12 +222,14 @@ mod tests {
     use super::*;
 
     /// Takes all of a small ground by chunks, writes to one page of `step` in each, and tells how
-    /// many chunks were asked for. Gives the memory back to the system.
-    fn asked_for(step: usize) -> Option<usize> {
+    /// many chunks were asked for, and how many of the first, which were there before any was. Gives
+    /// the memory back to the system.
+    fn asked_for(step: usize) -> Option<(usize, usize)> {
         let ground = small(false);
         let asked = ground.huge.asked?;
         let first_chunk = bytes(&granules(&(0..1)));
-        ground.memory().advise_range(first_chunk, Advice::HugePages).ok()?;
+        ground.memory().advise_range(first_chunk.clone(), Advice::HugePages).ok()?;
+        ground.memory().advise_range(first_chunk, Advice::NoHugePages).ok()?;
         let all = 0..asked.len() * bits::BITS;
         let mut runs = std::vec::Vec::new();
         while let Ok((first, _)) = ground.take(CHUNK, CHUNK) {
@@ -197,7 +239,7 @@ mod tests {
             }
             runs.push(first..first + CHUNK);
         }
-        let count = bits::count(asked, &all);
+        let count = (bits::count(asked, &all), bits::count(asked, &(0..SMALL_CHUNKS / 2)));
         runs.into_iter().for_each(|run| ground.give(run));
         ground.empty_idle(0);
         assert_eq!(bits::count(asked, &all), 0, "what is cold has small pages");
@@ -211,8 +253,9 @@ mod tests {
             std::println!("skipped: this system takes no advice about huge pages");
             return;
         };
-        assert_eq!(sparse, 0, "a page of sixteen was touched");
-        let dense = asked_for(page_len);
-        assert!(dense.is_some_and(|chunks| (1..=32).contains(&chunks)), "{dense:?} of 32");
+        assert_eq!(sparse, (0, 0), "a page of sixteen was touched");
+        let (all, old) = asked_for(page_len).expect("as before");
+        assert!((SMALL_CHUNKS..=32).contains(&all), "{all} of 32");
+        assert_eq!(old, SMALL_CHUNKS / 2, "what is old and dense");
     }
 }

@@ -24,6 +24,8 @@ enum Unit {
     Milliseconds,
     /// Seconds, as microseconds.
     Microseconds,
+    /// Picoseconds, as nanoseconds.
+    Picoseconds,
     /// No figure: that the probe ends well.
     Verdict,
 }
@@ -44,7 +46,7 @@ struct Probe {
 
 const STARTS: usize = 200;
 
-const ALL: [Probe; 7] = [
+const ALL: [Probe; 8] = [
     Probe {
         name: "exec",
         arguments: &["one"],
@@ -113,6 +115,18 @@ const ALL: [Probe; 7] = [
             ("peak", "... peak", Unit::Memory),
         ],
     },
+    Probe {
+        name: "shuffled-list",
+        arguments: &["shuffled-list"],
+        starts: 1,
+        once: false,
+        figures: &[
+            ("fresh", "a step in a list of 128 MiB in no order", Unit::Picoseconds),
+            ("settled", "... when khugepaged has had time", Unit::Picoseconds),
+            ("cpu", "... all of it, processor time", Unit::Milliseconds),
+            ("peak", "... peak", Unit::Memory),
+        ],
+    },
 ];
 
 /// What one probe found under one malloc.
@@ -145,6 +159,7 @@ impl Answer {
         match unit {
             Unit::Memory => mebibytes(value),
             Unit::Milliseconds => format!("{:.0} ms", value * 1e3),
+            Unit::Picoseconds => format!("{:.0} ns", value / 1e3),
             Unit::Microseconds => format!("{:.0} us", value * 1e6),
             Unit::Verdict => "ok".to_string(),
         }

@@ -5,6 +5,7 @@ use crate::block::Block;
 use crate::own::{LastWords, in_fork, rss};
 use crate::random::Random;
 use std::cell::RefCell;
+use std::fs;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,13 +18,14 @@ type Figures = Vec<(&'static str, u64)>;
 /// A name, and the answer.
 pub(crate) type Probe = (&'static str, fn() -> Result<Figures>);
 
-pub(crate) const PROBES: [Probe; 6] = [
+pub(crate) const PROBES: [Probe; 7] = [
     ("one", one),
     ("hundred-few", || hundred(&[64])),
     ("hundred-many", || hundred(&(1..=64).map(|n| n * 16).collect::<Vec<_>>())),
     ("freed", freed),
     ("forks", forks),
     ("destructors", destructors),
+    ("shuffled-list", shuffled_list),
 ];
 
 /// One block: what a program pays that hardly uses malloc.
@@ -146,4 +148,76 @@ fn destructors() -> Result<Figures> {
         });
     }
     Ok(Vec::new())
+}
+
+/// An element of a list, a cache line long.
+struct Node {
+    next: Option<Box<Node>>,
+    _value: [u64; 7],
+}
+
+/// A list of 128 MiB that lies in memory in no order: what a step costs, in picoseconds, when it
+/// was just made, and when the kernel has had time to make huge pages of what the malloc has asked
+/// for. The kernel's thread is told to hurry, if we may; else it needs minutes.
+fn shuffled_list() -> Result<Figures> {
+    const NODES: usize = 128 << 20 >> 6;
+    const TIME: Duration = Duration::from_secs(4);
+    let mut random = Random::new(4);
+    let mut nodes: Vec<Box<Node>> =
+        (0..NODES as u64).map(|n| Box::new(Node { next: None, _value: [n; 7] })).collect();
+    for place in (1..NODES).rev() {
+        nodes.swap(place, random.below(place + 1));
+    }
+    let first = nodes.into_iter().fold(None, |next, mut node| {
+        node.next = next;
+        Some(node)
+    });
+    let fresh = step_time(first.as_deref());
+    let hurry = Hurry::begin();
+    thread::sleep(TIME);
+    drop(hurry);
+    let settled = step_time(first.as_deref());
+    // One by one: a list of so many that drops itself needs a long stack.
+    let mut rest = first;
+    while let Some(mut node) = rest {
+        rest = node.next.take();
+    }
+    Ok(vec![("fresh", fresh), ("settled", settled)])
+}
+
+/// The mean time of a step through a list, of three times to its end.
+fn step_time(first: Option<&Node>) -> u64 {
+    let begin = Instant::now();
+    let steps: u128 = (0..3)
+        .map(|_| {
+            let mut at = first;
+            let mut steps = 0;
+            while let Some(node) = black_box(at) {
+                at = node.next.as_deref();
+                steps += 1;
+            }
+            steps
+        })
+        .sum();
+    (begin.elapsed().as_nanos() * 1000 / steps) as u64
+}
+
+/// While it lives khugepaged looks at memory all the time.
+struct Hurry(Option<String>);
+
+impl Hurry {
+    const PAUSE: &str = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs";
+
+    fn begin() -> Self {
+        let usual = fs::read_to_string(Self::PAUSE).ok();
+        Hurry(usual.filter(|_| fs::write(Self::PAUSE, "20").is_ok()))
+    }
+}
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        if let Some(usual) = &self.0 {
+            fs::write(Self::PAUSE, usual).expect("it could be written before");
+        }
+    }
 }
