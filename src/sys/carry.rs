@@ -17,7 +17,7 @@ pub(crate) struct Carried {
 /// # Safety
 /// 1. Both ranges are ours, to be read and written, and do not overlap.
 /// 2. Nobody else uses them during the call.
-pub(super) unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
+pub(crate) unsafe fn copy(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
     // SAFETY: (1), (2).
     unsafe { from.copy_to_nonoverlapping(to, len) };
     Carried { pieces: 0, is_whole: false }

@@ -8,9 +8,10 @@ use super::pages::{commit, mmap_as, refuses_unknown_advice, reserve_at, reserve_
 use super::raw::syscall;
 use core::ptr::NonNull;
 
-/// What cannot be moved in one piece is halved down to this length, and copied then: the length of
-/// a huge page of most processors.
-const PIECE_MIN: usize = 2 << 20;
+/// What cannot be moved in one piece is halved at multiples of this, down to what has none inside,
+/// and copied then: the length of a huge page of most processors, where advice about those splits
+/// mappings.
+const PIECE: usize = 2 << 20;
 
 /// Moves the content of pages to others. Pages go where the kernel lets them, by pieces that are
 /// one mapping each; the rest is copied. What was moved reads zero at its old place.
@@ -24,7 +25,7 @@ const PIECE_MIN: usize = 2 << 20;
 /// 2. Nobody else uses any of them during the call, or what was in `to`.
 pub(crate) unsafe fn carry(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
     // SAFETY: (1), (2).
-    if len >= PIECE_MIN && unsafe { can_move(from, len) } {
+    if len >= PIECE && unsafe { can_move(from, len) } {
         // SAFETY: (1), (2).
         return unsafe { carry_pieces(from, to, len) };
     }
@@ -37,8 +38,8 @@ pub(crate) unsafe fn carry(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Ca
 /// does not know what a move leaves behind.
 unsafe fn can_move(from: NonNull<u8>, len: usize) -> bool {
     // A huge page that is advised in part would be split.
-    let lead = from.addr().get().next_multiple_of(PIECE_MIN) - from.addr().get();
-    let (lead, asked) = if lead + PIECE_MIN <= len { (lead, PIECE_MIN) } else { (0, len) };
+    let lead = from.addr().get().next_multiple_of(PIECE) - from.addr().get();
+    let (lead, asked) = if lead + PIECE <= len { (lead, PIECE) } else { (0, len) };
     // SAFETY: inside the range.
     let from = unsafe { from.add(lead) };
     // SAFETY: the caller's (1); the content stays.
@@ -60,11 +61,14 @@ unsafe fn carry_pieces(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carrie
             }
         };
     }
-    let half = (len / 2).next_multiple_of(PIECE_MIN);
-    if half >= len {
+    let start = from.addr().get();
+    let middle = (start + len / 2).next_multiple_of(PIECE);
+    let middle = if middle < start + len { middle } else { middle - PIECE };
+    if middle <= start {
         // SAFETY: the caller's.
         return unsafe { copy(from, to, len) };
     }
+    let half = middle - start;
     // SAFETY: the first half of what is the caller's.
     let first = unsafe { carry_pieces(from, to, half) };
     // SAFETY: inside of the range.
@@ -122,7 +126,7 @@ mod tests {
     use super::*;
     use crate::sys::inject::{Plan, Session, is_emulated};
 
-    const LEN: usize = 4 * PIECE_MIN;
+    const LEN: usize = 4 * PIECE;
 
     /// Pages of which the first half has content and the second will get it, and one behind.
     struct Pages(NonNull<u8>);
@@ -136,7 +140,7 @@ mod tests {
         fn new() -> Self {
             let len = 3 * LEN;
             // SAFETY: (1) whole pages.
-            let base = unsafe { reserve(0, len, PIECE_MIN, CommitPolicy::Lazy) }.expect("room");
+            let base = unsafe { reserve(0, len, PIECE, CommitPolicy::Lazy) }.expect("room");
             // SAFETY: (1) as above.
             unsafe { commit(base, len, Protection::ReadWrite) }.expect("lazily");
             let pages = Pages(base);
@@ -192,8 +196,8 @@ mod tests {
     fn several_mappings_move_by_pieces_and_what_is_too_short_is_copied() {
         let page_len = limits().page_len;
         let pages = Pages::new();
-        let (page, far) = (3 * page_len, LEN - PIECE_MIN);
-        for (start, len) in [(page, page_len), (far, PIECE_MIN)] {
+        let (page, far) = (3 * page_len, LEN - PIECE);
+        for (start, len) in [(page, page_len), (far, PIECE)] {
             // SAFETY: inside.
             let place = unsafe { pages.0.add(start) };
             // SAFETY: (1) ours; the content stays. It makes a mapping of its own.
@@ -203,7 +207,7 @@ mod tests {
         assert!(pages.has_arrived());
         if !is_emulated() {
             assert_eq!(carried, Carried { pieces: 3, is_whole: false });
-            assert_eq!(pages.kept(), PIECE_MIN / page_len);
+            assert_eq!(pages.kept(), PIECE / page_len);
         }
     }
 
