@@ -148,11 +148,21 @@ fn what_a_thread_has_ready_is_given_and_taken() {
     let mut elsewhere = 0_u64;
     // SAFETY: it lies in no heap.
     assert!(!unsafe { Granule.deallocate_ready((&raw mut elsewhere).cast()) });
-    let theirs = thread::spawn(|| Box::new([3_u8; 48])).join().expect("no panic");
-    let address = (&raw const *theirs).cast_mut().cast();
-    // SAFETY: it is another thread's: nothing happens to it.
-    assert!(!unsafe { Granule.deallocate_ready(address) });
-    assert_eq!(*theirs, [3; 48]);
+    // Another thread's is kept like one's own, but for its very first.
+    let layout = Layout::new::<[u64; 6]>();
+    let make =
+        move || [(); 40].map(|()| Granule.allocate(layout).expect("memory").expose_provenance());
+    let theirs = thread::spawn(make).join().expect("no panic");
+    let block = NonNull::new(std::ptr::with_exposed_provenance_mut(theirs[39].get()));
+    let block = block.expect("not at address 0");
+    // SAFETY: a block of this heap that is not used.
+    assert!(unsafe { Granule.deallocate_ready(block.as_ptr()) });
+    assert_eq!(Granule.allocate_ready(48), Some(block));
+    for addr in theirs {
+        let block = NonNull::new(std::ptr::with_exposed_provenance_mut(addr.get()));
+        // SAFETY: a block of this heap that is not used again.
+        unsafe { Granule.deallocate(block.expect("not at address 0")) };
+    }
 }
 
 #[test]

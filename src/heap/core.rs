@@ -11,13 +11,14 @@
 //! 2. The row of a class has a place that is null for ever, where `top` points when the cache is
 //!    empty, and then up to 15 or, if it is the long row, as many as the class may keep, to `end`.
 //!    Those behind the first up to `top` are blocks: free, of this class, in slabs or the starter
-//!    of this core. Their bits are clear: for their slab
-//!    they are in use. A row that was not used is not touched: `top` and `end` are `nothing` then.
+//!    of this core, or in slabs of other threads of the process's heap. Their bits are clear: for
+//!    their slab they are in use. A row that was not used is not touched: `top` and `end` are
+//!    `nothing` then.
 //! 3. A core without a holder that is not in a heap is on the stack of those that rest, and has
 //!    nothing but a spare granule at most; a parked core of the process's heap has its slabs.
 
 use super::class::{self, Class, SIZE_MAX};
-use super::slab::Field;
+use super::slab::{Field, Tag};
 use super::starter::Starter;
 use super::supply::Stock;
 use crate::ds::handed::Handed;
@@ -137,6 +138,8 @@ pub(super) struct Own {
     long: AtomicU64,
     /// 1 if there are no long rows: of heaps that look through them.
     is_short: Field,
+    /// 1 if it is a thread's of the process's heap, whose threads keep each other's blocks.
+    is_common: Field,
     /// A granule and 1 that nobody uses: see `Held::drop_all`.
     pub(super) spare: Field,
     /// How many blocks the next batch has: few at first.
@@ -166,12 +169,12 @@ impl Gathered {
         self.mark.get() == granule as u32 + 1 && self.word.get() == word as u32
     }
 
-    /// Adds a block; false if it is there already.
+    /// Adds blocks, and answers which of them are there already.
     #[inline]
-    pub(super) fn add(&self, mask: u64) -> bool {
+    pub(super) fn add(&self, mask: u64) -> u64 {
         let old = self.mask.load(Ordering::Relaxed);
         self.mask.store(old | mask, Ordering::Relaxed);
-        old & mask == 0
+        old & mask
     }
 
     /// Begins with another word, without a block; it must be empty.
@@ -255,8 +258,19 @@ impl Core {
         self.root.set(root + 1);
     }
 
+    /// It is one of the threads of the process's heap.
+    pub(super) fn serve_a_thread(&self) {
+        self.own.is_common.set(1);
+    }
+
+    /// How the records of its granules name it.
+    pub(super) fn tag(&self) -> Tag {
+        Tag { mark: self.mark(), is_common: self.own.is_common.get() != 0 }
+    }
+
     /// It is in no heap any more.
     pub(super) fn end(&self) {
+        self.own.is_common.set(0);
         self.root.set(0);
     }
 

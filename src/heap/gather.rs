@@ -1,8 +1,9 @@
-//! Floor 4, uses floors 0 to 2. Blocks of other cores that a thread frees: gathered by words of
-//! bits, so that up to 64 of them cost one message.
+//! Floor 4, uses floors 0 to 2. Blocks of other cores that a thread has freed and does not keep:
+//! gathered by words of bits, so that up to 64 of them cost one message.
 //!
-//! Whoever frees another thread's blocks does so, as a rule, in about the order that they were
-//! allocated in: then most of them are of the word of bits that the last one was of. The core
+//! They come from its caches, when those are full, and from starters, whose blocks no other thread
+//! keeps. Whoever frees another thread's blocks does so, as a rule, in about the order that they
+//! were allocated in: then most of them are of the word of bits that the last one was of. The core
 //! keeps a few such words; one is sent when another takes its place. The idea to send blocks in
 //! batches is snmalloc's (Lietar et al., ISMM 2019).
 //!
@@ -12,7 +13,7 @@
 
 use super::core::{Core, Gathered};
 use super::ground::Ground;
-use super::held::{Held, give_back, give_back_bits};
+use super::held::{Held, block_of, freed_twice, give_back, give_back_bits};
 use super::place::Place;
 use super::report::{Finding, broken};
 use crate::ds::primitive::{Ordering::SeqCst, fence};
@@ -32,20 +33,25 @@ impl Held {
         }
         let from = place.first(self.ground);
         let (word, mask) = from.bit_of(self.ground, block);
+        self.gather_bits(from, word, mask);
+    }
+
+    /// Takes blocks of one word, to be sent there some time.
+    pub(super) fn gather_bits(&self, from: Place, word: usize, mask: u64) {
         let gathered = self.core.own.gathered(from.granule, word);
         if !gathered.is_of(from.granule, word) {
-            self.begin_to_gather(gathered, from, block);
+            self.begin_to_gather(gathered, from, word, mask);
         }
-        if !gathered.add(mask) {
-            broken(Finding::FreedTwice, block);
+        let twice = gathered.add(mask);
+        if twice != 0 {
+            freed_twice(self.ground, from, word, twice);
         }
     }
 
     /// Makes the place ready for blocks of another word.
     #[inline(never)]
-    fn begin_to_gather(&self, gathered: &Gathered, from: Place, block: NonNull<u8>) {
-        check(self.ground, self.core.root(), from, block);
-        let (word, _) = from.bit_of(self.ground, block);
+    fn begin_to_gather(&self, gathered: &Gathered, from: Place, word: usize, mask: u64) {
+        check(self.ground, self.core.root(), from, block_of(self.ground, from, word, mask));
         self.send(gathered);
         gathered.begin(from.granule, word);
     }

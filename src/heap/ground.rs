@@ -326,12 +326,12 @@ impl Ground {
         align: usize,
         moved: usize,
     ) -> Result<(usize, bool), Error> {
-        let align = if moved > 0 { align.max(CHUNK) } else { align };
-        let (room, phase) = (count.next_multiple_of(align), self.phase(align));
+        let wished = if moved > 0 { align.max(CHUNK) } else { align };
+        let (room, phase) = (count.next_multiple_of(wished), self.phase(wished));
         let len = count.saturating_add(2 * room);
         // Of a small ground others may need what is taken for this moment.
         let is_small = len <= self.slabs.count() / ROOM_PART;
-        let wide = is_small.then(|| self.taken.take(len, align, phase)).flatten();
+        let wide = is_small.then(|| self.taken.take(len, wished, phase)).flatten();
         let Some(start) = wide else { return self.take(count, align) };
         let run = start + room..start + room + count;
         self.taken.give(start..run.start);

@@ -182,7 +182,7 @@ impl Held {
     /// A new slab, all of whose blocks are free.
     fn add_slab(&self, class: Class) -> Result<(), Error> {
         let new = self.take_slab(class.granules(), Slab::words_of(class))?;
-        new.slab.become_slab(self.core.mark(), class);
+        new.slab.become_slab(self.core.tag(), class);
         self.mark_inside(new.whole(), Some(class));
         let (bits, theirs) = self.ground.bits(new.slab);
         bits.iter().for_each(|word| word.store(u64::MAX, Relaxed));
@@ -211,7 +211,7 @@ impl Held {
     fn mark_inside(&self, run: Range<usize>, class: Option<Class>) {
         for granule in run.clone().skip(1) {
             let distance = (granule - run.start) as u32;
-            self.ground.slab(granule).become_inside(self.core.mark(), distance, class);
+            self.ground.slab(granule).become_inside(self.core.tag(), distance, class);
         }
     }
 
@@ -257,10 +257,15 @@ impl Held {
         }
     }
 
+    /// Gives all blocks in the caches back to their slabs.
+    pub(super) fn flush_all(&self) {
+        self.own().used().for_each(|class| self.flush(class, self.own().count(class)));
+    }
+
     /// The bit of a block of ours, which probably lies where the last one did.
     #[inline]
     fn find(&self, block: NonNull<u8>, last: Option<Place>) -> Found {
-        let here = Place::of(self.ground, block).expect("a block of a slab of ours");
+        let here = Place::of(self.ground, block).expect("a block of a slab");
         let slab = match last {
             Some(last) if last.granule == here.granule => last,
             _ => here.first(self.ground),
@@ -271,6 +276,9 @@ impl Held {
 
     #[inline]
     fn free_found(&self, found: &Found) {
+        if found.slab.slab.owner() != self.core.mark() {
+            return self.gather_bits(found.slab, found.word, found.mask);
+        }
         self.free_bits(found.slab, found.word, found.mask);
         let slab = found.slab.slab;
         if slab.free.get() == slab.blocks.get() {
@@ -367,7 +375,7 @@ impl Held {
         let (first, is_zero) = self.obtain(granules, align.div_ceil(GRANULE_LEN), take)?;
         let new = self.place(first);
         new.slab.forget_announced();
-        new.slab.become_run(self.core.mark(), granules as u32);
+        new.slab.become_run(self.core.tag(), granules as u32);
         self.mark_inside(first..first + granules, None);
         self.link_in_all(new);
         let block = NonNull::new(self.ground.place(first)).expect("not at address 0");
@@ -412,6 +420,7 @@ impl Held {
             let is_spare = flags == 0
                 && self.own().spare.get() == 0
                 && from.whole().len() == 1
+                && from.slab.moved.get() == 0
                 && self.ground.may_keep_spare();
             if is_spare {
                 from.slab.become_free();
@@ -546,8 +555,12 @@ fn hand_over(ground: &'static Ground, from: Place) {
 /// Reports the first block of a word of bits.
 #[cold]
 pub(super) fn freed_twice(ground: &'static Ground, from: Place, word: usize, bits: u64) -> ! {
+    broken(Finding::FreedTwice, block_of(ground, from, word, bits))
+}
+
+/// The first block of a word of bits.
+pub(super) fn block_of(ground: &Ground, from: Place, word: usize, bits: u64) -> NonNull<u8> {
     let number = word * BITS + bits.trailing_zeros() as usize;
     let offset = number * from.slab.size.get() as usize;
-    let block = ground.place(from.granule).wrapping_add(offset);
-    broken(Finding::FreedTwice, NonNull::new(block).expect("not at address 0"))
+    NonNull::new(ground.place(from.granule).wrapping_add(offset)).expect("not at address 0")
 }

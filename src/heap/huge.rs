@@ -17,7 +17,7 @@
 //! 3. A dense chunk all of which is taken is asked for (MADV_HUGEPAGE). That costs the program
 //!    nothing: the kernel's own thread, khugepaged, makes a huge page of it when it comes by. A
 //!    long-running program that goes to and fro in its memory gains; a short one has ended before.
-//! 4. If four in a row were dense the new chunks are asked for, too: at first one, and twice as many
+//! 4. If four in a row were dense new chunks are asked for, too: at first one, and twice as many
 //!    each time that goes well. The first page of them is touched at once, against the clock. If
 //!    that took longer than half a millisecond, huge pages are dear at the moment: no new chunk is
 //!    asked for while the next 100 MiB are taken, for each half of a millisecond. A chunk of small
@@ -33,7 +33,8 @@
 use super::class::GRANULE_LEN;
 use super::ground::Ground;
 use crate::ds::bits;
-use crate::ds::primitive::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use crate::ds::primitive::Ordering::{Acquire, Relaxed, Release};
+use crate::ds::primitive::{AtomicU64, AtomicUsize};
 use crate::vm::{Advice, Reservation};
 use core::ops::Range;
 
@@ -75,6 +76,8 @@ pub(super) struct Huge {
     turn: AtomicUsize,
     /// Chunks that were asked for alone.
     islands: AtomicUsize,
+    /// 1 while a thread has pages moved or advice given about what others use: see `alone`.
+    is_busy: AtomicUsize,
 }
 
 impl Huge {
@@ -90,6 +93,7 @@ impl Huge {
             skip: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             islands: AtomicUsize::new(0),
+            is_busy: AtomicUsize::new(0),
         }
     }
 
@@ -148,14 +152,15 @@ impl Huge {
     /// Rule 3.
     fn ask_later(&self, memory: &Reservation, asked: &[AtomicU64], chunk: usize) {
         let is_island = !(chunk > 0 && is_asked(asked, chunk - 1) || is_asked(asked, chunk + 1));
-        if is_island && self.islands.fetch_add(1, Relaxed) >= ISLANDS_MAX {
-            self.islands.store(ISLANDS_MAX, Relaxed);
+        if is_island && self.islands.load(Relaxed) >= ISLANDS_MAX {
             return;
         }
         let chunks = chunk..chunk + 1;
         // If the system refuses, the pages stay small.
-        if memory.advise_range(bytes(&granules(&chunks)), Advice::HugePages).is_ok() {
+        let advise = || memory.advise_range(bytes(&granules(&chunks)), Advice::HugePages).is_ok();
+        if self.alone(advise) == Some(true) {
             bits::set(asked, &chunks);
+            self.islands.fetch_add(usize::from(is_island), Relaxed);
         }
     }
 
@@ -197,10 +202,24 @@ impl Huge {
     }
 
     fn forget_chunks(&self, memory: &Reservation, asked: &[AtomicU64], chunks: &Range<usize>) {
-        if bits::clear(asked, chunks) > 0 {
-            // If the system refuses, the kernel may fill up what is cold; no more than that.
-            let _ = memory.advise_range(bytes(&granules(chunks)), Advice::NoHugePages);
+        if bits::count(asked, chunks) > 0 {
+            // If it cannot be, the kernel may fill up what is cold; no more than that.
+            self.alone(|| {
+                bits::clear(asked, chunks);
+                let _ = memory.advise_range(bytes(&granules(chunks)), Advice::NoHugePages);
+            });
         }
+    }
+
+    /// Does something unless another thread is in here: advice makes several mappings of one, and
+    /// whoever moves pages has to know how many there are.
+    pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        if self.is_busy.swap(1, Acquire) != 0 {
+            return None;
+        }
+        let done = work();
+        self.is_busy.store(0, Release);
+        Some(done)
     }
 }
 
@@ -222,8 +241,8 @@ mod tests {
     use super::*;
 
     /// Takes all of a small ground by chunks, writes to one page of `step` in each, and tells how
-    /// many chunks were asked for, and how many of the first, which were there before any was. Gives
-    /// the memory back to the system.
+    /// many chunks were asked for, and how many of the first, which were there before. Gives the
+    /// memory back to the system.
     fn asked_for(step: usize) -> Option<(usize, usize)> {
         let ground = small(false);
         let asked = ground.huge.asked?;

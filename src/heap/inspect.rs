@@ -189,7 +189,7 @@ impl Held {
 
     /// Shows every block in use. The caches are emptied for that.
     pub(super) fn walk(&self, mut visit: impl FnMut(Block)) {
-        self.core.own.used().for_each(|class| self.flush(class, self.core.own.count(class)));
+        self.flush_all();
         for from in self.all() {
             let place = self.ground.place(from.granule);
             let mut show = |offset: usize, usable_len: usize| {

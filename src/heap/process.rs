@@ -5,9 +5,12 @@
 //! ```text
 //!   taken or adopted by a thread --> its own until it ends --> parked --> adopted by the next one
 //! ```
+//! A thread keeps in its caches what it frees, whichever core has the slab (gperftools'
+//! tcmalloc does so), and gives it home when there is too much, or when it ends.
+//!
 //! A parked core has the slabs in which some blocks were still in use when its thread ended. Who
-//! frees one of them does it in the parked core itself, so that memory goes back although the
-//! thread is gone; else blocks of another thread's core are gathered (`gather`).
+//! gives one of them home does it in the parked core itself, so that memory goes back although the
+//! thread is gone; blocks of another thread's core are gathered (`gather`).
 //!
 //! # Signals, the last moments of a thread, fork
 //! 1. A thread's word names its core, and is null while the core is in use. A signal handler that
@@ -138,6 +141,7 @@ impl Visit {
             }
             core.own.starter.allow();
             core.begin(common.root(), 0, false);
+            core.serve_a_thread();
             Some(core)
         })?;
         let word = (&raw const *core).cast_mut().cast();
@@ -213,8 +217,9 @@ fn leave_at_once(visit: Visit) {
 fn park(ground: &'static Ground, core: &'static Core) {
     // SAFETY: (1) the thread's own, to its end.
     let held = unsafe { Held::new(ground, core) };
-    held.send_gathered();
     held.trim();
+    // With what was in the caches.
+    held.send_gathered();
     held.rest();
     PARKED.push(core.number(), core.link());
 }
@@ -417,6 +422,8 @@ impl Drop for AtRest {
 fn with_idle_parts(mut work: impl FnMut(&Held)) {
     let Some((ground, common)) = foundations() else { return };
     if let Some(visit) = Visit::begin_or_enter() {
+        // Blocks of the parts that come below.
+        visit.held().flush_all();
         visit.held().send_gathered();
         work(&visit.held());
     }
@@ -483,7 +490,7 @@ pub(super) fn is_cached(block: *mut u8) -> bool {
     let Some(visit) = Visit::begin() else { return false };
     let Some(slab) = visit.held().ground.slab_at(block) else { return false };
     let head = slab.head();
-    head.owner() == visit.core.mark() && visit.core.own.push(head.class_or_none(), block)
+    head.is_common() && visit.core.own.push(head.class_or_none(), block)
 }
 
 /// The same for a block whose layout is known.
@@ -492,7 +499,9 @@ fn is_cached_as(block: *mut u8, layout: Layout) -> bool {
     let Some(class) = Class::of_aligned(layout.size(), layout.align()) else { return false };
     let Some(visit) = Visit::begin() else { return false };
     let Some(slab) = visit.held().ground.slab_at(block) else { return false };
-    slab.owner() == visit.core.mark() && visit.core.own.push(class, block)
+    let head = slab.head();
+    let is_ours = head.is_common() || head.owner() == visit.core.mark();
+    is_ours && visit.core.own.push(class, block)
 }
 
 #[cold]
@@ -514,10 +523,10 @@ impl Held {
     /// Takes back a block of any core of the process's heap.
     fn release(&self, block: NonNull<u8>) {
         let place = Place::of_given(self.ground, block);
-        if place.slab.owner() == self.core.mark() {
-            self.free_at(place, block);
-        } else {
-            self.gather(place, block);
+        match place.slab.head() {
+            head if head.owner() == self.core.mark() => self.free_at(place, block),
+            head if head.is_common() => self.free(head.class_or_none(), block),
+            _ => self.gather(place, block),
         }
     }
 

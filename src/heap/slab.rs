@@ -43,18 +43,37 @@ pub(super) enum Kind {
     Starter,
 }
 
+/// A core, as the records of its granules name it.
+#[derive(Clone, Copy)]
+pub(super) struct Tag {
+    pub(super) mark: u32,
+    /// It is one of the threads of the process's heap.
+    pub(super) is_common: bool,
+}
+
 /// Whose a granule is, and what, in one word: `free` looks at nothing else. The lower half is the
-/// mark of the core that has it, the byte above is the kind, the highest six bits are the class.
+/// mark of the core that has it, the byte above is the kind, the bit above that says that every
+/// thread may keep its blocks, the highest six bits are the class.
 #[derive(Clone, Copy)]
 pub(super) struct Head(u64);
 
 impl Head {
     const KIND: u32 = u32::BITS;
+    const COMMON: u32 = Self::KIND + u8::BITS;
     const CLASS: u32 = u64::BITS - class::ROOM.ilog2();
 
-    fn new(owner: u32, kind: Kind, class: Option<Class>) -> Self {
+    fn new(owner: Tag, kind: Kind, class: Option<Class>) -> Self {
+        // What has no class is in no cache.
+        let common = u64::from(owner.is_common && class.is_some()) << Self::COMMON;
         let class = class.map_or(class::NONE, Class::number);
-        Head(u64::from(owner) | (kind as u64) << Self::KIND | u64::from(class) << Self::CLASS)
+        let owner = u64::from(owner.mark) | common;
+        Head(owner | (kind as u64) << Self::KIND | u64::from(class) << Self::CLASS)
+    }
+
+    /// True for blocks of a class that any thread may put into its own cache.
+    #[inline(always)]
+    pub(super) const fn is_common(self) -> bool {
+        self.0 >> Self::COMMON & 1 != 0
     }
 
     /// The number of the core that has it and 1; 0 if it is nobody's.
@@ -223,13 +242,13 @@ impl Slab {
     }
 
     /// Makes it a slab of a class, with no block free yet.
-    pub(super) fn become_slab(&self, owner: u32, class: Class) {
+    pub(super) fn become_slab(&self, owner: Tag, class: Class) {
         self.take_shape(class);
         self.become_kind(owner, Kind::Slab, Some(class));
     }
 
     /// Makes it a starter, with the bits of a slab of a class.
-    pub(super) fn become_starter(&self, owner: u32, shape: Class) {
+    pub(super) fn become_starter(&self, owner: Tag, shape: Class) {
         self.take_shape(shape);
         self.become_kind(owner, Kind::Starter, None);
     }
@@ -244,22 +263,22 @@ impl Slab {
     }
 
     /// Makes it the beginning of a run of `granules`: one block.
-    pub(super) fn become_run(&self, owner: u32, granules: u32) {
+    pub(super) fn become_run(&self, owner: Tag, granules: u32) {
         self.granules.set(granules);
         self.become_kind(owner, Kind::Run, None);
     }
 
     /// Makes it a part of what begins `distance` granules before it.
-    pub(super) fn become_inside(&self, owner: u32, distance: u32, class: Option<Class>) {
+    pub(super) fn become_inside(&self, owner: Tag, distance: u32, class: Option<Class>) {
         self.granules.set(distance);
         self.become_kind(owner, Kind::Inside, class);
     }
 
     pub(super) fn become_free(&self) {
-        self.become_kind(0, Kind::Free, None);
+        self.become_kind(Tag { mark: 0, is_common: false }, Kind::Free, None);
     }
 
-    fn become_kind(&self, owner: u32, kind: Kind, class: Option<Class>) {
+    fn become_kind(&self, owner: Tag, kind: Kind, class: Option<Class>) {
         // After what it is and where its bits are, for who only looks.
         self.head.store(Head::new(owner, kind, class).0, Release);
     }

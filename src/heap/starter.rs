@@ -220,7 +220,7 @@ impl Held {
         }
         let new = self.take_slab(1, Slab::words_of(shape())).ok()?;
         starter.used.set(0);
-        new.slab.become_starter(self.core.mark(), shape());
+        new.slab.become_starter(self.core.tag(), shape());
         let (ours, theirs) = self.ground.bits(new.slab);
         ours.iter().chain(theirs).for_each(|word| word.store(0, Relaxed));
         new.slab.free.set(new.slab.blocks.get());

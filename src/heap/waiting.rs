@@ -77,7 +77,7 @@ fn shut(ground: &'static Ground, from: Place, free: u32) -> bool {
 
 /// Looks after a run that was given back and not handed over yet; answers what to tell its owner.
 pub(super) fn look_after_run(ground: &'static Ground, from: Place) -> u32 {
-    if keeps_memory(ground, from) {
+    if keeps_memory(ground, from) || from.slab.is_vacated() {
         return 0;
     }
     if ground.let_wait(from.whole().len()) {

@@ -215,7 +215,8 @@ impl Reservation {
     /// `OutOfRange`: one of the two is not inside, or nothing is behind the first, or they overlap.
     ///
     /// # Safety
-    /// 1. Both are committed to be read and written, and nobody else uses them during the call.
+    /// 1. Both are committed to be read and written, and nobody else uses them during the call, or
+    ///    gives advice about a part of the first.
     pub(crate) unsafe fn carry(&self, from: Range<usize>, to: usize) -> Result<Carried, Error> {
         let there = to..to.saturating_add(from.len());
         let is_apart = from.end <= there.start || there.end <= from.start;

@@ -15,12 +15,16 @@ use super::super::place::Place;
 use super::super::slab::{Kind, VACATED};
 use super::Ground;
 use crate::ds::primitive::Ordering::Relaxed;
+use crate::sys;
 use core::ops::Range;
 use core::ptr::NonNull;
 
 /// Moved pieces that there may be before another is moved. Each is a mapping, and the end of two
 /// others.
 const PIECES_MAX: usize = 8 << 10;
+/// How often another thread that moves pages is waited for; it may be one that a fork has left.
+const TURNS: usize = 1000;
+
 /// In a record: the run has pages from elsewhere. The rest of the number says in how many pieces
 /// they have come, of those that count.
 const SETTLED: u32 = 1 << 30;
@@ -62,8 +66,16 @@ impl Ground {
         let granules = from.whole().len().min(to.whole().len());
         let old = Self::bytes(&(from.granule..from.granule + granules));
         let new = Self::bytes(&(to.granule..to.granule)).start;
-        // SAFETY: (1): two runs, which are committed.
-        let Ok(carried) = (unsafe { self.memory.carry(old, new) }) else { return false };
+        // SAFETY: (1): two runs, which are committed; `alone` keeps advice away.
+        let carry = || unsafe { self.memory.carry(old.clone(), new) };
+        let carried = (0..TURNS).find_map(|_| {
+            let carried = self.huge.alone(carry);
+            if carried.is_none() {
+                sys::yield_now();
+            }
+            carried
+        });
+        let Some(Ok(carried)) = carried else { return false };
         if carried.pieces > 0 {
             self.pieces.fetch_add(carried.pieces, Relaxed);
             to.slab.moved.set(SETTLED | carried.pieces as u32);
@@ -114,7 +126,6 @@ mod tests {
     use super::super::super::huge::CHUNK;
     use super::super::tests::core_of;
     use super::*;
-    use crate::sys;
     use core::alloc::Layout;
     use std::vec::Vec;
 

@@ -47,11 +47,11 @@ impl Ground {
             self.slab(granule).become_free();
         }
         let taken = self.taken_count.fetch_sub(run.len(), Relaxed).wrapping_sub(run.len());
-        if self.end_move(&run) {
-            return self.taken.give(run);
+        let more = if self.end_move(&run) { 0 } else { run.len() };
+        if more > 0 {
+            bits::set(self.dirty, &run);
         }
-        bits::set(self.dirty, &run);
-        let idle = self.idle.fetch_add(run.len(), Relaxed) + run.len();
+        let idle = self.idle.fetch_add(more, Relaxed) + more;
         // The child of a fork that came while another thread emptied something may count it twice.
         let taken = taken.cast_signed().max(0).cast_unsigned();
         self.taken.give(run);

@@ -4,8 +4,10 @@ use super::super::carry::{Carried, copy};
 use super::super::{Advice, CommitPolicy, Errno, Protection};
 use super::info::limits;
 use super::memory::advise;
-use super::pages::{commit, mmap_as, refuses_unknown_advice, reserve_at, reserve_flags};
+use super::pages::{mmap_as, refuses_unknown_advice, reserve_flags};
+use super::process::{abort, write_error};
 use super::raw::syscall;
+use super::touched::resident;
 use core::ptr::NonNull;
 
 /// What cannot be moved in one piece is halved at multiples of this, down to what has none inside,
@@ -16,16 +18,18 @@ const PIECE: usize = 2 << 20;
 /// Moves the content of pages to others. Pages go where the kernel lets them, by pieces that are
 /// one mapping each; the rest is copied. What was moved reads zero at its old place.
 ///
-/// Calls: madvise(MADV_COLD), mremap(MREMAP_DONTUNMAP), Linux 5.7; after a refusal mmap and
-/// mprotect.
+/// Calls: madvise(MADV_COLD), mremap(MREMAP_DONTUNMAP), Linux 5.7; after a refusal mincore, and
+/// mmap.
 ///
 /// # Safety
 /// 1. Both are whole pages of reservations of ours that are committed lazily, to be read and
 ///    written; they do not overlap, and the page behind `from` is mapped.
-/// 2. Nobody else uses any of them during the call, or what was in `to`.
+/// 2. Nobody else uses any of them during the call, or what was in `to`, and nobody gives advice
+///    about parts of `from`, which makes several mappings of one.
 pub(crate) unsafe fn carry(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
-    // SAFETY: (1), (2).
-    if len >= PIECE && unsafe { can_move(from, len) } {
+    // An emulator, which takes any advice for done, does not know what a move leaves behind.
+    // SAFETY: advice that does not exist does nothing.
+    if unsafe { refuses_unknown_advice(from, len) } {
         // SAFETY: (1), (2).
         return unsafe { carry_pieces(from, to, len) };
     }
@@ -33,33 +37,11 @@ pub(crate) unsafe fn carry(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Ca
     unsafe { copy(from, to, len) }
 }
 
-/// False if any of it may be locked: a move unlocks all of the old mapping, of which others have
-/// parts. The kernel refuses this advice for what is locked. An emulator takes any for done, and
-/// does not know what a move leaves behind.
-unsafe fn can_move(from: NonNull<u8>, len: usize) -> bool {
-    // A huge page that is advised in part would be split.
-    let lead = from.addr().get().next_multiple_of(PIECE) - from.addr().get();
-    let (lead, asked) = if lead + PIECE <= len { (lead, PIECE) } else { (0, len) };
-    // SAFETY: inside the range.
-    let from = unsafe { from.add(lead) };
-    // SAFETY: the caller's (1); the content stays.
-    unsafe { advise(from, asked, Advice::Cold) }.is_ok()
-        // SAFETY: advice that does not exist does nothing.
-        && unsafe { refuses_unknown_advice(from, asked) }
-}
-
 unsafe fn carry_pieces(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
     // SAFETY: the caller's.
     if unsafe { is_one_mapping(from, len) } {
         // SAFETY: the caller's.
-        return match unsafe { move_to(from, to, len) } {
-            Ok(()) => Carried { pieces: 1, is_whole: true },
-            Err(_) => {
-                mend(to, len);
-                // SAFETY: the caller's.
-                unsafe { copy(from, to, len) }
-            }
-        };
+        return unsafe { carry_piece(from, to, len) };
     }
     let start = from.addr().get();
     let middle = (start + len / 2).next_multiple_of(PIECE);
@@ -89,6 +71,35 @@ unsafe fn is_one_mapping(from: NonNull<u8>, len: usize) -> bool {
     matches!(unsafe { syscall(libc::SYS_mremap, args) }, Err(Errno(libc::ENOMEM, _)))
 }
 
+/// A piece that is one mapping.
+unsafe fn carry_piece(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Carried {
+    // SAFETY: the caller's.
+    if unsafe { is_locked(from, len) } {
+        // SAFETY: the caller's.
+        return unsafe { copy(from, to, len) };
+    }
+    // SAFETY: the caller's.
+    let pieces = match unsafe { move_to(from, to, len) } {
+        Ok(()) => return Carried { pieces: 1, is_whole: true },
+        // What is mapped anew is no part of the mapping around it, either.
+        Err(errno) => usize::from(may_have_unmapped(errno) && mend(to, len)),
+    };
+    // SAFETY: the caller's; all of `to` is mapped.
+    Carried { pieces, ..unsafe { copy(from, to, len) } }
+}
+
+/// True if a mapping is locked, or may be: a move unlocks all of it, of which others have parts.
+/// The kernel refuses this advice for what is locked.
+unsafe fn is_locked(from: NonNull<u8>, len: usize) -> bool {
+    // A huge page that is advised in part would be split.
+    let lead = from.addr().get().next_multiple_of(PIECE) - from.addr().get();
+    let (lead, asked) = if lead + PIECE <= len { (lead, PIECE) } else { (0, len) };
+    // SAFETY: inside the range.
+    let from = unsafe { from.add(lead) };
+    // SAFETY: the caller's; the content stays.
+    unsafe { advise(from, asked, Advice::Cold) }.is_err()
+}
+
 unsafe fn move_to(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Result<(), Errno> {
     let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
     let [from, to] = [from, to].map(|ptr| ptr.as_ptr().expose_provenance());
@@ -96,14 +107,26 @@ unsafe fn move_to(from: NonNull<u8>, to: NonNull<u8>, len: usize) -> Result<(), 
     unsafe { syscall(libc::SYS_mremap, [from, len, len, flags as usize, to, 0]) }.map(drop)
 }
 
-/// A move that fails late, for want of memory for the kernel's own books, has unmapped what was
-/// there: it is mapped again, unless somebody was faster, who would then be written over.
-fn mend(to: NonNull<u8>, len: usize) {
-    // SAFETY: whole pages.
-    if let Ok(again) = unsafe { reserve_at(to.addr().get(), len, CommitPolicy::Lazy) } {
-        // SAFETY: (1) made a moment ago.
-        unsafe { commit(again, len, Protection::ReadWrite) }.expect("a new mapping");
+/// False for what is said before anything is done: a kernel that does not know the flag, a filter.
+const fn may_have_unmapped(errno: Errno) -> bool {
+    !matches!(errno.0, libc::EINVAL | libc::ENOSYS | libc::EPERM | libc::EACCES)
+}
+
+/// A call that fails late, for want of memory for the kernel's own books, has unmapped what it was
+/// to replace. Maps it again if that is so. If even that cannot be, or another thread was just given
+/// some of these addresses, the process ends here, where it is known why.
+fn mend(to: NonNull<u8>, len: usize) -> bool {
+    // SAFETY: (1) ours, as far as it is mapped: that is what ENOMEM denies.
+    if !matches!(unsafe { resident(to, len) }, Err(Errno(libc::ENOMEM, _))) {
+        return false;
     }
+    let flags = reserve_flags(CommitPolicy::Lazy) | libc::MAP_FIXED_NOREPLACE as usize;
+    // SAFETY: free addresses only: a kernel that moves pages knows the flag.
+    if unsafe { mmap_as(to.addr().get(), len, Protection::ReadWrite, flags) }.is_err() {
+        write_error(b"granule: a block that is moved has lost its addresses\n");
+        abort();
+    }
+    true
 }
 
 /// Lays new memory over pages, which read zero then: they are a part of the mapping around them
@@ -117,12 +140,15 @@ pub(crate) unsafe fn renew(ptr: NonNull<u8>, len: usize) -> Result<(), Errno> {
     let addr = ptr.as_ptr().expose_provenance();
     let flags = reserve_flags(CommitPolicy::Lazy) | libc::MAP_FIXED as usize;
     // SAFETY: (1): the pages replaced are ours and unused.
-    unsafe { mmap_as(addr, len, Protection::ReadWrite, flags) }.map(drop)
+    match unsafe { mmap_as(addr, len, Protection::ReadWrite, flags) } {
+        Err(_) if mend(ptr, len) => Ok(()),
+        told => told.map(drop),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{lock, release, reserve, resident};
+    use super::super::{commit, lock, release, reserve};
     use super::*;
     use crate::sys::inject::{Plan, Session, is_emulated};
 

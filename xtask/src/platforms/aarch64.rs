@@ -41,8 +41,8 @@ fn test(toolchain: &Toolchain, arguments: &[&str]) -> std::io::Result<bool> {
     let mut cargo = cargo("test");
     cargo
         .env(variable(TARGET, "RUNNER"), format!("{LIMITED} {runner}"))
-        // The child of a fork must not find the emulator's locks in hands that it does not have: one
-        // of some thousand waited for ever.
+        // The child of a fork must not find the emulator's locks in hands that it does not have:
+        // one of some thousand waited for ever.
         .env("RUST_TEST_THREADS", "1")
         // Tests that start programs of this platform (`tests/start`).
         .env("GRANULE_TEST_RUNNER", &runner)
