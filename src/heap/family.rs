@@ -33,8 +33,9 @@ impl Granule {
         Class::of_c(size).and_then(cached_of)
     }
 
-    /// Gives a block back, if that is quick: this thread keeps it, whoever allocated it, unless it is
-    /// long, or one of a thread's first of that size. True if it is done; else nothing has happened, and
+    /// Gives a block back, if that is quick: this thread keeps it, whoever allocated it, unless it
+    /// is long, or one of a thread's first of that size. True if it is done; else nothing has
+    /// happened, and
     /// [`deallocate_c`](Self::deallocate_c) is asked.
     ///
     /// # Safety

@@ -113,8 +113,8 @@ const fn may_have_unmapped(errno: Errno) -> bool {
 }
 
 /// A call that fails late, for want of memory for the kernel's own books, has unmapped what it was
-/// to replace. Maps it again if that is so. If even that cannot be, or another thread was just given
-/// some of these addresses, the process ends here, where it is known why.
+/// to replace. Maps it again if that is so. If even that cannot be, or another thread was just
+/// given some of these addresses, the process ends here, where it is known why.
 fn mend(to: NonNull<u8>, len: usize) -> bool {
     // SAFETY: (1) ours, as far as it is mapped: that is what ENOMEM denies.
     if !matches!(unsafe { resident(to, len) }, Err(Errno(libc::ENOMEM, _))) {
