@@ -19,7 +19,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::compiler_fence;
 
 /// Blocks of the first batch of a class; each is twice as long as the one before.
-const BATCH_MIN: u32 = 4;
+const BATCH_MIN: u32 = 8;
 
 /// Whoever has one is alone with the core's `Own`.
 #[derive(Clone, Copy)]
@@ -487,21 +487,18 @@ impl Held {
 /// that is full; answers what is left of the word. `first` is the place of bit 0.
 #[inline(always)]
 fn draw_word(word: u64, first: *mut u8, size: usize, row: &mut &[AtomicPtr<u8>]) -> u64 {
-    if word == u64::MAX
-        && let Some((rest, last)) = row.split_last_chunk::<BITS>()
-    {
-        for (number, place) in last.iter().rev().enumerate() {
-            place.store(first.wrapping_add(number * size), Relaxed);
-        }
-        *row = rest;
-        return 0;
-    }
     let mut left = word;
-    while left != 0
-        && let Some((last, rest)) = row.split_last()
-    {
-        last.store(first.wrapping_add(left.trailing_zeros() as usize * size), Relaxed);
-        left &= left - 1;
+    while left != 0 && !row.is_empty() {
+        // Neighbours at once.
+        let start = left.trailing_zeros();
+        let count = (left >> start).trailing_ones().min(row.len() as u32);
+        let (rest, neighbours) = row.split_at(row.len() - count as usize);
+        let mut block = first.wrapping_add(start as usize * size);
+        for place in neighbours.iter().rev() {
+            place.store(block, Relaxed);
+            block = block.wrapping_add(size);
+        }
+        left &= !(u64::MAX >> (BITS as u32 - count) << start);
         *row = rest;
     }
     left
