@@ -276,7 +276,12 @@ impl Held {
 
     #[inline]
     fn free_found(&self, found: &Found) {
-        if found.slab.slab.owner() != self.core.mark() {
+        let head = found.slab.slab.head();
+        if head.owner() != self.core.mark() {
+            if !head.is_common() {
+                // The slab is gone, as it goes when its last block was given back.
+                freed_twice(self.ground, found.slab, found.word, found.mask);
+            }
             return self.gather_bits(found.slab, found.word, found.mask);
         }
         self.free_bits(found.slab, found.word, found.mask);

@@ -34,7 +34,8 @@ use super::class::GRANULE_LEN;
 use super::ground::Ground;
 use crate::ds::bits;
 use crate::ds::primitive::Ordering::{Acquire, Relaxed, Release};
-use crate::ds::primitive::{AtomicU64, AtomicUsize};
+use crate::ds::primitive::{AtomicU32, AtomicU64, AtomicUsize};
+use crate::sys;
 use crate::vm::{Advice, Reservation};
 use core::ops::Range;
 
@@ -61,6 +62,9 @@ const DEAR: u64 = 500_000;
 /// Chunks that pass then, for each time as long.
 const PAUSE: u64 = 50;
 
+/// No process is of this generation.
+const NOBODY: u32 = 0;
+
 /// What is known of huge pages. Threads that are here at once may disturb each other's numbers,
 /// which are guesses.
 pub(super) struct Huge {
@@ -76,8 +80,9 @@ pub(super) struct Huge {
     turn: AtomicUsize,
     /// Chunks that were asked for alone.
     islands: AtomicUsize,
-    /// 1 while a thread has pages moved or advice given about what others use: see `alone`.
-    is_busy: AtomicUsize,
+    /// The generation of the process while a thread has pages moved, or gives advice about what
+    /// others use: see `alone`.
+    busy: AtomicU32,
 }
 
 impl Huge {
@@ -93,7 +98,7 @@ impl Huge {
             skip: AtomicUsize::new(0),
             turn: AtomicUsize::new(0),
             islands: AtomicUsize::new(0),
-            is_busy: AtomicUsize::new(0),
+            busy: AtomicU32::new(NOBODY),
         }
     }
 
@@ -167,11 +172,11 @@ impl Huge {
     /// Rule 4.
     fn ask(&self, memory: &Reservation, asked: &[AtomicU64], chunks: Range<usize>) {
         let whole = bytes(&granules(&chunks));
-        if memory.advise_range(whole.clone(), Advice::HugePages).is_err() {
-            self.skip.store(usize::MAX, Relaxed);
-            return;
+        match self.alone(|| memory.advise_range(whole.clone(), Advice::HugePages)) {
+            Some(Ok(())) => bits::set(asked, &chunks),
+            Some(Err(_)) => return self.skip.store(usize::MAX, Relaxed),
+            None => return,
         }
-        bits::set(asked, &chunks);
         match memory.first_touch_ns(whole.start..whole.start + 1) {
             Ok(..DEAR) => {
                 let trust = self.trust.load(Relaxed);
@@ -214,11 +219,13 @@ impl Huge {
     /// Does something unless another thread is in here: advice makes several mappings of one, and
     /// whoever moves pages has to know how many there are.
     pub(super) fn alone<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        if self.is_busy.swap(1, Acquire) != 0 {
+        let (busy, now) = (self.busy.load(Relaxed), sys::generation());
+        // One of an older generation is a thread that this process, a fork's child, does not have.
+        if busy == now || self.busy.compare_exchange(busy, now, Acquire, Relaxed).is_err() {
             return None;
         }
         let done = work();
-        self.is_busy.store(0, Release);
+        self.busy.store(NOBODY, Release);
         Some(done)
     }
 }

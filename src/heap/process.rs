@@ -388,8 +388,9 @@ impl Granule {
     /// Calls `visit` with the blocks in use of those parts of the heap that no other thread has at
     /// the moment: the part of this thread, those of threads that have ended, and the one for all.
     /// Blocks of parts whose threads live are not shown, whoever uses them now: a block belongs to
-    /// the part that it was taken from. `visit` may allocate and free, and may or may not be shown
-    /// that.
+    /// the part that it was taken from. Of those that are shown some may have been given back by
+    /// threads that live, which keep a few of each size. `visit` may allocate and free, and may or
+    /// may not be shown that.
     #[doc(alias = "HeapWalk")]
     pub fn walk(&self, mut visit: impl FnMut(Block)) {
         with_idle_parts(|held| held.walk(&mut visit));
@@ -530,9 +531,14 @@ impl Held {
         }
     }
 
-    /// Makes a block longer or shorter where it is; false if it has to move, or is another core's.
+    /// Makes a block longer or shorter where it is; false if it has to move. Another core's block
+    /// stays if it is long enough and not too long: nothing is written for that.
     pub(super) fn resize_own(&self, block: NonNull<u8>, new: Layout) -> Result<bool, Error> {
         let place = Place::of_given(self.ground, block);
-        Ok(place.slab.owner() == self.core.mark() && self.resize(place, new)?)
+        let head = place.slab.head();
+        if head.owner() == self.core.mark() {
+            return self.resize(place, new);
+        }
+        Ok(head.is_common() && head.class() == Class::of_aligned(new.size(), new.align()))
     }
 }

@@ -22,7 +22,7 @@ use core::ptr::NonNull;
 /// Moved pieces that there may be before another is moved. Each is a mapping, and the end of two
 /// others.
 const PIECES_MAX: usize = 8 << 10;
-/// How often another thread that moves pages is waited for; it may be one that a fork has left.
+/// How often another thread that moves pages is waited for.
 const TURNS: usize = 1000;
 
 /// In a record: the run has pages from elsewhere. The rest of the number says in how many pieces
