@@ -153,12 +153,14 @@ fn what_a_thread_has_ready_is_given_and_taken() {
     let make =
         move || [(); 40].map(|()| Granule.allocate(layout).expect("memory").expose_provenance());
     let theirs = thread::spawn(make).join().expect("no panic");
+    // With room among those that are ready: a thread makes that when it needs it.
+    let ours = make();
     let block = NonNull::new(std::ptr::with_exposed_provenance_mut(theirs[39].get()));
     let block = block.expect("not at address 0");
     // SAFETY: a block of this heap that is not used.
     assert!(unsafe { Granule.deallocate_ready(block.as_ptr()) });
     assert_eq!(Granule.allocate_ready(48), Some(block));
-    for addr in theirs {
+    for addr in theirs.into_iter().chain(ours) {
         let block = NonNull::new(std::ptr::with_exposed_provenance_mut(addr.get()));
         // SAFETY: a block of this heap that is not used again.
         unsafe { Granule.deallocate(block.expect("not at address 0")) };
