@@ -35,8 +35,7 @@ impl Granule {
 
     /// Gives a block back, if that is quick: this thread keeps it, whoever allocated it, unless it
     /// is long, or one of a thread's first of that size. True if it is done; else nothing has
-    /// happened, and
-    /// [`deallocate_c`](Self::deallocate_c) is asked.
+    /// happened, and [`deallocate_c`](Self::deallocate_c) is asked.
     ///
     /// # Safety
     /// 1. `block` came from this heap, has not been given back, and is not used again if the answer

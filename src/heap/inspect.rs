@@ -97,6 +97,7 @@ impl fmt::Display for Violation {
             4 => "a slab with free blocks stands in the list of its class",
             5 => "granules behind the first know where it is",
             6 => "what a slab has of the memory that the heap began with is not free there",
+            8 => "only the pages of long blocks were moved",
             _ => "the first blocks of a thread have a class and a bit each",
         };
         write!(out, "rule {} does not hold at {:#x}: {says}", self.rule, self.addr)
@@ -250,6 +251,9 @@ impl Held {
         }
         if !inside.into_iter().all(knows_first) {
             return Some(5);
+        }
+        if slab.moved.get() != 0 && slab.kind() != Kind::Run {
+            return Some(8);
         }
         if !self.stock().is_sound(self.ground, &from.whole()) {
             return Some(6);

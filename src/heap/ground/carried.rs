@@ -11,6 +11,7 @@
 //! process for the next one, which memory that was moved cannot.
 
 use super::super::block::ROOMY;
+use super::super::class::GRANULE_LEN;
 use super::super::place::Place;
 use super::super::slab::{Kind, VACATED};
 use super::Ground;
@@ -65,7 +66,7 @@ impl Ground {
         }
         let granules = from.whole().len().min(to.whole().len());
         let old = Self::bytes(&(from.granule..from.granule + granules));
-        let new = Self::bytes(&(to.granule..to.granule)).start;
+        let new = to.granule * GRANULE_LEN;
         // SAFETY: (1): two runs, which are committed; `alone` keeps advice away.
         let carry = || unsafe { self.memory.carry(old.clone(), new) };
         let carried = (0..TURNS).find_map(|_| {
@@ -121,7 +122,6 @@ impl Ground {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::class::GRANULE_LEN;
     use super::super::super::held::Held;
     use super::super::super::huge::CHUNK;
     use super::super::tests::core_of;
