@@ -33,6 +33,11 @@ pub mod stomp;
 pub mod vm;
 pub mod win32;
 
+/// Other processes, as the tests outside start them.
+#[cfg(test)]
+#[path = "../tests/start/mod.rs"]
+mod start;
+
 pub use error::{Error, ErrorKind, Op};
 pub use heap::Granule;
 

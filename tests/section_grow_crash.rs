@@ -60,12 +60,9 @@ fn killed_at_any_moment_every_record_is_whole() {
     let file = OwnFile::new(b"");
     let mut before = 0;
     for round in 0..25 {
-        let mut child = vm_support::again()
-            .args([NAME, "--exact", "--nocapture", "--test-threads=1"])
-            .env(FILE, &*file)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test program starts again");
+        let mut command = vm_support::again();
+        command.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env(FILE, &*file);
+        let mut child = start::spawn(command.stdout(Stdio::piped()));
         let lines = start::Lines::of(child.stdout.take().expect("a pipe"));
         let mut appended =
             lines.filter_map(|line| line.strip_prefix("appended: ")?.parse::<usize>().ok());

@@ -258,10 +258,9 @@ fn memory_without_a_name_is_handed_to_a_child() {
     let view = memory.racy::<u32>(0..100).expect("addresses");
     let handle = memory.to_handle().expect("a handle");
     drop(memory);
-    let mut child = shared_support::command("a_player", "receive a handle", "none")
-        .stdin(Stdio::from(handle))
-        .spawn()
-        .expect("the test program starts again");
+    let mut command = shared_support::command("a_player", "receive a handle", "none");
+    let mut child = shared_support::start::spawn(command.stdin(Stdio::from(handle)));
+    drop(command);
     let status = start::status(&mut child);
     assert!(status.success(), "{status}");
     assert_eq!(view.load(24).expect("inside"), 99);

@@ -27,7 +27,7 @@ fn tells_but_for(name: &str, arguments: &[&str], input: &str, strip: fn(&str) ->
     }
     let mut command = start::program(&example(name));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the example starts");
+    let mut child = start::spawn(&mut command);
     let mut stdin = child.stdin.take().expect("it was asked for");
     stdin.write_all(input.as_bytes()).expect("a pipe takes so little");
     drop(stdin);

@@ -18,8 +18,8 @@ use core::ptr::NonNull;
 impl Held {
     /// Bytes of the block in use that begins at an address in this core's slabs and runs.
     ///
-    /// Three places say that a block is free: its bit, the bit of those who gave it back from
-    /// elsewhere, and the cache of its class, which is looked through.
+    /// Four places say that a block is free: its bit, the bit of those who gave it back from
+    /// elsewhere, the cache of its class, which is looked through, and what was not cut yet.
     fn in_use(&self, place: Place, block: NonNull<u8>) -> Result<usize, Finding> {
         let Place { granule, slab } = place.first(self.ground);
         let offset = self.ground.offset_in(granule, block);
@@ -35,7 +35,7 @@ impl Held {
             return Err(Finding::NotABlock);
         }
         let (ours, theirs) = self.ground.bits(slab);
-        let is_cached = || self.core.own.has_cached(class, block);
+        let is_cached = || self.own().keeps(class, block);
         if bits::is_set(ours, number) || bits::is_set(theirs, number) || is_cached() {
             return Err(Finding::FreedTwice);
         }

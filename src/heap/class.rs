@@ -64,7 +64,7 @@ pub(super) const fn size_of_number(number: usize) -> usize {
     (1 << doubling) + ((step + 1) << (doubling - 2))
 }
 
-static SIZES: [u32; ROOM] = {
+const SIZES: [u32; ROOM] = {
     let mut sizes = [0; ROOM];
     let mut number = 0;
     while number < COUNT {
@@ -85,7 +85,7 @@ static RECIPROCALS: [u32; ROOM] = {
     reciprocals
 };
 
-static TABLE: [u8; TABLE_MAX / WORD + 1] = {
+const TABLE: [u8; TABLE_MAX / WORD + 1] = {
     let mut table = [0; TABLE_MAX / WORD + 1];
     let mut words = 0;
     while words < table.len() {

@@ -18,6 +18,7 @@
 //!    nothing but a spare granule at most; a parked core of the process's heap has its slabs.
 
 use super::class::{self, Class, SIZE_MAX};
+use super::cut::Cuts;
 use super::slab::{Field, Tag};
 use super::starter::Starter;
 use super::supply::Stock;
@@ -140,6 +141,8 @@ pub(super) struct Own {
     is_short: Field,
     /// 1 if it is a thread's of the process's heap, whose threads keep each other's blocks.
     is_common: Field,
+    /// 1 if it is a heap's for one thread at a time: see `cut`.
+    pub(super) is_cutting: Field,
     /// A granule and 1 that nobody uses: see `Held::drop_all`.
     pub(super) spare: Field,
     /// How many blocks the next batch has: few at first.
@@ -150,6 +153,7 @@ pub(super) struct Own {
     pub(super) all: Field,
     gathered: [Gathered; GATHERED],
     pub(super) starter: Starter,
+    pub(super) cuts: Cuts,
     short_rows: [[Place; FEW + 1]; class::ROOM],
     long_rows: [Place; ROWS[class::ROOM] as usize],
 }
@@ -271,6 +275,7 @@ impl Core {
     /// It is in no heap any more.
     pub(super) fn end(&self) {
         self.own.is_common.set(0);
+        self.own.is_cutting.set(0);
         self.root.set(0);
     }
 
@@ -379,12 +384,17 @@ impl Own {
 
     /// Opens the row of a class, or gives it its long one; false if it has that.
     pub(super) fn make_room(&self, class: Class) -> bool {
+        self.open(class) || self.lengthen(class)
+    }
+
+    /// Opens the row of a class; false if it was not closed.
+    pub(super) fn open(&self, class: Class) -> bool {
         let is_closed =
             self.end(class).load(Ordering::Relaxed).cast_const() == &raw const self.nothing;
         if is_closed {
             self.set_count(class, 0);
         }
-        is_closed || self.lengthen(class)
+        is_closed
     }
 
     fn lengthen(&self, class: Class) -> bool {
@@ -411,7 +421,7 @@ impl Own {
         1 << class.number()
     }
 
-    /// How many blocks the cache of a class has.
+    /// How many blocks the row of a class has.
     pub(super) fn count(&self, class: Class) -> usize {
         match self.top(class).load(Ordering::Relaxed) {
             // A core that was taken a moment ago has no rows yet, for who only looks.
@@ -503,6 +513,7 @@ impl Own {
     pub(super) fn reset(&self) {
         for class in self.used() {
             self.close(class);
+            self.forget_cut(class);
             self.batches[class.index()].set(0);
             self.slabs[class.index()].set(0);
         }

@@ -1,7 +1,7 @@
 //! Floor 4, uses floors 0 to 2. A heap entry by entry, for whoever keeps the place himself:
 //! each slab and long block, and in it what is in use and what is free.
 
-use super::class::{Class, GRANULE_LEN, block_at};
+use super::class::{GRANULE_LEN, block_at};
 use super::held::Held;
 use super::inspect::Block;
 use super::local::LocalHeap;
@@ -42,9 +42,7 @@ impl LocalHeap {
     pub(crate) fn entry_after(&self, last: Last) -> Result<Option<Entry>, Finding> {
         let (address, passed) = match last {
             Last::None => {
-                Class::all().for_each(|class| {
-                    self.held.flush(class, self.held.core.own.count(class));
-                });
+                self.held.flush_all();
                 return Ok(self.held.region(self.held.core.own.all.get()));
             }
             Last::Region(start) => (start, None),

@@ -56,7 +56,7 @@ impl Held {
     }
 
     #[inline]
-    const fn own(&self) -> &'static Own {
+    pub(super) const fn own(&self) -> &'static Own {
         &self.core.own
     }
 
@@ -67,7 +67,7 @@ impl Held {
     /// A block of a class; its content is anything.
     #[inline]
     pub(super) fn allocate(&self, class: Class) -> Result<NonNull<u8>, Error> {
-        match self.own().pop(class) {
+        match self.own().pop(class).or_else(|| self.own().cut(class)) {
             Some(block) => Ok(block),
             None => self.allocate_slowly(class),
         }
@@ -78,8 +78,8 @@ impl Held {
     fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
         loop {
             let first = self.own().slabs[class.index()].get().checked_sub(1);
-            let is_drawn = match first {
-                Some(first) => self.draw(class, self.place(first as usize)),
+            let is_drawn = match first.map(|first| self.place(first as usize)) {
+                Some(first) => self.begin_cut(class, first) || self.draw(class, first),
                 None => self.draw_first(class),
             };
             if !is_drawn && self.collect() {
@@ -87,7 +87,7 @@ impl Held {
             }
             if !is_drawn && !self.draw_behind(class) {
                 self.add_slab(class)?;
-            } else if let Some(block) = self.own().pop(class) {
+            } else if let Some(block) = self.own().pop(class).or_else(|| self.own().cut(class)) {
                 return Ok(block);
             }
         }
@@ -257,9 +257,15 @@ impl Held {
         }
     }
 
+    /// Gives all free blocks of a class back to their slabs.
+    pub(super) fn flush_whole(&self, class: Class) {
+        self.flush(class, self.own().count(class));
+        self.end_cut(class);
+    }
+
     /// Gives all blocks in the caches back to their slabs.
     pub(super) fn flush_all(&self) {
-        self.own().used().for_each(|class| self.flush(class, self.own().count(class)));
+        self.own().used().for_each(|class| self.flush_whole(class));
     }
 
     /// The bit of a block of ours, which probably lies where the last one did.
@@ -301,7 +307,7 @@ impl Held {
 
     /// Sets bits of a slab; it stands in the list of its class from then on.
     #[inline]
-    fn free_bits(&self, from: Place, word: usize, mask: u64) {
+    pub(super) fn free_bits(&self, from: Place, word: usize, mask: u64) {
         let slab = from.slab;
         let bits = self.ground.word(slab, word);
         let old = bits.load(Relaxed);
@@ -321,7 +327,7 @@ impl Held {
 
     /// A slab all of whose blocks are free goes back to the ground, if its class has another one; a
     /// starter in any case.
-    fn settle(&self, from: Place) {
+    pub(super) fn settle(&self, from: Place) {
         let Place { slab, .. } = from;
         if slab.free.get() < slab.blocks.get() {
             return;
@@ -442,7 +448,7 @@ impl Held {
     pub(super) fn trim(&self) {
         self.collect();
         for class in self.own().used() {
-            self.flush(class, self.own().count(class));
+            self.flush_whole(class);
             self.own().batches[class.index()].set(0);
             self.own().shorten(class);
             let mut next = self.own().slabs[class.index()].get();
@@ -460,7 +466,7 @@ impl Held {
         self.link(&self.own().all, new, |slab| &slab.in_all);
     }
 
-    fn unlink_from_class(&self, class: Class, from: Place) {
+    pub(super) fn unlink_from_class(&self, class: Class, from: Place) {
         self.unlink(&self.own().slabs[class.index()], from, |slab| &slab.in_class);
     }
 

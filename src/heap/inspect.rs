@@ -157,7 +157,8 @@ impl Own {
     /// Without what lies in the caches.
     fn less_cached(&self, mut stats: HeapStats) -> HeapStats {
         for class in Class::all() {
-            let (count, bytes) = (self.count(class), self.count(class) * class.size());
+            let bytes = self.count(class) * class.size() + self.left_to_cut(class);
+            let count = bytes / class.size();
             stats.blocks = stats.blocks.saturating_sub(count);
             stats.bytes = stats.bytes.saturating_sub(bytes);
             stats.cached += bytes;

@@ -68,6 +68,7 @@ impl LocalHeap {
     pub(super) fn on(ground: &'static Ground, options: HeapOptions) -> Result<Self, Error> {
         let core = ground.take_core()?;
         core.begin(core.number(), options.granules_max, options.is_short);
+        core.cut_slabs();
         // SAFETY: (1) the ground has just given it, and nobody else gets it.
         let held = unsafe { Held::new(ground, core) };
         core.set_name(options.name);

@@ -72,6 +72,7 @@ mod block;
 mod checked;
 mod class;
 mod core;
+mod cut;
 mod entries;
 mod family;
 mod gather;

@@ -223,7 +223,7 @@ fn is_free(
     let Some(number) = from.slab.owner().checked_sub(1) else { return true };
     let owner = ground.core(number);
     let gathers = |own: &Own| own.gathered(from.granule, word).has(from.granule, word, mask);
-    let keeps = |own: &Own| own.has_cached(class, block) || gathers(own);
+    let keeps = |own: &Own| own.keeps(class, block) || gathers(own);
     ground.cores().any(|core| core.root() == owner.root() && keeps(&core.own))
 }
 

@@ -20,13 +20,11 @@ pub(crate) struct Other {
 
 impl Other {
     pub(crate) fn start() -> Self {
-        let mut process = start::again()
+        let mut command = start::again();
+        command
             .args(["--exact", "other_process", "--nocapture", "--test-threads=1"])
-            .env(ROLE, "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this program starts");
+            .env(ROLE, "1");
+        let mut process = start::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let to = process.stdin.take();
         let from = start::Lines::of(process.stdout.take().expect("a pipe"));
         Other { process, to, from }

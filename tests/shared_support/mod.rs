@@ -54,11 +54,8 @@ pub(crate) struct Player {
 impl Player {
     /// Starts the test `played` of this program in another process, as `role`.
     pub(crate) fn start(played: &str, role: &str, name: &str) -> Self {
-        let mut child = command(played, role, name)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test program starts again");
+        let mut command = command(played, role, name);
+        let mut child = start::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let input = child.stdin.take().expect("asked for");
         let output = start::Lines::of(child.stdout.take().expect("asked for"));
         Player { child, input, output }

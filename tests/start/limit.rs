@@ -18,7 +18,7 @@ pub(crate) fn limit() -> Duration {
 /// Runs a command that reads nothing to its end: [`Command::output`] with a limit.
 pub(crate) fn output(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    finish(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    finish(super::spawn(command))
 }
 
 /// Waits for the end of a child, and for all that it says where that was asked for:

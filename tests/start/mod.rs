@@ -2,8 +2,10 @@
 #![allow(dead_code, unused_imports, reason = "every test program uses another part of it")]
 
 mod limit;
+mod spawn;
 
 pub(crate) use limit::{Lines, finish, finish_in, output, status};
+pub(crate) use spawn::spawn;
 
 use std::env;
 use std::path::Path;

@@ -15,6 +15,7 @@
 
 use super::Twins;
 use crate::error::{Call, Error, Op};
+use crate::start;
 use crate::sys::inject::{Ledger, Plan, Refused, Session, unseen};
 use crate::sys::model::Verb;
 use crate::sys::{self, truth};
@@ -23,8 +24,6 @@ use core::ops::Range;
 use core::ptr::NonNull;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
 use std::vec::Vec;
 
 /// Runs a test of this name in a process of its own, where no other test takes the addresses that
@@ -34,13 +33,8 @@ pub(crate) fn in_own_process(name: &str, test: impl FnOnce()) {
     if std::env::var_os(ALONE).is_some() {
         return test();
     }
-    // An emulator, if there is one.
-    let runner = std::env::var("GRANULE_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace().map(PathBuf::from).collect::<Vec<_>>();
-    words.push(std::env::current_exe().expect("a test knows its program"));
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).args(["--exact", name, "--test-threads=1"]).env(ALONE, "1");
-    let output = command.output().expect("it can be started again");
+    let mut again = start::again();
+    let output = start::output(again.args(["--exact", name, "--test-threads=1"]).env(ALONE, "1"));
     let said = std::string::String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{name}: {said}");
 }

@@ -1,14 +1,12 @@
 use super::super::fault::resume_probe;
 use super::{Registers, cache, capture, probe_read, tables};
 use crate::ds::cfi::Frame;
+use crate::start;
 use core::ffi::{CStr, c_int, c_void};
 use core::hint::black_box;
 use std::cell::RefCell;
 use std::ffi::CString;
 use std::process::Command;
-
-#[path = "../../../../tests/start/mod.rs"]
-mod start;
 
 /// The stack of the function that this is inlined into, from what it returns to.
 #[inline(always)]

@@ -1,0 +1,217 @@
+//! Floor 4, uses floors 0 to 2. Blocks that were never in use, of a heap for one thread at a time.
+//!
+//! A slab all of whose blocks are free is not drawn into the cache block by block: the heap has it
+//! as a whole, and cuts one block after the other from its beginning, as an arena does. What was
+//! given back lies in the cache, and is used first.
+//!
+//! # Invariants
+//! 1. What is left to cut is the end of one slab of this class of this core, a whole number of
+//!    blocks. Their bits are clear: for their slab they are in use.
+//! 2. Only a core that was told to [cut](Core::cut_slabs) has any.
+
+use super::class::{self, Class};
+use super::core::{Core, Own};
+use super::held::Held;
+use super::place::Place;
+use crate::ds::bits;
+use crate::ds::primitive::AtomicPtr;
+use crate::ds::primitive::Ordering::Relaxed;
+use core::ptr::{NonNull, null_mut};
+
+/// What is left of one slab of each class.
+#[derive(Debug)]
+pub(super) struct Cuts([Cut; class::ROOM]);
+
+/// From the next block to the end; both null if there was no slab yet.
+#[derive(Debug)]
+struct Cut {
+    next: AtomicPtr<u8>,
+    end: AtomicPtr<u8>,
+}
+
+impl Cut {
+    fn set(&self, next: *mut u8, end: *mut u8) {
+        self.next.store(next, Relaxed);
+        self.end.store(end, Relaxed);
+    }
+}
+
+impl Core {
+    /// It is a heap for one thread at a time.
+    pub(super) fn cut_slabs(&self) {
+        self.own.is_cutting.set(1);
+    }
+}
+
+impl Own {
+    #[inline(always)]
+    fn cut_of(&self, class: Class) -> &Cut {
+        // SAFETY: the number of a class, or of none, is below `ROOM`: so says its file.
+        unsafe { self.cuts.0.get_unchecked(usize::from(class.number())) }
+    }
+
+    /// Cuts a block.
+    #[inline(always)]
+    pub(super) fn cut(&self, class: Class) -> Option<NonNull<u8>> {
+        let cut = self.cut_of(class);
+        let block = cut.next.load(Relaxed);
+        if block == cut.end.load(Relaxed) {
+            return None;
+        }
+        cut.next.store(block.wrapping_add(class.size()), Relaxed);
+        NonNull::new(block)
+    }
+
+    /// Bytes that are left to cut; for who only looks about right.
+    pub(super) fn left_to_cut(&self, class: Class) -> usize {
+        let cut = self.cut_of(class);
+        let (next, end) = (cut.next.load(Relaxed).addr(), cut.end.load(Relaxed).addr());
+        end.saturating_sub(next)
+    }
+
+    /// True if a block of a class lies in the cache, or was not cut yet.
+    pub(super) fn keeps(&self, class: Class, block: NonNull<u8>) -> bool {
+        let cut = self.cut_of(class);
+        let left = cut.next.load(Relaxed)..cut.end.load(Relaxed);
+        left.contains(&block.as_ptr()) || self.has_cached(class, block)
+    }
+
+    /// Forgets what is left.
+    pub(super) fn forget_cut(&self, class: Class) {
+        self.cut_of(class).set(null_mut(), null_mut());
+    }
+}
+
+impl Held {
+    /// Takes a slab as a whole, to be cut, while nothing of the last one is left; false if it has
+    /// blocks in use, or others may give some back.
+    pub(super) fn begin_cut(&self, class: Class, from: Place) -> bool {
+        let Place { granule, slab } = from;
+        let blocks = slab.blocks.get();
+        if self.own().is_cutting.get() == 0 || slab.free.get() < blocks {
+            return false;
+        }
+        let (bits, _) = self.ground.bits(slab);
+        bits.iter().for_each(|word| word.store(0, Relaxed));
+        slab.cursor.set(bits.len() as u32 - 1);
+        slab.free.set(0);
+        self.unlink_from_class(class, from);
+        let first = self.ground.place(granule);
+        self.own().cut_of(class).set(first, first.wrapping_add(blocks as usize * class.size()));
+        self.own().open(class);
+        true
+    }
+
+    /// Gives what is left to cut back to its slab.
+    pub(super) fn end_cut(&self, class: Class) {
+        let left = self.own().left_to_cut(class) / class.size();
+        if left == 0 {
+            return;
+        }
+        let next = NonNull::new(self.own().cut_of(class).next.load(Relaxed));
+        self.own().forget_cut(class);
+        let next = next.and_then(|next| Place::of(self.ground, next));
+        let from = next.expect("a block of a slab").first(self.ground);
+        let blocks = from.slab.blocks.get() as usize;
+        bits::masks(&(blocks - left..blocks)).for_each(|(word, mask)| {
+            self.free_bits(from, word, mask);
+        });
+        self.settle(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Finding;
+    use super::super::{Heap, HeapOptions, LocalHeap};
+    use super::*;
+    use core::alloc::Layout;
+    use std::vec::Vec;
+
+    /// Classes of slabs of one granule and of several.
+    const SIZES: [usize; 4] = [8, 24, 1024, 20_480];
+
+    fn layout(size: usize) -> Layout {
+        Layout::from_size_align(size, 8).expect("a layout")
+    }
+
+    fn take(heap: &LocalHeap, size: usize) -> NonNull<u8> {
+        heap.allocate(layout(size)).expect("memory")
+    }
+
+    fn give(heap: &LocalHeap, block: NonNull<u8>) {
+        // SAFETY: (1) the callers took it there, and forget it.
+        unsafe { heap.deallocate(block) };
+    }
+
+    #[test]
+    fn blocks_stand_in_a_row_and_what_was_given_back_comes_first() {
+        for size in SIZES {
+            let heap = LocalHeap::new().expect("memory");
+            let [first, second] = [take(&heap, size), take(&heap, size)];
+            assert_eq!(second.addr().get() - first.addr().get(), size);
+            give(&heap, first);
+            assert_eq!(take(&heap, size), first);
+            assert_eq!(take(&heap, size).addr().get() - first.addr().get(), 2 * size);
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_free() {
+        for (size, count) in SIZES.into_iter().zip([3000, 700, 10, 5]) {
+            let mut heap = LocalHeap::new().expect("memory");
+            let mut blocks: Vec<_> = (0..count).map(|_| take(&heap, size)).collect();
+            let check = |heap: &mut LocalHeap, blocks: &[NonNull<u8>]| {
+                let before = heap.stats();
+                assert_eq!((before.blocks, before.bytes), (blocks.len(), blocks.len() * size));
+                let mut seen = Vec::new();
+                heap.walk(|block| seen.push(block.start));
+                seen.sort();
+                assert!(seen == blocks, "{size}");
+                let after = heap.stats();
+                assert_eq!(
+                    (after.blocks, after.bytes, after.cached),
+                    (blocks.len(), before.bytes, 0)
+                );
+                assert_eq!(heap.validate(), Ok(()));
+            };
+            blocks.sort();
+            check(&mut heap, &blocks);
+            blocks.extend((0..count).map(|_| take(&heap, size)));
+            blocks.sort();
+            check(&mut heap, &blocks);
+            blocks.into_iter().for_each(|block| give(&heap, block));
+            take(&heap, size);
+            heap.trim();
+            assert_eq!((heap.stats().blocks, heap.stats().slabs), (1, 1));
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_not_cut_is_not_in_use() {
+        let heap = HeapOptions::new().checked().local().expect("memory");
+        let first = take(&heap, 32);
+        let beside = |bytes| NonNull::new(first.as_ptr().wrapping_add(bytes)).expect("an address");
+        assert_eq!(heap.in_use(first), Ok(32));
+        assert_eq!(heap.in_use(beside(32)), Err(Finding::FreedTwice));
+        assert_eq!(heap.in_use(beside(33)), Err(Finding::NotABlock));
+        assert_eq!(take(&heap, 32), beside(32));
+        assert_eq!(heap.in_use(beside(32)), Ok(32));
+    }
+
+    #[test]
+    fn heaps_for_many_threads_cut_nothing_even_of_a_core_that_did() {
+        let layout = layout(32);
+        for _ in 0..3 {
+            let heap = LocalHeap::new().expect("memory");
+            take(&heap, 32);
+            let core = heap.held.core;
+            assert_ne!(core.own.left_to_cut(Class::of(32)), 0);
+            drop(heap);
+            let heap = Heap::new().expect("memory");
+            heap.allocate(layout).expect("memory");
+            let cuts = |core: &Core| core.root() == heap.id().0 && core.own.is_cutting.get() != 0;
+            assert!(!heap.ground.cores().any(cuts));
+        }
+    }
+}
