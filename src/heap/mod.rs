@@ -49,7 +49,7 @@
 //!   runs of whole granules of 64 KiB. The first small blocks of a thread share a granule.
 //! - The books are tables beside the memory: a block's address gives the record of its slab by
 //!   arithmetic, a bit says whether it is free. Free memory is never written.
-//! - In front of the slabs stands a cache for each class.
+//! - In front of the slabs stands a cache for each class. A [`LocalHeap`] cuts new slabs directly.
 //! - What other threads give back is a bit, too, and costs the owner one step for 64 blocks.
 //!
 //! # What to know

@@ -9,9 +9,9 @@
 //!
 //! The allowance is for programs that take the same memory again and again, as those that work with
 //! a few long blocks: a page that was given back and is touched again costs the system ten times
-//! what it costs to keep it. It begins with nothing, grows by every granule that was given back
-//! and is taken again, to at most half of the ground that was ever used. Whenever memory goes back
-//! it loses half, but no more than is still away from the times before: a program that takes
+//! what it costs to keep it. It begins with nothing, grows by four for every granule that was given
+//! back and is taken again, to at most half of the ground that was ever used. Whenever memory goes
+//! back it loses half, but no more than is still away from the times before: a program that takes
 //! everything again keeps it all, one that frees what it has and does not come again has none.
 
 use super::super::class::GRANULE_LEN;
@@ -25,6 +25,8 @@ use core::ops::Range;
 pub(super) const KEPT_MIN: usize = (16 << 20) / GRANULE_LEN;
 /// The part of what is taken that may stay as well.
 const KEPT_PART: usize = 8;
+/// How much the allowance grows for each granule that should have been kept.
+const REGRET: usize = 4;
 /// What may wait in any case for owners who do not come; more, as far as free memory leaves it.
 const WAITING_MIN: usize = KEPT_MIN / 2;
 
@@ -37,7 +39,7 @@ impl Ground {
         let count = clean.min(missed);
         self.missed.store(missed - count, Relaxed);
         let most = self.high.load(Relaxed) * BITS / 2;
-        let allowance = self.allowance.load(Relaxed) + count;
+        let allowance = self.allowance.load(Relaxed) + REGRET * count;
         self.allowance.store(allowance.min(most), Relaxed);
     }
 
