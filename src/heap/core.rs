@@ -3,8 +3,8 @@
 //!
 //! The cache of a class is a small stack of addresses beside the heap, as in jemalloc; neither way
 //! touches the block or its slab. When it is empty a batch is drawn from one slab of the class, in
-//! the order of addresses; when it is full the older half goes back to the slabs it came from. A heap
-//! for one thread takes new slabs as a whole instead: see `cut`.
+//! the order of addresses; when it is full the older half goes back to the slabs it came from. A
+//! heap for one thread takes new slabs as a whole instead: see `cut`.
 //!
 //! # Invariants
 //! 1. `Own` is used by one thread at a time: who holds the core. A heap's caller (not `Sync`), the

@@ -44,6 +44,11 @@ impl Core {
 }
 
 impl Own {
+    /// True if new slabs are cut.
+    pub(super) fn cuts_slabs(&self) -> bool {
+        self.is_cutting.get() == 1
+    }
+
     #[inline(always)]
     fn cut_of(&self, class: Class) -> &Cut {
         // SAFETY: the number of a class, or of none, is below `ROOM`: so says its file.
@@ -83,23 +88,28 @@ impl Own {
 }
 
 impl Held {
-    /// Takes a slab as a whole, to be cut, while nothing of the last one is left; false if it has
-    /// blocks in use, or others may give some back.
+    /// Takes a slab of the list of its class as a whole, while nothing of the last one is left to
+    /// cut; false if it has blocks in use, or this core cuts none.
     pub(super) fn begin_cut(&self, class: Class, from: Place) -> bool {
-        let Place { granule, slab } = from;
-        let blocks = slab.blocks.get();
-        if self.own().is_cutting.get() == 0 || slab.free.get() < blocks {
-            return false;
+        let is_whole = from.slab.free.get() == from.slab.blocks.get();
+        let is_cut = is_whole && self.own().cuts_slabs();
+        if is_cut {
+            self.unlink_from_class(class, from);
+            self.cut_whole(class, from);
         }
-        let (bits, _) = self.ground.bits(slab);
+        is_cut
+    }
+
+    /// Begins to cut a slab that is in no list of its class, with none of its blocks in use.
+    pub(super) fn cut_whole(&self, class: Class, from: Place) {
+        let (bits, _) = self.ground.bits(from.slab);
         bits.iter().for_each(|word| word.store(0, Relaxed));
-        slab.cursor.set(bits.len() as u32 - 1);
-        slab.free.set(0);
-        self.unlink_from_class(class, from);
-        let first = self.ground.place(granule);
-        self.own().cut_of(class).set(first, first.wrapping_add(blocks as usize * class.size()));
+        from.slab.cursor.set(bits.len() as u32 - 1);
+        from.slab.free.set(0);
+        let first = self.ground.place(from.granule);
+        let end = first.wrapping_add(from.slab.blocks.get() as usize * class.size());
+        self.own().cut_of(class).set(first, end);
         self.own().open(class);
-        true
     }
 
     /// Gives what is left to cut back to its slab.

@@ -67,10 +67,16 @@ impl Held {
     /// A block of a class; its content is anything.
     #[inline]
     pub(super) fn allocate(&self, class: Class) -> Result<NonNull<u8>, Error> {
-        match self.own().pop(class).or_else(|| self.own().cut(class)) {
+        match self.at_hand(class) {
             Some(block) => Ok(block),
             None => self.allocate_slowly(class),
         }
+    }
+
+    /// A block from the cache, or one that is cut.
+    #[inline(always)]
+    fn at_hand(&self, class: Class) -> Option<NonNull<u8>> {
+        self.own().pop(class).or_else(|| self.own().cut(class))
     }
 
     #[cold]
@@ -87,7 +93,8 @@ impl Held {
             }
             if !is_drawn && !self.draw_behind(class) {
                 self.add_slab(class)?;
-            } else if let Some(block) = self.own().pop(class).or_else(|| self.own().cut(class)) {
+            }
+            if let Some(block) = self.at_hand(class) {
                 return Ok(block);
             }
         }
@@ -179,21 +186,25 @@ impl Held {
         has_some
     }
 
-    /// A new slab, all of whose blocks are free.
+    /// A new slab, all of whose blocks are free, or are cut.
     fn add_slab(&self, class: Class) -> Result<(), Error> {
         let new = self.take_slab(class.granules(), Slab::words_of(class))?;
         new.slab.become_slab(self.core.tag(), class);
         self.mark_inside(new.whole(), Some(class));
+        self.link_in_all(new);
         let (bits, theirs) = self.ground.bits(new.slab);
-        bits.iter().for_each(|word| word.store(u64::MAX, Relaxed));
         // The words may have been those of smaller blocks.
         theirs.iter().for_each(|word| word.store(0, Relaxed));
+        if self.own().cuts_slabs() {
+            self.cut_whole(class, new);
+            return Ok(());
+        }
+        bits.iter().for_each(|word| word.store(u64::MAX, Relaxed));
         let rest = class.blocks() % BITS;
         if rest != 0 {
             bits[bits.len() - 1].store((1 << rest) - 1, Relaxed);
         }
         new.slab.free.set(class.blocks() as u32);
-        self.link_in_all(new);
         self.link(&self.own().slabs[class.index()], new, |slab| &slab.in_class);
         Ok(())
     }
