@@ -132,6 +132,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ground::ground;
     use super::super::report::Finding;
     use super::super::{Heap, HeapOptions, LocalHeap};
     use super::*;
@@ -210,6 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn slabs_that_stood_in_a_list_of_their_last_heap_stand_in_none() {
+        for _ in 0..3 {
+            let heap = LocalHeap::new().expect("memory");
+            let blocks: Vec<_> = (0..500).map(|_| take(&heap, 1024)).collect();
+            assert_eq!(heap.validate(), Ok(()));
+            // One of each slab stays, so that the slabs stay, too.
+            let given = blocks.iter().enumerate().filter(|(number, _)| number % 5 != 0);
+            given.for_each(|(_, &block)| give(&heap, block));
+            heap.held.flush_all();
+            assert_eq!(heap.validate(), Ok(()));
+        }
+    }
+
+    #[test]
     fn heaps_for_many_threads_cut_nothing_even_of_a_core_that_did() {
         let layout = layout(32);
         for _ in 0..3 {
@@ -221,7 +236,7 @@ mod tests {
             let heap = Heap::new().expect("memory");
             heap.allocate(layout).expect("memory");
             let cuts = |core: &Core| core.root() == heap.id().0 && core.own.is_cutting.get() != 0;
-            assert!(!heap.ground.cores().any(cuts));
+            assert!(!ground().expect("it is made").cores().any(cuts));
         }
     }
 }

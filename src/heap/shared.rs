@@ -47,7 +47,7 @@ const CORES_MAX: usize = 16;
 /// ```
 #[doc(alias("HeapCreate", "HeapDestroy"))]
 pub struct Heap {
-    pub(super) ground: &'static Ground,
+    ground: &'static Ground,
     options: HeapOptions,
     /// The numbers of its cores and 1, from the front; the first has the budget.
     cores: [AtomicU32; CORES_MAX],

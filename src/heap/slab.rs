@@ -241,7 +241,7 @@ impl Slab {
         class.blocks().div_ceil(64) as u32
     }
 
-    /// Makes it a slab of a class, with no block free yet.
+    /// Makes it a slab of a class, with no block free yet, and so in no list of its class.
     pub(super) fn become_slab(&self, owner: Tag, class: Class) {
         self.take_shape(class);
         self.become_kind(owner, Kind::Slab, Some(class));
@@ -260,6 +260,9 @@ impl Slab {
         self.reciprocal.set(class.reciprocal());
         self.blocks.set(class.blocks() as u32);
         self.granules.set(class.granules() as u32);
+        // A heap that was dropped has left them as they were.
+        self.in_class.next.set(0);
+        self.in_class.previous.set(0);
     }
 
     /// Makes it the beginning of a run of `granules`: one block.
