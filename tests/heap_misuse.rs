@@ -17,11 +17,12 @@ const OTHER: &str = "it belongs to another heap, or to one that was dropped";
 const FOREIGN: &str = "no heap has it";
 
 /// The wrong steps, and what is said of each.
-const STEPS: [(&str, fn(), &str); 15] = [
+const STEPS: [(&str, fn(), &str); 16] = [
     ("local, twice, checked", || local_twice(HeapOptions::new().checked()), TWICE),
     ("local, twice, secure", || local_twice(HeapOptions::new().secure()), TWICE),
     ("shared, twice, checked", shared_twice, TWICE),
     ("local, twice, later", local_twice_later, TWICE),
+    ("local, twice, of a slab that begins again", local_twice_uncut, TWICE),
     ("long, twice", long_twice, OTHER),
     ("local, inside", local_inside, NO_BLOCK),
     ("local, another's", local_of_another, OTHER),
@@ -78,6 +79,17 @@ fn local_twice_later() {
     let block = heap.allocate(layout(100)).expect("memory");
     give(&heap, block);
     give(&heap, block);
+    heap.trim();
+}
+
+/// The heap has taken its slab as a whole again, and has not come to the block yet.
+fn local_twice_uncut() {
+    let heap = local();
+    let blocks = [0; 9].map(|_| heap.allocate(layout(4096)).expect("memory"));
+    blocks.into_iter().for_each(|block| give(&heap, block));
+    heap.trim();
+    assert_eq!(heap.allocate(layout(4096)).expect("memory"), blocks[0], "the same slab");
+    give(&heap, blocks[8]);
     heap.trim();
 }
 

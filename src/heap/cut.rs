@@ -1,13 +1,14 @@
-//! Floor 4, uses floors 0 to 2. Blocks that were never in use, of a heap for one thread at a time.
+//! Floor 4, uses floors 0 to 2. Slabs without a block in use, of a heap for one thread at a time.
 //!
-//! A slab all of whose blocks are free is not drawn into the cache block by block: the heap has it
-//! as a whole, and cuts one block after the other from its beginning, as an arena does. What was
-//! given back lies in the cache, and is used first.
+//! Such a slab is not drawn into the cache block by block: the heap has it as a whole, and cuts one
+//! block after the other from its beginning, as an arena does. What lies in the cache is used
+//! first, then what is left to cut, then what other slabs have.
 //!
 //! # Invariants
 //! 1. What is left to cut is the end of one slab of this class of this core, a whole number of
-//!    blocks. Their bits are clear: for their slab they are in use.
-//! 2. Only a core that was told to [cut](Core::cut_slabs) has any.
+//!    blocks. Their bits are clear (rule 9 of `slab`): for their slab they are in use.
+//! 2. Only a core that was told to [cut](Core::cut_slabs) has any. It is one whose slabs nobody
+//!    else gives blocks back to: nobody looks after them in the owner's place (`waiting`).
 
 use super::class::{self, Class};
 use super::core::{Core, Own};
@@ -16,7 +17,11 @@ use super::place::Place;
 use crate::ds::bits;
 use crate::ds::primitive::AtomicPtr;
 use crate::ds::primitive::Ordering::Relaxed;
+use crate::error::Error;
+use core::ops::Range;
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::compiler_fence;
 
 /// What is left of one slab of each class.
 #[derive(Debug)]
@@ -30,8 +35,12 @@ struct Cut {
 }
 
 impl Cut {
+    /// In three steps, so that a signal handler that looks sees nothing or the right blocks.
     fn set(&self, next: *mut u8, end: *mut u8) {
+        self.end.store(null_mut(), Relaxed);
+        compiler_fence(SeqCst);
         self.next.store(next, Relaxed);
+        compiler_fence(SeqCst);
         self.end.store(end, Relaxed);
     }
 }
@@ -44,7 +53,8 @@ impl Core {
 }
 
 impl Own {
-    /// True if new slabs are cut.
+    /// True if new slabs are cut. Other cores do not even touch the pages of the cuts.
+    #[inline(always)]
     pub(super) fn cuts_slabs(&self) -> bool {
         self.is_cutting.get() == 1
     }
@@ -55,7 +65,7 @@ impl Own {
         unsafe { self.cuts.0.get_unchecked(usize::from(class.number())) }
     }
 
-    /// Cuts a block.
+    /// Cuts a block, if this core [cuts slabs](Self::cuts_slabs); of others it finds nothing.
     #[inline(always)]
     pub(super) fn cut(&self, class: Class) -> Option<NonNull<u8>> {
         let cut = self.cut_of(class);
@@ -67,27 +77,44 @@ impl Own {
         NonNull::new(block)
     }
 
-    /// Bytes that are left to cut; for who only looks about right.
-    pub(super) fn left_to_cut(&self, class: Class) -> usize {
+    /// What is left to cut.
+    pub(super) fn uncut(&self, class: Class) -> Range<*mut u8> {
+        if !self.cuts_slabs() {
+            return null_mut()..null_mut();
+        }
         let cut = self.cut_of(class);
-        let (next, end) = (cut.next.load(Relaxed).addr(), cut.end.load(Relaxed).addr());
-        end.saturating_sub(next)
+        cut.next.load(Relaxed)..cut.end.load(Relaxed)
+    }
+
+    /// Bytes that are left to cut.
+    pub(super) fn uncut_len(&self, class: Class) -> usize {
+        let uncut = self.uncut(class);
+        uncut.end.addr().saturating_sub(uncut.start.addr())
     }
 
     /// True if a block of a class lies in the cache, or was not cut yet.
     pub(super) fn keeps(&self, class: Class, block: NonNull<u8>) -> bool {
-        let cut = self.cut_of(class);
-        let left = cut.next.load(Relaxed)..cut.end.load(Relaxed);
-        left.contains(&block.as_ptr()) || self.has_cached(class, block)
+        self.uncut(class).contains(&block.as_ptr()) || self.has_cached(class, block)
     }
 
     /// Forgets what is left.
     pub(super) fn forget_cut(&self, class: Class) {
-        self.cut_of(class).set(null_mut(), null_mut());
+        if self.cuts_slabs() {
+            self.cut_of(class).set(null_mut(), null_mut());
+        }
     }
 }
 
 impl Held {
+    /// The same as `allocate`, of a core that cuts slabs.
+    #[inline]
+    pub(super) fn allocate_cutting(&self, class: Class) -> Result<NonNull<u8>, Error> {
+        match self.own().pop(class).or_else(|| self.own().cut(class)) {
+            Some(block) => Ok(block),
+            None => self.allocate_slowly(class),
+        }
+    }
+
     /// Takes a slab of the list of its class as a whole, while nothing of the last one is left to
     /// cut; false if it has blocks in use, or this core cuts none.
     pub(super) fn begin_cut(&self, class: Class, from: Place) -> bool {
@@ -114,19 +141,26 @@ impl Held {
 
     /// Gives what is left to cut back to its slab.
     pub(super) fn end_cut(&self, class: Class) {
-        let left = self.own().left_to_cut(class) / class.size();
-        if left == 0 {
-            return;
-        }
-        let next = NonNull::new(self.own().cut_of(class).next.load(Relaxed));
+        let Some((from, left)) = self.uncut_blocks(class) else { return };
         self.own().forget_cut(class);
-        let next = next.and_then(|next| Place::of(self.ground, next));
-        let from = next.expect("a block of a slab").first(self.ground);
-        let blocks = from.slab.blocks.get() as usize;
-        bits::masks(&(blocks - left..blocks)).for_each(|(word, mask)| {
-            self.free_bits(from, word, mask);
-        });
+        bits::masks(&left).for_each(|(word, mask)| self.free_bits(from, word, mask));
         self.settle(from);
+    }
+
+    /// The slab that is being cut, and the numbers of its blocks that are left.
+    fn uncut_blocks(&self, class: Class) -> Option<(Place, Range<usize>)> {
+        let left = self.own().uncut_len(class) / class.size();
+        let next = NonNull::new(self.own().uncut(class).start).filter(|_| left > 0)?;
+        let from = Place::of(self.ground, next).expect("a block of a slab").first(self.ground);
+        let blocks = from.slab.blocks.get() as usize;
+        Some((from, blocks - left..blocks))
+    }
+
+    /// True if no block of a slab is free that was not cut yet.
+    pub(super) fn is_soundly_cut(&self, class: Class, from: Place) -> bool {
+        self.uncut_blocks(class).is_none_or(|(cut, left)| {
+            cut.granule != from.granule || bits::count(self.ground.bits(cut.slab).0, &left) == 0
+        })
     }
 }
 
@@ -225,13 +259,32 @@ mod tests {
     }
 
     #[test]
+    fn a_bit_of_what_was_not_cut_is_a_broken_rule() {
+        let heap = LocalHeap::new().expect("memory");
+        let place = Place::of(heap.held.ground, take(&heap, 1024)).expect("of a heap");
+        heap.held.free_bits(place, 0, 1 << 7);
+        assert_eq!(heap.validate().map_err(|broken| broken.rule), Err(9));
+    }
+
+    #[test]
+    fn a_whole_slab_beside_the_one_that_is_cut_goes_back() {
+        let heap = LocalHeap::new().expect("memory");
+        let blocks: Vec<_> = (0..100).map(|_| take(&heap, 1024)).collect();
+        assert_eq!(heap.stats().slabs, 2);
+        blocks[..64].iter().for_each(|&block| give(&heap, block));
+        heap.held.flush(Class::of(1024), heap.held.core.own.count(Class::of(1024)));
+        assert_eq!((heap.stats().slabs, heap.stats().blocks), (1, 36));
+        assert_eq!(heap.validate(), Ok(()));
+    }
+
+    #[test]
     fn heaps_for_many_threads_cut_nothing_even_of_a_core_that_did() {
         let layout = layout(32);
         for _ in 0..3 {
             let heap = LocalHeap::new().expect("memory");
             take(&heap, 32);
             let core = heap.held.core;
-            assert_ne!(core.own.left_to_cut(Class::of(32)), 0);
+            assert_ne!(core.own.uncut_len(Class::of(32)), 0);
             drop(heap);
             let heap = Heap::new().expect("memory");
             heap.allocate(layout).expect("memory");

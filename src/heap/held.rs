@@ -76,12 +76,13 @@ impl Held {
     /// A block from the cache, or one that is cut.
     #[inline(always)]
     fn at_hand(&self, class: Class) -> Option<NonNull<u8>> {
-        self.own().pop(class).or_else(|| self.own().cut(class))
+        let own = self.own();
+        own.pop(class).or_else(|| if own.cuts_slabs() { own.cut(class) } else { None })
     }
 
     #[cold]
     #[inline(never)]
-    fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
+    pub(super) fn allocate_slowly(&self, class: Class) -> Result<NonNull<u8>, Error> {
         loop {
             let first = self.own().slabs[class.index()].get().checked_sub(1);
             let is_drawn = match first.map(|first| self.place(first as usize)) {
@@ -251,8 +252,12 @@ impl Held {
     /// row as a rule, in one step for each word of bits.
     pub(super) fn flush(&self, class: Class, count: usize) {
         let mut found: Option<Found> = None;
+        let uncut = self.own().uncut(class);
         self.own().take_oldest(class, count, |block| {
             let block = NonNull::new(block).expect("a block of the cache");
+            if uncut.contains(&block.as_ptr()) {
+                broken(Finding::FreedTwice, block);
+            }
             let next = self.find(block, found.map(|found| found.slab));
             match &mut found {
                 Some(found) if found.is_beside(&next) => found.mask |= next.mask,
@@ -336,14 +341,16 @@ impl Held {
         }
     }
 
-    /// A slab all of whose blocks are free goes back to the ground, if its class has another one; a
-    /// starter in any case.
+    /// A slab all of whose blocks are free goes back to the ground, if its class has another one
+    /// with free blocks; a starter in any case.
     pub(super) fn settle(&self, from: Place) {
         let Place { slab, .. } = from;
         if slab.free.get() < slab.blocks.get() {
             return;
         }
-        let is_alone = slab.in_class.next.get() == 0 && slab.in_class.previous.get() == 0;
+        let is_alone = slab.in_class.next.get() == 0
+            && slab.in_class.previous.get() == 0
+            && slab.class().is_none_or(|class| self.own().uncut_len(class) == 0);
         if !is_alone || slab.is_starter() {
             self.drop_slab(from);
         }

@@ -56,7 +56,8 @@ pub struct HeapStats {
     /// Bytes of the [initial length](super::HeapOptions::initial_len) that lie in no slab and no
     /// long block.
     pub initial_left: usize,
-    /// Bytes of free blocks that a cache keeps.
+    /// Bytes of free blocks that a cache keeps, or that a [`LocalHeap`](super::LocalHeap) has taken
+    /// with their slab and not cut yet.
     pub cached: usize,
 }
 
@@ -98,6 +99,7 @@ impl fmt::Display for Violation {
             5 => "granules behind the first know where it is",
             6 => "what a slab has of the memory that the heap began with is not free there",
             8 => "only the pages of long blocks were moved",
+            9 => "what was not cut yet is not free in its slab",
             _ => "the first blocks of a thread have a class and a bit each",
         };
         write!(out, "rule {} does not hold at {:#x}: {says}", self.rule, self.addr)
@@ -157,7 +159,7 @@ impl Own {
     /// Without what lies in the caches.
     fn less_cached(&self, mut stats: HeapStats) -> HeapStats {
         for class in Class::all() {
-            let bytes = self.count(class) * class.size() + self.left_to_cut(class);
+            let bytes = self.count(class) * class.size() + self.uncut_len(class);
             let count = bytes / class.size();
             stats.blocks = stats.blocks.saturating_sub(count);
             stats.bytes = stats.bytes.saturating_sub(bytes);
@@ -275,6 +277,9 @@ impl Held {
         let is_clear_above = blocks.is_multiple_of(BITS) || last >> (blocks % BITS) == 0;
         if set != slab.free.get() || !is_clear_below || !is_clear_above {
             return Some(3);
+        }
+        if !self.is_soundly_cut(class, from) {
+            return Some(9);
         }
         let is_listed = slab.in_class.previous.get() != 0
             || self.core.own.slabs[class.index()].get() == granule as u32 + 1;

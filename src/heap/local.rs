@@ -92,7 +92,10 @@ impl LocalHeap {
         if self.options.is_zeroed {
             return self.held.allocate_zeroed(layout);
         }
-        self.held.allocate_layout(layout)
+        match Class::of_aligned(layout.size(), layout.align()) {
+            Some(class) => self.held.allocate_cutting(class),
+            None => self.held.allocate_layout(layout),
+        }
     }
 
     /// A block for a layout that reads zero.

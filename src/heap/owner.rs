@@ -205,8 +205,8 @@ impl Seen {
 }
 
 /// Whether a block of a slab was given back, wherever it lies since: in its slab, in the cache of
-/// the core that has it, or with a thread that will send it there. Its bit is that of a number, in
-/// a slab with the bits of a class.
+/// the core that has it, or with a thread that will send it there; or was not cut yet. Its bit is
+/// that of a number, in a slab with the bits of a class.
 fn is_free(
     ground: &'static Ground,
     from: Place,

@@ -12,7 +12,7 @@
 //! # Invariants (`validate` quotes the numbers)
 //! 1. The owner's line is written by its owner alone. `owner` is 0 if the granule is nobody's.
 //! 2. A slab of a class has `blocks` blocks of `size` bytes, the first at its beginning.
-//! 3. A bit is set for each block that is free and not in the owner's cache; `free` is their
+//! 3. A bit is set for each block that is free, not in a cache and not left to cut; `free` is their
 //!    number; no bit is set below word `cursor`, nor at or above block number `blocks`.
 //! 4. A slab of a class stands in its owner's list of that if and only if `free` is not 0.
 //! 5. Every slab and every run stands in its owner's list of all. The granules of it behind the
@@ -20,6 +20,7 @@
 //! 6. Those of them that belong to the stock of the heap (`supply`) are not free there.
 //! 7. The starter of a core keeps the rules of its file.
 //! 8. `moved` is 0 but for runs. It is written by who has the block, its owner or not.
+//! 9. Of blocks that are left to cut (`cut`) no bit is set.
 #![forbid(unsafe_code)]
 
 use super::class::{self, Class};
