@@ -260,6 +260,7 @@ fn memory_without_a_name_is_handed_to_a_child() {
     drop(memory);
     let mut command = shared_support::command("a_player", "receive a handle", "none");
     let mut child = shared_support::start::spawn(command.stdin(Stdio::from(handle)));
+    // And with it our copy of the handle.
     drop(command);
     let status = start::status(&mut child);
     assert!(status.success(), "{status}");
